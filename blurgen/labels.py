@@ -6,11 +6,14 @@ four classes is that of the paper, section III.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from enum import IntEnum
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
+
+from blurgen.errors import InputError
 
 
 class Label(IntEnum):
@@ -42,3 +45,48 @@ CLASS_OF_LABEL[Label.SKIN] = 1
 CLASS_OF_LABEL[Label.LEFT_EYEBROW : Label.LOWER_LIP + 1] = 2
 CLASS_OF_LABEL[Label.HAIR] = 3
 CLASS_OF_LABEL.setflags(write=False)
+
+LABEL_VALUES: Final = tuple(int(label) for label in Label)
+"""Every value a label map may hold."""
+
+LAPA: Final[Mapping[int, Label]] = {int(label): label for label in Label if label != Label.UNKNOWN}
+"""LaPa (Liu et al., AAAI 2020) numbers the same eleven labels as we do."""
+
+FACESYNTHETICS: Final[Mapping[int, Label]] = {
+    0: Label.BACKGROUND,
+    1: Label.SKIN,
+    2: Label.NOSE,
+    3: Label.LEFT_EYE,
+    4: Label.RIGHT_EYE,
+    5: Label.LEFT_EYEBROW,
+    6: Label.RIGHT_EYEBROW,
+    7: Label.BACKGROUND,  # ears
+    8: Label.BACKGROUND,
+    9: Label.INNER_MOUTH,
+    10: Label.UPPER_LIP,
+    11: Label.LOWER_LIP,
+    12: Label.BACKGROUND,  # neck
+    13: Label.HAIR,
+    14: Label.SKIN,  # beard
+    15: Label.BACKGROUND,  # clothing
+    16: Label.BACKGROUND,  # glasses
+    17: Label.BACKGROUND,  # headwear
+    18: Label.BACKGROUND,  # facewear
+    255: Label.UNKNOWN,
+}
+"""FaceSynthetics (Wood et al., ICCV 2021).
+
+Its README calls 3 "right eye" and 5 "right brow", but means the right of the picture: in the renders
+they lie on the viewer's right, which is the person's left.
+"""
+
+
+def translate(labels: NDArray[np.uint8], table: Mapping[int, Label], name: str) -> NDArray[np.uint8]:
+    """Return ``labels`` (uint8, any shape) in our numbering; InputError naming a value ``table`` lacks."""
+    wrong = np.setdiff1d(labels, list(table))
+    if wrong.size:
+        raise InputError(f"{name} holds the value {wrong[0]}, which this dataset does not have")
+    lookup = np.zeros(256, np.uint8)
+    for value, label in table.items():
+        lookup[value] = label
+    return lookup[labels]

@@ -1,0 +1,77 @@
+"""Who may work on a dataset's folder: one build of the whole, or several of disjoint slices.
+
+The whole build holds ``.lock`` from start to end. A slice holds a lock named after its shards; what
+concerns the folder as a whole (faces, kernels, ``dataset.json``) happens under ``.update.lock``, which
+everyone holds for a moment only. Each takes its own lock first and looks at the others' afterwards, so
+of two that start together at least one is refused.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+from filelock import FileLock, Timeout
+
+from blurgen.errors import InputError
+
+WHOLE: Final = ".lock"
+UPDATE: Final = ".update.lock"
+_SLICE = re.compile(r"\.slice-(\d+)-(\d+)\.lock")
+
+
+def is_lock(name: str) -> bool:
+    """Return whether a file of this name in a dataset's folder is one of these locks."""
+    return name in {WHOLE, UPDATE} or _SLICE.fullmatch(name) is not None
+
+
+@contextmanager
+def lock_whole(root: Path) -> Iterator[None]:
+    """Hold the folder for a build of the whole dataset; InputError at once when another build is at work."""
+    with _take(root / WHOLE, root):
+        for path in root.iterdir():
+            if _SLICE.fullmatch(path.name):
+                _check_free(path, root)
+        yield
+
+
+@contextmanager
+def lock_slice(root: Path, first: int, end: int) -> Iterator[None]:
+    """Hold shards ``first`` to ``end - 1``; InputError at once when another build works on one."""
+    own = root / f".slice-{first}-{end}.lock"
+    with _take(own, root):
+        _check_free(root / WHOLE, root)
+        for path in root.iterdir():
+            other = _SLICE.fullmatch(path.name)
+            if other and path != own and int(other[1]) < end and first < int(other[2]):
+                _check_free(path, root)
+        yield
+
+
+def lock_update(root: Path) -> FileLock:
+    """Return the lock (a context manager, waits) under which ``dataset.json`` and the like are changed."""
+    return FileLock(root / UPDATE)
+
+
+@contextmanager
+def _take(path: Path, root: Path) -> Iterator[None]:
+    lock = FileLock(path)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        raise InputError(f"{root}: another build is at work in this folder; wait until it is done.") from None
+    except OSError as error:
+        raise InputError(f"{path}: cannot be locked ({error.strerror}); choose another folder.") from None
+    try:
+        yield
+    finally:
+        lock.release()  # the file stays: removing it would let two builds hold two files of one name
+
+
+def _check_free(path: Path, root: Path) -> None:
+    if path.exists():
+        with _take(path, root):
+            pass

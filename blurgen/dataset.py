@@ -1,0 +1,253 @@
+"""Reading a dataset: triplets by number and by batch, mapped straight from the page cache.
+
+A dataset without shards (``--recipe-only``) gives the same arrays, made on the fly. Nothing is open
+before it is used and no file handle is shared, so a Dataset may be pickled, forked and used by threads.
+"""
+
+from __future__ import annotations
+
+import resource
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from blurgen.errors import InputError
+from blurgen.faces.store import FaceStore
+from blurgen.kernels import KernelBank
+from blurgen.manifest import FULL, Manifest, inside, read_manifest, set_names, shard_file
+from blurgen.recipe import INDEX_DTYPE, Recipe
+from blurgen.render import Renderer, open_faces, open_kernels
+from blurgen.shards import ShardArrays, ShardLayout, map_shard, read_layout
+
+_SAMPLES_COUNTED = 1 << 16  # at a time, so that finding the rows of class sets takes no memory to speak of
+
+
+@dataclass(frozen=True)
+class Triplet:
+    """One row of a set."""
+
+    clean: NDArray[np.uint8]
+    """uint8 ``[P, P, 3]``, RGB."""
+    blurry: NDArray[np.uint8]
+    """uint8 ``[P, P, 3]``, RGB."""
+    mask: NDArray[np.uint8]
+    """uint8 ``[P, P]``, labels (blurgen.labels.Label)."""
+    index: np.void
+    """INDEX_DTYPE: sample number, face number, corner of the crop, kernel number."""
+
+
+class ShardSet:
+    """The rows of one set of a dataset, in order; a sequence of Triplet."""
+
+    def __init__(self, dataset: Dataset, name: str) -> None:
+        self.name = name
+        self._dataset = dataset
+
+    def __len__(self) -> int:
+        return self._dataset.set_length(self.name)
+
+    def __getitem__(self, row: int) -> Triplet:
+        """Return one row; mapped arrays are read-only. Raises IndexError past the end."""
+        row = range(len(self))[row]
+        rows = self.batch(slice(row, row + 1))
+        return Triplet(rows.clean[0], rows.blurry[0], rows.mask[0], rows.index[0])
+
+    def batch(self, rows: Sequence[int] | NDArray[np.integer[Any]] | slice) -> ShardArrays:
+        """Return several rows (see ``Dataset.batch``)."""
+        return self._dataset.batch(rows, self.name)
+
+
+class Dataset:
+    """A dataset in a folder; ``len`` and ``[i]`` are those of its full set."""
+
+    def __init__(self, root: Path, manifest: Manifest) -> None:
+        self.root = root
+        self._manifest = manifest
+        self._layouts: dict[tuple[str, int], ShardLayout] = {}
+        # A mapped shard holds a file descriptor, and a process may not have many.
+        most = resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 2
+        self._shard = lru_cache(maxsize=max(16, min(most, 4096)))(self._map_shard)
+
+    def __reduce__(self) -> tuple[type[Dataset], tuple[Path, Manifest], dict[str, Any]]:
+        # What is mapped or opened stays behind; what took long to count goes along.
+        kept = {"_members": self.__dict__["_members"]} if "_members" in self.__dict__ else {}
+        return Dataset, (self.root, self._manifest), kept
+
+    @property
+    def recipe(self) -> Recipe:
+        """What the dataset is made of."""
+        return self._manifest.recipe
+
+    @property
+    def complete(self) -> bool:
+        """Whether all its shards are there (or none is wanted); else the sets hold what there is so far."""
+        return self._manifest.complete
+
+    @property
+    def sets(self) -> tuple[str, ...]:
+        """Names of the sets: "full", and with class isolation "isolated/background" and so on."""
+        return set_names(self.recipe)
+
+    @cached_property
+    def faces(self) -> FaceStore:
+        """The faces the patches are cut from."""
+        return open_faces(self.root, self.recipe)
+
+    @cached_property
+    def bank(self) -> KernelBank:
+        """The kernels the patches are blurred with."""
+        return open_kernels(self.root, self.recipe)
+
+    def __len__(self) -> int:
+        return self.set_length(FULL)
+
+    def __getitem__(self, row: int) -> Triplet:
+        """Return one triplet of the full set."""
+        return self.open_set(FULL)[row]
+
+    def open_set(self, name: str) -> ShardSet:
+        """Return one set by name; InputError when the dataset has no such set."""
+        self._check_set(name)
+        return ShardSet(self, name)
+
+    def set_length(self, name: str) -> int:
+        """Return how many rows a set has."""
+        self._check_set(name)
+        if not self._manifest.recipe_only:
+            return int(self._starts[name][-1])
+        return self.recipe.count if name == FULL else len(self._members[name])
+
+    def batch(
+        self,
+        rows: Sequence[int] | NDArray[np.integer[Any]] | slice,
+        set: str = FULL,  # the word users know
+    ) -> ShardArrays:
+        """Return rows of one set, in the order asked for.
+
+        ``rows`` are row numbers (0 to the length of the set less 1) or a slice. A run of consecutive rows
+        that lies in one shard comes as read-only views, nothing copied; anything else as fresh arrays.
+        Raises IndexError for a row that does not exist, InputError when a shard is missing or damaged.
+        """
+        self._check_set(set)
+        numbers = self._row_numbers(rows, set)
+        if self._manifest.recipe_only:
+            samples = numbers if set == FULL else self._members[set][numbers]
+            return self._renderer.rows(self._renderer.plan(samples), set)
+        return self._read(set, numbers)
+
+    def _check_set(self, name: str) -> None:
+        if name not in self.sets:
+            raise InputError(
+                f"{self.root}: has no set '{name}', only {', '.join(self.sets)}; "
+                "sets of classes are made with --class-isolated."
+            )
+
+    def _row_numbers(self, rows: Sequence[int] | NDArray[Any] | slice, name: str) -> NDArray[np.int64]:
+        length = self.set_length(name)
+        if isinstance(rows, slice):
+            return np.arange(*rows.indices(length), dtype=np.int64)
+        numbers = np.asarray(rows)
+        if numbers.ndim != 1 or (numbers.size and numbers.dtype.kind not in "iu"):
+            raise IndexError(f"Argument 'rows' must be row numbers [n], not {numbers.dtype} {numbers.shape}.")
+        if numbers.size and not (numbers.min() >= 0 and numbers.max() < length):
+            raise IndexError(f"Argument 'rows' must be from 0 to {length - 1}.")
+        return numbers.astype(np.int64)
+
+    # --- shards ---------------------------------------------------------------------------------------
+
+    @cached_property
+    def _starts(self) -> dict[str, NDArray[np.int64]]:
+        """For each set the first row of every shard, and its length at the end."""
+        return {
+            name: np.cumsum([0, *(record.rows for _, record in sorted(records.items()))])
+            for name, records in self._manifest.sets.items()
+        }
+
+    @cached_property
+    def _numbers(self) -> dict[str, list[int]]:
+        """For each set the numbers of its shards, in order; a set of a class may lack some."""
+        return {name: sorted(records) for name, records in self._manifest.sets.items()}
+
+    def _map_shard(self, name: str, number: int) -> ShardArrays:
+        path = inside(self.root, shard_file(name, number))
+        layout = self._layouts.get((name, number))
+        if layout is None:
+            layout = read_layout(path)
+            wanted = self._manifest.sets[name][number].rows
+            if (layout.rows, layout.patch_size) != (wanted, self.recipe.patch_size):
+                raise InputError(f"{path}: is not the shard that dataset.json lists; see 'blurgen repair'.")
+            self._layouts[name, number] = layout
+        return map_shard(path, layout)
+
+    def _read(self, name: str, rows: NDArray[np.int64]) -> ShardArrays:
+        starts = self._starts[name]
+        places = np.searchsorted(starts, rows, side="right") - 1
+        inner = rows - starts[places]
+        numbers = self._numbers[name]
+        if len(rows) and places[0] == places[-1] and (np.diff(rows) == 1).all():
+            shard = self._shard(name, numbers[places[0]])
+            first, end = int(inner[0]), int(inner[-1]) + 1
+            return ShardArrays(*(part[first:end] for part in shard.parts()))
+        batch = _empty(len(rows), self.recipe.patch_size)
+        for i in np.argsort(rows, kind="stable").tolist():  # in the order in which they lie on the disk
+            shard = self._shard(name, numbers[places[i]])
+            row = inner[i]
+            batch.clean[i] = shard.clean[row]
+            batch.blurry[i] = shard.blurry[row]
+            batch.mask[i] = shard.mask[row]
+            batch.index[i] = shard.index[row]
+        return batch
+
+    # --- on the fly -----------------------------------------------------------------------------------
+
+    @cached_property
+    def _renderer(self) -> Renderer:
+        return Renderer(self.root, self.recipe)
+
+    @cached_property
+    def _members(self) -> dict[str, NDArray[np.int64]]:
+        """For each set of a class the samples that belong to it."""
+        found: dict[str, list[NDArray[np.int64]]] = {name: [] for name in self.sets if name != FULL}
+        for first in range(0, self.recipe.count, _SAMPLES_COUNTED):
+            samples = np.arange(first, min(first + _SAMPLES_COUNTED, self.recipe.count))
+            rows = self._renderer.rows_by_set(self._renderer.plan(samples))
+            for name, parts in found.items():
+                parts.append(samples[rows[name]])
+        return {name: np.concatenate(parts) for name, parts in found.items()}
+
+
+def open_dataset(root: str | Path) -> Dataset:
+    """Open the dataset in a folder, with or without shards.
+
+    InputError when there is none, when its ``dataset.json`` is damaged, when the build was not finished, or
+    when shards are missing. Nothing outside the folder is ever read.
+    """
+    root = Path(root)
+    manifest = read_manifest(root)
+    if not manifest.complete:
+        done = len(manifest.sets[FULL])
+        raise InputError(
+            f"{root}: has {done} of {manifest.recipe.shard_count} shards only; "
+            "run the same 'blurgen build-dataset' again to finish it."
+        )
+    for name, records in manifest.sets.items():
+        there = {path.name for path in inside(root, name).glob("shard-*.h5")} if records else set()
+        for number in records:
+            file = shard_file(name, number)
+            if Path(file).name not in there:
+                raise InputError(f"{root / file}: is missing; make it again with 'blurgen repair {root}'.")
+    return Dataset(root, manifest)
+
+
+def _empty(rows: int, patch: int) -> ShardArrays:
+    return ShardArrays(
+        np.empty((rows, patch, patch, 3), np.uint8),
+        np.empty((rows, patch, patch, 3), np.uint8),
+        np.empty((rows, patch, patch), np.uint8),
+        np.empty(rows, INDEX_DTYPE),
+    )

@@ -1,0 +1,55 @@
+"""Where clean faces come from: one adapter per dataset, one shared interface."""
+
+from __future__ import annotations
+
+from importlib import import_module
+
+from blurgen.errors import InputError
+from blurgen.faces.selection import SPLITS, in_split
+from blurgen.faces.source import Face, FaceSource, SourceOptions
+
+__all__ = ["SOURCES", "Face", "FaceSource", "SourceOptions", "in_split", "parse_source"]
+
+SOURCES = {
+    "folder": "blurgen.faces.folder",
+    "facesynthetics": "blurgen.faces.facesynthetics",
+    "helen": "blurgen.faces.helen",
+    "celeba": "blurgen.faces.celeba",
+    "celebamask-hq": "blurgen.faces.celebamask_hq",
+    "lapa": "blurgen.faces.lapa",
+    "procedural": "blurgen.faces.procedural",
+}
+"""The module of each kind of source; its ``open_source(argument, options)`` returns a FaceSource."""
+
+
+def parse_source(
+    spec: str,
+    *,
+    min_side: int,
+    patch_size: int = 128,
+    seed: int = 0,
+    split: str = "all",
+    limit: int | None = None,
+    labels: str | None = None,
+) -> FaceSource:
+    """Open the source that ``spec`` names: ``KIND:PATH``, or ``procedural:N`` for drawn faces.
+
+    ``split`` is a part of the source (``all``, ``train``, ``test``, and ``validation`` where the
+    dataset has one), ``limit`` how many of its faces are taken, chosen by ``seed``, ``labels`` a
+    folder of label maps for a source that has none. Raises InputError for an unknown kind, a folder
+    that is missing or empty, or a layout that is not the dataset's.
+    """
+    kind, colon, argument = spec.partition(":")
+    if kind not in SOURCES or not colon or not argument:
+        raise InputError(
+            f"{spec!r} is not a source of faces; write KIND:PATH, KIND one of {', '.join(SOURCES)}"
+        )
+    if split not in SPLITS:
+        raise ValueError(f"Argument 'split' must be one of {', '.join(SPLITS)}, not {split!r}.")
+    if limit is not None and limit < 1:
+        raise ValueError(f"Argument 'limit' must be at least 1, not {limit}.")
+    if min_side < patch_size:
+        raise ValueError(f"Argument 'min_side' must be at least 'patch_size' ({patch_size}), not {min_side}.")
+    options = SourceOptions(patch_size, min_side, seed, split, limit, labels)
+    source: FaceSource = import_module(SOURCES[kind]).open_source(argument, options)
+    return source

@@ -1,0 +1,138 @@
+"""Any folder of pictures, with label maps of our own numbering if there are some.
+
+Two layouts::
+
+    PATH/images/a.jpg  PATH/labels/a.png      pictures and their label maps (the latter optional)
+    PATH/a.jpg                                pictures, in PATH and below, without labels
+
+A label map is an 8-bit PNG of the picture's size that holds the numbers of ``blurgen.labels.Label``, in
+the same sub-folder and with the same name but for the suffix. ``labels=DIR`` names another folder of them.
+A picture without a label map is an unlabelled face. Pictures are used as they are, without scaling.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from blurgen.errors import InputError
+from blurgen.faces.decode import (
+    PICTURE_SUFFIXES,
+    check_patch_fits,
+    decode_labels,
+    decode_picture,
+    sha256,
+)
+from blurgen.faces.listing import (
+    existing_folder,
+    find_files,
+    folder_inside,
+    listing_digest,
+    printable,
+    read_inside,
+)
+from blurgen.faces.selection import choose, files_in_split
+from blurgen.faces.source import Face, SourceOptions
+
+
+@dataclass(frozen=True)
+class LabelFolder:
+    """A folder of label maps named after pictures."""
+
+    root: str
+    files: dict[str, str]
+    """Label map of each picture that has one, by the picture's name without its suffix."""
+
+    def read(self, stem: str, shape: tuple[int, ...]) -> NDArray[np.uint8] | None:
+        """Return the label map of a picture of ``shape``, None if it has none."""
+        if stem not in self.files:
+            return None
+        file = self.files[stem]
+        return decode_labels(read_inside(self.root, file), printable(os.path.join(self.root, file)), shape)
+
+    def digest(self, stems: list[str]) -> str:
+        return listing_digest(self.root, [self.files.get(stem, stem) for stem in stems])
+
+
+@dataclass(frozen=True)
+class Folder:
+    """Pictures in a folder."""
+
+    spec: str
+    root: str
+    options: SourceOptions
+    files: tuple[str, ...]
+    """Pictures, relative to ``root``."""
+    shared_stems: frozenset[str]
+    """Names which more than one picture has but for the suffix."""
+    labels: LabelFolder | None
+
+    def __len__(self) -> int:
+        return len(self.files)
+
+    def name(self, i: int) -> str:
+        return f"folder:{printable(self.files[i])}"
+
+    def read(self, i: int) -> Face:
+        file = self.files[i]
+        data = read_inside(self.root, file)
+        where = printable(os.path.join(self.root, file))
+        pixels = decode_picture(data, where)
+        check_patch_fits(pixels, where, self.options.patch_size)
+        stem = _stem(file)
+        if self.labels and stem in self.shared_stems and stem in self.labels.files:
+            raise InputError(f"{where} shares its label map with another picture of that name; rename one")
+        labels = self.labels.read(stem, pixels.shape) if self.labels else None
+        own_name = file if stem in self.shared_stems else stem
+        return Face(pixels, labels, id=printable(own_name), name=self.name(i), digest=sha256(data))
+
+    def describe(self) -> dict[str, Any]:
+        stems = [_stem(file) for file in self.files]
+        return {
+            "source": "folder",
+            "count": len(self),
+            **self.options.describe(),
+            "listing": listing_digest(self.root, self.files),
+            "label_listing": self.labels.digest(stems) if self.labels else None,
+        }
+
+
+def open_source(argument: str, options: SourceOptions) -> Folder:
+    """Open a folder of pictures; InputError when there is none."""
+    remedy = "folder needs a folder of pictures, or one with images/ and labels/"
+    top = existing_folder(argument, remedy)
+    has_images = os.path.isdir(os.path.join(top, "images"))
+    root = folder_inside(top, "images", remedy) if has_images else top
+    found = find_files(root, PICTURE_SUFFIXES, leave_out=() if has_images else ("labels",))
+    if not found:
+        raise InputError(f"{printable(root)} holds no pictures ({' '.join(PICTURE_SUFFIXES)})")
+    labels = None
+    if options.labels is not None:
+        labels = open_labels(options.labels, found)
+    elif os.path.isdir(os.path.join(top, "labels")):
+        labels = open_labels(folder_inside(top, "labels", remedy), found)
+    shared = frozenset(stem for stem, times in Counter(map(_stem, found)).items() if times > 1)
+    files = files_in_split(root, found, options.split)
+    taken = tuple(files[number] for number in choose(len(files), options.limit, options.seed))
+    return Folder(f"folder:{argument}", root, options, taken, shared, labels)
+
+
+def open_labels(path: str, pictures: list[str]) -> LabelFolder:
+    """Open a folder of label maps; InputError unless it has one for at least one of ``pictures``."""
+    root = existing_folder(path, "it should hold label maps, NAME.png for picture NAME")
+    files = {_stem(file): file for file in find_files(root, (".png",))}
+    if files.keys().isdisjoint(map(_stem, pictures)):
+        example = _stem(pictures[0]) + ".png"
+        raise InputError(
+            f"{printable(path)} has no label map for any picture; expected such as {printable(example)}"
+        )
+    return LabelFolder(root, files)
+
+
+def _stem(file: str) -> str:
+    return os.path.splitext(file)[0]

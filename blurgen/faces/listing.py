@@ -1,0 +1,105 @@
+"""Files below a folder: find them in a fixed order, never leave the folder, read each once."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterable, Sequence
+
+import xxhash
+
+from blurgen.errors import InputError
+
+MAX_FILE_BYTES = 1 << 30
+"""A picture of more bytes than this is not read."""
+
+
+def printable(name: str) -> str:
+    """Return ``name`` fit for a message or a table: valid UTF-8, one line, nothing invisible."""
+    valid = os.fsencode(name).decode("utf-8", "backslashreplace")
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in valid)
+
+
+def existing_folder(path: str, remedy: str) -> str:
+    """Return the real path of a folder; InputError naming it, with the ``remedy``, if there is none."""
+    if not os.path.isdir(path):
+        problem = "is a file, not a folder" if os.path.exists(path) else "does not exist"
+        raise InputError(f"{printable(path)} {problem}; {remedy}")
+    return os.path.realpath(path)
+
+
+def folder_inside(root: str, name: str, remedy: str) -> str:
+    """Return the real path of the folder ``name`` in ``root``, which must not lead out of ``root``."""
+    found = existing_folder(os.path.join(root, name), remedy)
+    if not _is_inside(found, root):
+        where = printable(os.path.join(root, name))
+        raise InputError(f"{where} is a link that leads out of the folder; put the files there")
+    return found
+
+
+def find_files(root: str, suffixes: Sequence[str], leave_out: Sequence[str] = ()) -> list[str]:
+    """Return the files in and below ``root`` with one of ``suffixes`` (lower case), sorted, relative.
+
+    Hidden files and folders are passed over, and so are the folders ``leave_out`` directly in ``root``.
+    A link to a folder is listed as if it were a file, so that reading it tells of it by name.
+    Raises InputError for a folder that cannot be read.
+    """
+    found: list[str] = []
+    for folder, subfolders, files in os.walk(root, onerror=_unreadable_folder):
+        links = [name for name in subfolders if os.path.islink(os.path.join(folder, name))]
+        hidden = {name for name in subfolders if name.startswith(".")}
+        left_out = {*leave_out} if folder == root else set()
+        subfolders[:] = sorted({*subfolders} - hidden - left_out - {*links})
+        pictures = [name for name in files if os.path.splitext(name)[1].lower() in suffixes]
+        wanted = {name for name in (*pictures, *links) if not name.startswith(".")} - left_out
+        found += [os.path.relpath(os.path.join(folder, name), root) for name in wanted]
+    return sorted(found)
+
+
+def read_inside(root: str, file: str) -> bytes:
+    """Return the bytes of ``file``, relative to ``root`` (a real path).
+
+    Raises InputError for a link that leads out of ``root``, anything but a regular file (a pipe would
+    never end), a file of more than MAX_FILE_BYTES and one that cannot be read.
+    """
+    path = os.path.join(root, file)
+    real = os.path.realpath(path)
+    if not _is_inside(real, root):
+        raise InputError(f"{printable(path)} is a link that leads out of the folder; copy the file there")
+    try:
+        # Opening a pipe without O_NONBLOCK would wait for a writer before its kind can be seen.
+        handle = os.open(real, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+        with os.fdopen(handle, "rb") as opened:
+            facts = os.fstat(opened.fileno())
+            if not stat.S_ISREG(facts.st_mode):
+                raise InputError(f"{printable(path)} is not a regular file; take it out of the folder")
+            if facts.st_size > MAX_FILE_BYTES:
+                raise InputError(
+                    f"{printable(path)} has {facts.st_size:,} bytes, more than the {MAX_FILE_BYTES:,} allowed"
+                )
+            return opened.read()
+    except OSError as error:
+        raise InputError(f"{printable(path)} cannot be read: {error.strerror or error}") from None
+
+
+def listing_digest(root: str, files: Iterable[str]) -> str:
+    """Return the XXH3-128 of names and sizes, 32 hexadecimal digits: it changes when the folder does.
+
+    A file that is not there counts with size -1, so that its coming is noticed as well.
+    """
+    digest = xxhash.xxh3_128()
+    for file in files:
+        try:
+            size = os.stat(os.path.join(root, file)).st_size
+        except OSError:
+            size = -1
+        digest.update(os.fsencode(file.replace(os.sep, "/")) + b"\0%d\0" % size)
+    return digest.hexdigest()
+
+
+def _is_inside(path: str, root: str) -> bool:
+    return path == root or path.startswith(root.rstrip(os.sep) + os.sep)
+
+
+def _unreadable_folder(error: OSError) -> None:
+    raise InputError(f"{printable(error.filename)} cannot be read: {error.strerror}; check its permissions")

@@ -1,0 +1,156 @@
+"""From a path to a kernel: place it in its size, splat it, make whole numbers of it.
+
+All models share these steps and so the guarantees of FORMAT.md: weights in Q15 that sum to exactly 32768,
+inside their size, touching its border.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from blurgen.trajectory.deviates import LANES
+
+UNIT = 32768
+"""Sum of the weights of every kernel (Q15)."""
+
+
+@njit(cache=True, error_model="numpy")
+def place(x, y, weight, radii, by_mass, offset_x, offset_y, scale):
+    """Find where each path goes: ``(x - offset_x) * scale`` are pixels from the kernel's centre.
+
+    ``x``, ``y``, ``weight`` are [samples, LANES]; ``radii`` [LANES] half sizes in pixels. The centre of mass
+    (``by_mass``) or of the bounding box comes to 0, and the largest coordinate to the radius exactly.
+    """
+    total = np.zeros(LANES)
+    sum_x = np.zeros(LANES)
+    sum_y = np.zeros(LANES)
+    low_x, high_x = x[0].copy(), x[0].copy()
+    low_y, high_y = y[0].copy(), y[0].copy()
+    for t in range(x.shape[0]):
+        for lane in range(LANES):
+            a, b, w = x[t, lane], y[t, lane], weight[t, lane]
+            total[lane] += w
+            sum_x[lane] += w * a
+            sum_y[lane] += w * b
+            low_x[lane] = min(low_x[lane], a)
+            high_x[lane] = max(high_x[lane], a)
+            low_y[lane] = min(low_y[lane], b)
+            high_y[lane] = max(high_y[lane], b)
+    for lane in range(LANES):
+        if by_mass:
+            cx, cy = sum_x[lane] / total[lane], sum_y[lane] / total[lane]
+        else:
+            cx, cy = (low_x[lane] + high_x[lane]) / 2.0, (low_y[lane] + high_y[lane]) / 2.0
+        reach_x = max(high_x[lane] - cx, cx - low_x[lane])
+        reach_y = max(high_y[lane] - cy, cy - low_y[lane])
+        offset_x[lane], offset_y[lane] = cx, cy
+        scale[lane] = radii[lane] / max(reach_x, reach_y)
+
+
+@njit(cache=True, error_model="numpy")
+def _splat(x, y, weight, radii, offset_x, offset_y, scale, grid):
+    """Add every sample to the four pixels around it, bilinearly, which keeps the centre of mass.
+
+    ``grid`` float64 [LANES, M + 1, M + 1], zeroed here, has the kernel in its upper left corner; the last row and
+    column only ever receive zeros.
+    """
+    grid[:] = 0.0
+    for t in range(x.shape[0]):
+        for lane in range(LANES):
+            r = radii[lane]
+            a = min(max((x[t, lane] - offset_x[lane]) * scale[lane] + r, 0.0), r + r)
+            b = min(max((y[t, lane] - offset_y[lane]) * scale[lane] + r, 0.0), r + r)
+            column, row = np.uint64(np.int64(a)), np.uint64(np.int64(b))
+            right, down = a - np.float64(column), b - np.float64(row)
+            w = weight[t, lane]
+            upper, lower = w * (1.0 - down), w * down
+            grid[lane, row, column] += upper * (1.0 - right)
+            grid[lane, row, column + np.uint64(1)] += upper * right
+            grid[lane, row + np.uint64(1), column] += lower * (1.0 - right)
+            grid[lane, row + np.uint64(1), column + np.uint64(1)] += lower * right
+
+
+@njit(cache=True, error_model="numpy")
+def quantise(weights, out):
+    """Scale ``weights`` (float64 [h, w], not negative, not all 0) to whole numbers with sum 32768, in ``out``.
+
+    Every weight is rounded down; what is missing goes, one each, to the largest fractional parts, the
+    earlier in row-major order among equal ones.
+    """
+    height, width = weights.shape
+    total = 0.0
+    for i in range(height):
+        for j in range(width):
+            total += weights[i, j]
+    fractions = np.empty(height * width)
+    positions = np.empty(height * width, np.int64)
+    taps = 0
+    missing = UNIT
+    for i in range(height):
+        for j in range(width):
+            out[i, j] = 0
+            if weights[i, j] > 0.0:
+                value = weights[i, j] / total * 32768.0
+                whole = np.int64(value)
+                out[i, j] = whole
+                missing -= whole
+                fractions[taps] = value - whole
+                positions[taps] = i * width + j
+                taps += 1
+    for _ in range(missing):
+        best = 0
+        for k in range(1, taps):
+            if fractions[k] > fractions[best]:
+                best = k
+        out[positions[best] // width, positions[best] % width] += 1
+        fractions[best] = -1.0
+
+
+@njit(cache=True)
+def touches_border(kernel):
+    """Whether any weight of ``kernel`` [size, size] lies in its first or last row or column."""
+    last = kernel.shape[0] - 1
+    for i in range(last + 1):
+        if kernel[0, i] or kernel[last, i] or kernel[i, 0] or kernel[i, last]:
+            return True
+    return False
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def raster(x, y, weight, sizes, by_mass, grid, kernels, fits):
+    """Make the kernels of LANES paths.
+
+    ``sizes`` int64 [LANES], odd; ``grid`` float64 [LANES, M + 1, M + 1] is scratch; ``kernels`` uint16 [LANES, M, M] receives
+    the weights, centred in M; ``fits`` bool [LANES], false where a path has no extent or its kernel misses the border.
+    """
+    largest = kernels.shape[1]
+    radii = (sizes - 1) / 2.0
+    offset_x, offset_y, scale = np.empty(LANES), np.empty(LANES), np.empty(LANES)
+    place(x, y, weight, radii, by_mass, offset_x, offset_y, scale)
+    for lane in range(LANES):
+        fits[lane] = np.isfinite(scale[lane])
+        if not fits[lane]:
+            scale[lane] = 0.0
+    _splat(x, y, weight, radii, offset_x, offset_y, scale, grid)
+    kernels[:] = 0
+    for lane in range(LANES):
+        size = sizes[lane]
+        margin = (largest - size) // 2
+        kernel = kernels[lane, margin : margin + size, margin : margin + size]
+        quantise(grid[lane, :size, :size], kernel)
+        fits[lane] = fits[lane] and touches_border(kernel)
+
+
+def quantised(weights: NDArray[np.float64]) -> NDArray[np.uint16]:
+    """Return ``weights`` [h, w] scaled to whole numbers that sum to 32768, uint16 [h, w].
+
+    Raises ValueError when a weight is negative or not finite, or when all are 0.
+    """
+    weights = np.ascontiguousarray(weights, np.float64)
+    if not np.isfinite(weights).all() or (weights < 0).any() or not weights.any():
+        raise ValueError("Argument 'weights' must be finite, not negative and not all 0.")
+    out = np.empty(weights.shape, np.uint16)
+    quantise(weights / weights.max(), out)
+    return out

@@ -1,0 +1,118 @@
+"""The triplets of one dataset, made from its faces, its kernels and its recipe."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from blurgen.degrade import Degrader, Triplets, class_pixels
+from blurgen.errors import InputError
+from blurgen.faces.store import FaceStore
+from blurgen.kernels import KernelBank
+from blurgen.manifest import FACES, FULL, ISOLATED, KERNELS, MANIFEST, inside
+from blurgen.recipe import LEAST_SHARE, Recipe
+from blurgen.shards import ShardArrays
+
+
+class Renderer:
+    """Makes any triplet of the dataset in ``root``; opens the files there once, and may be shared by threads.
+
+    InputError when the faces or kernels in the folder are missing, damaged or not those of the recipe.
+    """
+
+    def __init__(self, root: Path, recipe: Recipe) -> None:
+        self.recipe = recipe
+        self._store = open_faces(root, recipe)
+        bank = open_kernels(root, recipe)
+        self._degrader = Degrader(
+            self._store.pixels,
+            self._store.labels,
+            self._store.offsets,
+            self._store.heights,
+            self._store.widths,
+            bank.weights,
+            bank.sizes,
+            patch_size=recipe.patch_size,
+            noise_sigma=recipe.noise_sigma,
+            seed=recipe.seed,
+            isolation=recipe.isolation,
+        )
+
+    def plan(self, samples: ArrayLike) -> NDArray[np.void]:
+        """Return what each sample is made of, INDEX_DTYPE ``[n]``."""
+        return self.recipe.plan(samples, self._store.heights, self._store.widths)
+
+    def members(self, index: NDArray[np.void]) -> NDArray[np.bool_]:
+        """Return which samples belong to the set of which class, bool ``[n, 4]``."""
+        counts = class_pixels(
+            self._store.labels,
+            self._store.offsets,
+            self._store.heights,
+            self._store.widths,
+            index,
+            self.recipe.patch_size,
+        )
+        return LEAST_SHARE * counts.astype(np.int64) >= self.recipe.patch_size**2
+
+    def rows_by_set(self, index: NDArray[np.void]) -> dict[str, NDArray[np.intp]]:
+        """Return for every set of the recipe which rows of ``index`` belong to it."""
+        rows = {FULL: np.arange(len(index))}
+        if self.recipe.class_isolated:
+            members = self.members(index)
+            rows |= {name: np.flatnonzero(members[:, c]) for c, name in enumerate(ISOLATED)}
+        return rows
+
+    def render(self, index: NDArray[np.void], *, isolated: bool = False) -> Triplets:
+        """Return the triplets of ``index`` (see ``Degrader.render``)."""
+        return self._degrader.render(index, isolated=isolated)
+
+    def rows(self, index: NDArray[np.void], name: str = FULL) -> ShardArrays:
+        """Return rows of one set as its shards hold them; every row must belong to the set."""
+        return rows_of_set(self.render(index, isolated=name != FULL), index, name)
+
+    def close(self) -> None:
+        """Close the faces."""
+        self._store.close()
+
+
+def rows_of_set(
+    triplets: Triplets, index: NDArray[np.void], name: str, rows: NDArray[np.intp] | slice = slice(None)
+) -> ShardArrays:
+    """Return those ``rows`` of rendered triplets as the shards of set ``name`` hold them."""
+    blurry = triplets.blurry
+    if name != FULL:
+        if triplets.isolated is None:
+            raise ValueError("Argument 'triplets' must have been rendered with isolated=True.")
+        blurry = triplets.isolated[:, ISOLATED.index(name)]
+    return ShardArrays(triplets.clean[rows], blurry[rows], triplets.mask[rows], index[rows])
+
+
+def open_faces(root: Path, recipe: Recipe) -> FaceStore:
+    """Open the dataset's ``faces.h5``; InputError when there are not as many faces as the recipe says."""
+    path = inside(root, FACES)
+    store = FaceStore.open(path)
+    if store.count != recipe.faces.count:
+        raise InputError(f"{path}: has {store.count} faces, but the recipe says {recipe.faces.count}.")
+    if (smallest := min(store.heights.min(), store.widths.min())) < recipe.patch_size:
+        raise InputError(
+            f"{path}: has a face of {smallest} pixels, but patches are {recipe.patch_size}; "
+            "use larger faces or a smaller --patch-size."
+        )
+    return store
+
+
+def open_kernels(root: Path, recipe: Recipe) -> KernelBank:
+    """Load the dataset's ``kernels.h5``; InputError when it is not the recipe's bank."""
+    path = inside(root, KERNELS)
+    bank = KernelBank.load(path)
+    if (len(bank), bank.max_size, bank.digest) != (
+        recipe.kernels.count,
+        recipe.kernels.max_size,
+        recipe.kernels.digest,
+    ):
+        raise InputError(
+            f"{path}: is not the kernel bank of the recipe in {MANIFEST}; restore the right one."
+        )
+    return bank

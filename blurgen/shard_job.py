@@ -1,0 +1,83 @@
+"""The unit of work of a build: everything that is made from the samples of one shard number."""
+
+from __future__ import annotations
+
+import json
+import threading
+from contextlib import ExitStack
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from blurgen.errors import InputError
+from blurgen.manifest import FULL, ShardRecord, inside, shard_file
+from blurgen.recipe import Recipe
+from blurgen.render import Renderer, rows_of_set
+from blurgen.shards import create_shard, digest_shard, open_shard
+
+_BATCH = 32  # rows made at a time: they stay in the processor's cache until they are written
+
+_opened = threading.local()
+
+
+def complete_shard(renderer: Renderer, root: Path, number: int) -> dict[str, ShardRecord]:
+    """Make what is missing of one shard number, in all sets, and return the records of all its shards.
+
+    A sound shard that is already there is left untouched. Sets without a row have no shard. InputError when
+    there is no room.
+    """
+    index = renderer.plan(np.arange(*renderer.recipe.shard_samples(number)))
+    rows = {name: rows for name, rows in renderer.rows_by_set(index).items() if len(rows)}
+    records = {name: _sound_shard(root, name, number, index[rows[name]]) for name in rows}
+    missing = {name: rows[name] for name in rows if records[name] is None}
+    made = _make(renderer, root, number, index, missing) if missing else {}
+    return made | {name: record for name, record in records.items() if record is not None}
+
+
+def complete_shard_in_worker(root: str, recipe: str, number: int) -> tuple[int, dict[str, ShardRecord]]:
+    """Do ``complete_shard`` in a worker process, which opens the dataset once; ``recipe`` is JSON."""
+    if getattr(_opened, "key", None) != (root, recipe):
+        _opened.renderer = Renderer(Path(root), Recipe.from_json(json.loads(recipe)))
+        _opened.key = (root, recipe)
+    return number, complete_shard(_opened.renderer, Path(root), number)
+
+
+def _sound_shard(root: Path, name: str, number: int, index: NDArray[np.void]) -> ShardRecord | None:
+    """Return the record of a shard that is there already, or None if it is not, or is none of this recipe."""
+    path = inside(root, shard_file(name, number))
+    if not path.exists():
+        return None
+    try:
+        if not np.array_equal(open_shard(path).index, index):
+            return None
+        found = digest_shard(path)
+    except InputError:
+        return None
+    return ShardRecord(len(index), found.bytes, found.digest, found.content)
+
+
+def _make(
+    renderer: Renderer, root: Path, number: int, index: NDArray[np.void], rows: dict[str, NDArray[np.intp]]
+) -> dict[str, ShardRecord]:
+    isolated = any(name != FULL for name in rows)
+    writers = {}
+    with ExitStack() as shards:
+        # The first to be opened is the last to appear: where the full shard is, the isolated ones are too.
+        for name in sorted(rows, key=lambda name: name != FULL):
+            path = root / shard_file(name, number)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            writers[name] = shards.enter_context(
+                create_shard(path, len(rows[name]), renderer.recipe.patch_size)
+            )
+        for start in range(0, len(index), _BATCH):
+            batch = index[start : start + _BATCH]
+            triplets = renderer.render(batch, isolated=isolated)
+            for name, writer in writers.items():
+                inside_batch = rows[name][(rows[name] >= start) & (rows[name] < start + _BATCH)] - start
+                chosen = slice(None) if len(inside_batch) == len(batch) else inside_batch
+                writer.append(rows_of_set(triplets, batch, name, chosen))
+    return {
+        name: ShardRecord(len(rows[name]), writer.digest.bytes, writer.digest.digest, writer.digest.content)
+        for name, writer in writers.items()
+    }

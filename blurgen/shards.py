@@ -1,0 +1,250 @@
+"""The shard format: a few thousand triplets in one HDF5 file that can be mapped (FORMAT.md, section 4).
+
+A shard is written in two steps. HDF5 lays out an empty file and says where each array will lie; then the
+rows go to their places with plain writes, a batch at a time, so a shard of any size needs no memory. It
+appears under its name only when it is whole and on disk.
+"""
+
+from __future__ import annotations
+
+import errno
+import math
+import mmap
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import h5py
+import numpy as np
+import xxhash
+from numpy.typing import NDArray
+
+from blurgen.errors import InputError
+from blurgen.hdf5 import contiguous_offset, create_plain, open_plain, plain_dataset, write_aside
+from blurgen.recipe import INDEX_DTYPE
+
+FORMAT: Final = "blurgen-shard"
+VERSION: Final = 1
+
+_PIECE = 1 << 22  # bytes hashed at a time
+
+
+@dataclass(frozen=True)
+class ShardArrays:
+    """The rows of one shard or of a batch; ``n`` rows of ``P x P`` pixels."""
+
+    clean: NDArray[np.uint8]
+    """uint8 ``[n, P, P, 3]``, RGB."""
+    blurry: NDArray[np.uint8]
+    """uint8 ``[n, P, P, 3]``, RGB."""
+    mask: NDArray[np.uint8]
+    """uint8 ``[n, P, P]``, labels (blurgen.labels.Label)."""
+    index: NDArray[np.void]
+    """INDEX_DTYPE ``[n]``: what each row is made of."""
+
+    def __len__(self) -> int:
+        return len(self.index)
+
+    def parts(self) -> tuple[NDArray[Any], ...]:
+        """Return the four arrays in the order in which a shard holds them."""
+        return self.clean, self.blurry, self.mask, self.index
+
+
+@dataclass(frozen=True)
+class ShardDigest:
+    """Size of a shard file in bytes, digest of the file, and digest of its arrays alone."""
+
+    bytes: int
+    digest: str
+    content: str
+
+
+@dataclass(frozen=True)
+class ShardLayout:
+    """Where the arrays of a shard lie in its file: byte offsets in the order of ``ShardArrays``."""
+
+    rows: int
+    patch_size: int
+    offsets: tuple[int, int, int, int]
+
+    def shapes(self) -> tuple[tuple[int, ...], ...]:
+        """Return the shapes of the four arrays."""
+        n, p = self.rows, self.patch_size
+        return (n, p, p, 3), (n, p, p, 3), (n, p, p), (n,)
+
+    def areas(self) -> list[tuple[int, int]]:
+        """Return ``(offset, bytes)`` of the four arrays."""
+        sizes = [math.prod(shape) * kind.itemsize for shape, kind in zip(self.shapes(), _DTYPES, strict=True)]
+        return list(zip(self.offsets, sizes, strict=True))
+
+    def arrays(self, buffer: mmap.mmap) -> ShardArrays:
+        """Return the arrays of a mapped shard file, read-only, without copying."""
+        parts = zip(self.shapes(), _DTYPES, self.offsets, strict=True)
+        return ShardArrays(
+            *(
+                np.frombuffer(buffer, kind, math.prod(shape), offset).reshape(shape)
+                for shape, kind, offset in parts
+            )
+        )
+
+
+_NAMES: Final = ("clean", "blurry", "mask", "index")
+_DTYPES: Final = (np.dtype(np.uint8), np.dtype(np.uint8), np.dtype(np.uint8), INDEX_DTYPE)
+
+
+def row_bytes(patch_size: int) -> int:
+    """Return how many bytes one triplet takes in a shard."""
+    return 7 * patch_size * patch_size + INDEX_DTYPE.itemsize
+
+
+class ShardWriter:
+    """Rows going into a shard that ``create_shard`` opened; ``digest`` is there once that context ends."""
+
+    digest: ShardDigest
+
+    def __init__(self, descriptor: int, layout: ShardLayout) -> None:
+        self._descriptor = descriptor
+        self._layout = layout
+        self._written = 0
+
+    def append(self, rows: ShardArrays) -> None:
+        """Write the next rows. Raises ValueError when shapes or types do not fit the shard."""
+        count, end = len(rows), self._written + len(rows)
+        if end > self._layout.rows:
+            raise ValueError(f"Argument 'rows' must leave room for {self._layout.rows} rows, not {end}.")
+        for part, shape, kind, offset in zip(
+            rows.parts(), self._layout.shapes(), _DTYPES, self._layout.offsets, strict=True
+        ):
+            if part.dtype != kind or part.shape != (count, *shape[1:]):
+                raise ValueError(f"Argument 'rows' must have {(count, *shape[1:])}, not {part.shape}.")
+            step = math.prod(shape[1:]) * kind.itemsize
+            _write_at(self._descriptor, np.ascontiguousarray(part), offset + self._written * step)
+        self._written = end
+
+    def finish(self) -> None:
+        """Check that no row is missing and take the digests."""
+        if self._written != self._layout.rows:
+            raise ValueError(f"The shard must get {self._layout.rows} rows, not {self._written}.")
+        self.digest = _digest(self._descriptor, self._layout)
+
+
+@contextmanager
+def create_shard(path: Path, rows: int, patch_size: int) -> Iterator[ShardWriter]:
+    """Write a shard of ``rows`` rows with ``append``; it appears at ``path`` whole, or not at all.
+
+    InputError when the disk is full or the folder cannot be written.
+    """
+    with write_aside(path) as aside:
+        layout = _lay_out(aside, rows, patch_size)
+        descriptor = os.open(aside, os.O_RDWR)
+        try:
+            writer = ShardWriter(descriptor, layout)
+            yield writer
+            writer.finish()
+        finally:
+            os.close(descriptor)
+
+
+def write_shard(path: Path, rows: ShardArrays) -> ShardDigest:
+    """Write one shard from arrays in memory (see ``create_shard``)."""
+    with create_shard(path, len(rows), rows.clean.shape[1]) as writer:
+        writer.append(rows)
+    return writer.digest
+
+
+def read_layout(path: Path) -> ShardLayout:
+    """Return where the arrays of a shard lie; InputError when the file is no sound shard."""
+    with open_plain(path, FORMAT, VERSION) as file:
+        mask = plain_dataset(file, "mask", np.uint8, (None, None, None))
+        rows, patch, width = mask.shape
+        if patch != width:
+            raise InputError(f"{path}: /mask has shape {mask.shape}, expected square patches.")
+        shapes = ShardLayout(rows, patch, (0, 0, 0, 0)).shapes()
+        offsets = [
+            contiguous_offset(plain_dataset(file, name, kind, shape))
+            for name, kind, shape in zip(_NAMES, _DTYPES, shapes, strict=True)
+        ]
+    return ShardLayout(rows, patch, (offsets[0], offsets[1], offsets[2], offsets[3]))
+
+
+def map_shard(path: Path, layout: ShardLayout) -> ShardArrays:
+    """Map a shard whose layout is known; InputError when the file is gone or shorter than it says."""
+    try:
+        # A link in place of the file could lead anywhere: it is not followed.
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror}); see 'blurgen verify'.") from None
+    try:
+        size = os.fstat(descriptor).st_size
+        if any(offset + length > size for offset, length in layout.areas()):
+            raise InputError(f"{path}: is cut off; see 'blurgen verify' and 'blurgen repair'.")
+        return layout.arrays(mmap.mmap(descriptor, 0, access=mmap.ACCESS_READ))
+    finally:
+        os.close(descriptor)
+
+
+def open_shard(path: Path) -> ShardArrays:
+    """Map one shard; the arrays are read-only and nothing is read before it is used."""
+    return map_shard(path, read_layout(path))
+
+
+def digest_shard(path: Path) -> ShardDigest:
+    """Return size and digests of a shard file; InputError when it is no sound shard."""
+    layout = read_layout(path)
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        return _digest(descriptor, layout)
+    finally:
+        os.close(descriptor)
+
+
+def digest_file(path: Path) -> str:
+    """Return the digest of a file's bytes, whatever they are."""
+    hasher = xxhash.xxh3_128()
+    with path.open("rb", buffering=0) as file:
+        while piece := file.read(_PIECE):
+            hasher.update(piece)
+    return hasher.hexdigest()
+
+
+def _lay_out(path: Path, rows: int, patch_size: int) -> ShardLayout:
+    plan = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
+    plan.set_layout(h5py.h5d.CONTIGUOUS)
+    plan.set_alloc_time(h5py.h5d.ALLOC_TIME_EARLY)  # the offsets are wanted now,
+    plan.set_fill_time(h5py.h5d.FILL_TIME_NEVER)  # the bytes come later
+    plan.set_obj_track_times(False)
+    with create_plain(path, FORMAT, VERSION) as file:
+        offsets = []
+        shapes = ShardLayout(rows, patch_size, (0, 0, 0, 0)).shapes()
+        for name, kind, shape in zip(_NAMES, _DTYPES, shapes, strict=True):
+            space = h5py.h5s.create_simple(shape)
+            dataset = h5py.h5d.create(file.id, name.encode(), h5py.h5t.py_create(kind), space, plan)
+            offsets.append(dataset.get_offset())
+    layout = ShardLayout(rows, patch_size, (offsets[0], offsets[1], offsets[2], offsets[3]))
+    end = max(offset + size for offset, size in layout.areas())
+    os.truncate(path, max(end, path.stat().st_size))
+    return layout
+
+
+def _write_at(descriptor: int, part: NDArray[np.generic], offset: int) -> None:
+    view = part.reshape(-1).view(np.uint8).data
+    while view:
+        written = os.pwrite(descriptor, view, offset)
+        if written == 0:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        view, offset = view[written:], offset + written
+
+
+def _digest(descriptor: int, layout: ShardLayout) -> ShardDigest:
+    size = os.fstat(descriptor).st_size
+    file, content = xxhash.xxh3_128(), xxhash.xxh3_128()
+    with mmap.mmap(descriptor, size, access=mmap.ACCESS_READ) as mapped, memoryview(mapped) as view:
+        for offset in range(0, size, _PIECE):
+            file.update(view[offset : offset + _PIECE])
+        for offset, length in layout.areas():
+            for start in range(offset, offset + length, _PIECE):
+                content.update(view[start : min(start + _PIECE, offset + length)])
+    return ShardDigest(size, file.hexdigest(), content.hexdigest())

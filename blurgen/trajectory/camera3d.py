@@ -1,0 +1,189 @@
+"""camera3d: a hand-held camera as a particle in three dimensions, seen from a finite distance.
+
+The random motion is that of Boracchi and Foi ("Modeling the performance of image restoration from motion
+blur", IEEE TIP 2012), taken to three dimensions and to a unit of length in which a whole exposure is 1.
+
+State. Position ``p`` (starts at 0) and direction ``u``, a unit vector of three dimensions. It starts
+uniformly distributed on the sphere, and every law below is isotropic, so looking along the z axis is
+looking from a random direction.
+
+Update, ``n - 1`` times with ``h = 1 / (n - 1)``, ``g`` three standard normal deviates:
+
+    u <- u + unrest sqrt(h) g - pull h p        (Gaussian perturbation; inertia towards where it came from)
+    u <- u / |u|                                (unit speed)
+    p <- p + h u
+
+and, at the few steps where the hand jerks, first ``u <- u + 2 (cos(pi + b) u + sin(pi + b) e)`` with ``e`` a random
+unit vector across ``u`` and ``b`` uniform within half a radian: an impulse of twice the velocity, almost
+backwards.
+
+Projection. A pinhole camera at distance ``distance`` before the start of the path sees the point ``p`` at
+``(p_x, p_y) / z`` with ``z = distance + p_z``, for a time proportional to ``1 / z**2``: what is near spreads more and
+weighs more. Where the path runs along the line of sight, unit speed in space is slow in the picture:
+these are the bright spots of a kernel.
+
+Parameters of one kernel, independent, ``U`` uniform on [0, 1):
+
+==========  ====================  ==========================================================================
+unrest      0.3 + 2.2 U           how far the direction wanders over an exposure, in radians per axis: small is
+                                  nearly straight, large curls
+pull        6 U                   how strongly it is drawn back: large bends the path into hooks and loops
+jerks       3 tries at 0.15 each  sudden reversals, each at a uniformly distributed step: corners
+distance    1.6 + 3.4 U           in path lengths: near makes weights uneven, far makes them even
+==========  ====================  ==========================================================================
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+from numba import njit, uint32
+
+from blurgen.trajectory.deviates import (
+    FIRST_STEP_BLOCK,
+    LANES,
+    attempt_words,
+    high_normal,
+    low_normal,
+    turned_back,
+    uniform,
+)
+
+PARAMETERS: Final = ("unrest", "pull", "distance", "jerks")
+
+_UNREST = (0.5, 7.0)
+_PULL = 8.0
+_DISTANCE = (1.2, 2.8)
+_MEMORY = 0.06
+_TRIES = 3
+_JERK = uint32(int(0.15 * 2**32))
+_CHUNK = 64  # steps whose deviates are drawn at a time: they stay in the first-level cache
+_NEVER = np.int64(1) << 62
+
+
+@njit(cache=True, error_model="numpy")
+def _begin(seed, number, attempt, samples, quantiles, lane, state, parameters, when, across, angle):
+    """Draw what is drawn once per kernel. Blocks 0 and 1: direction, parameters; 2 to 7: jerks."""
+    w0, w1, w2, w3 = attempt_words(seed, number, attempt, 0)
+    ux, uy, uz = low_normal(w0, quantiles), high_normal(w0, quantiles), low_normal(w1, quantiles)
+    inverse = 1.0 / np.sqrt(ux * ux + uy * uy + uz * uz)
+    state[0:3, lane] = 0.0
+    state[6:9, lane] = 0.0
+    state[3, lane], state[4, lane], state[5, lane] = ux * inverse, uy * inverse, uz * inverse
+    parameters[0, lane] = _UNREST[0] + _UNREST[1] * uniform(w2)
+    parameters[1, lane] = _PULL * uniform(w3)
+    w0, w1, w2, w3 = attempt_words(seed, number, attempt, 1)
+    parameters[2, lane] = _DISTANCE[0] + _DISTANCE[1] * uniform(w0)
+    parameters[3, lane] = 0.0
+    for i in range(_TRIES):
+        w0, w1, w2, w3 = attempt_words(seed, number, attempt, 2 + 2 * i)
+        when[i, lane] = _NEVER
+        if w0 < _JERK:
+            when[i, lane] = 1 + np.int64(uniform(w1) * (samples - 1))
+            parameters[3, lane] += 1.0
+        angle[i, lane] = uniform(w2) - 0.5
+        w0, w1, w2, w3 = attempt_words(seed, number, attempt, 3 + 2 * i)
+        across[i, 0, lane] = low_normal(w0, quantiles)
+        across[i, 1, lane] = high_normal(w0, quantiles)
+        across[i, 2, lane] = low_normal(w1, quantiles)
+
+
+@njit(cache=True, error_model="numpy")
+def _jerk(state, lane, across, angle):
+    """Add an impulse of twice the velocity, turned by pi + angle in the plane of ``u`` and ``across``."""
+    ux, uy, uz = state[3, lane], state[4, lane], state[5, lane]
+    along = across[0] * ux + across[1] * uy + across[2] * uz
+    ex, ey, ez = across[0] - along * ux, across[1] - along * uy, across[2] - along * uz
+    norm = np.sqrt(ex * ex + ey * ey + ez * ez)
+    if norm > 0.0:
+        cosine, sine = turned_back(angle)
+        sine = sine / norm
+        state[3, lane] = ux + 2.0 * (cosine * ux + sine * ex)
+        state[4, lane] = uy + 2.0 * (cosine * uy + sine * ey)
+        state[5, lane] = uz + 2.0 * (cosine * uz + sine * ez)
+
+
+@njit(cache=True, error_model="numpy")
+def _draw(seed, numbers, attempts, block, quantiles, deviates):
+    """Fill ``deviates`` float64 [_CHUNK, 3, LANES] from consecutive blocks, two steps to a block."""
+    for i in range(_CHUNK // 2):
+        for lane in range(LANES):
+            w0, w1, w2, w3 = attempt_words(seed, numbers[lane], attempts[lane], block + i)
+            deviates[2 * i, 0, lane] = low_normal(w0, quantiles)
+            deviates[2 * i, 1, lane] = high_normal(w0, quantiles)
+            deviates[2 * i, 2, lane] = low_normal(w1, quantiles)
+            deviates[2 * i + 1, 0, lane] = low_normal(w2, quantiles)
+            deviates[2 * i + 1, 1, lane] = high_normal(w2, quantiles)
+            deviates[2 * i + 1, 2, lane] = low_normal(w3, quantiles)
+
+
+@njit(cache=True, inline="always", error_model="numpy")
+def _step(state, deviates, keep, fresh, turn, pull, h):
+    """One step of all lanes; the order of operations is part of the format."""
+    for lane in range(LANES):
+        px, py, pz = state[0, lane], state[1, lane], state[2, lane]
+        fx = keep * state[6, lane] + fresh * deviates[0, lane]
+        fy = keep * state[7, lane] + fresh * deviates[1, lane]
+        fz = keep * state[8, lane] + fresh * deviates[2, lane]
+        state[6, lane], state[7, lane], state[8, lane] = fx, fy, fz
+        ux = state[3, lane] + (turn[lane] * fx - pull[lane] * px)
+        uy = state[4, lane] + (turn[lane] * fy - pull[lane] * py)
+        uz = state[5, lane] + (turn[lane] * fz - pull[lane] * pz)
+        inverse = 1.0 / np.sqrt(ux * ux + uy * uy + uz * uz)
+        ux, uy, uz = ux * inverse, uy * inverse, uz * inverse
+        state[3, lane], state[4, lane], state[5, lane] = ux, uy, uz
+        state[0, lane], state[1, lane], state[2, lane] = px + h * ux, py + h * uy, pz + h * uz
+
+
+@njit(cache=True, inline="always", error_model="numpy")
+def _project(state, distance, x, y, weight):
+    for lane in range(LANES):
+        inverse = 1.0 / (distance[lane] + state[2, lane])
+        x[lane] = state[0, lane] * inverse
+        y[lane] = state[1, lane] * inverse
+        weight[lane] = inverse * inverse
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def walk(seed, numbers, attempts, samples, quantiles, parameters, x, y, weight):
+    """Walk LANES kernels; the arrays are those of ``blurgen.trajectory.walk``."""
+    state = np.empty((9, LANES))
+    when = np.empty((_TRIES, LANES), np.int64)
+    across = np.empty((_TRIES, 3, LANES))
+    angle = np.empty((_TRIES, LANES))
+    deviates = np.empty((_CHUNK, 3, LANES))
+    for lane in range(LANES):
+        _begin(
+            seed,
+            numbers[lane],
+            attempts[lane],
+            samples,
+            quantiles,
+            lane,
+            state,
+            parameters,
+            when,
+            across,
+            angle,
+        )
+    h = 1.0 / (samples - 1)
+    keep = 1.0 - h / _MEMORY
+    fresh = np.sqrt(1.0 - keep * keep)
+    turn = parameters[0] * (h / np.sqrt(2.0 * _MEMORY))
+    pull = parameters[1] * h
+    next_jerk = when.min()
+    _project(state, parameters[2], x[0], y[0], weight[0])
+    for t in range(1, x.shape[0]):
+        position = (t - 1) % _CHUNK
+        if position == 0:
+            _draw(seed, numbers, attempts, FIRST_STEP_BLOCK + (t - 1) // 2, quantiles, deviates)
+        if t == next_jerk:
+            for i in range(_TRIES):
+                for lane in range(LANES):
+                    if when[i, lane] == t:
+                        _jerk(state, lane, across[i, :, lane], angle[i, lane])
+                        when[i, lane] = _NEVER
+            next_jerk = when.min()
+        _step(state, deviates[position], keep, fresh, turn, pull, h)
+        _project(state, parameters[2], x[t], y[t], weight[t])

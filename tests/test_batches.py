@@ -1,0 +1,140 @@
+"""The walk over the data: complete, reproducible, resumable, the same for any number of processes."""
+
+from __future__ import annotations
+
+from itertools import islice
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+
+from blurgen.errors import InputError
+from umsn.batches import Batches, Order, Patches, ShardPatches, as_pixels, one_hot, to_device
+
+CPU = torch.device("cpu")
+
+
+class Numbered:
+    """Patches whose every byte tells their row."""
+
+    def __init__(self, length, patch_size=8):
+        self.length, self.patch_size = length, patch_size
+
+    def __len__(self):
+        return self.length
+
+    def read(self, rows):
+        n, p = len(rows), self.patch_size
+        clean = torch.from_numpy(np.asarray(rows, np.uint8)).reshape(n, 1, 1, 1).expand(n, p, p, 3)
+        return Patches(clean.contiguous(), clean.contiguous(), clean[..., 0].contiguous())
+
+
+def rows_of(batches, first, count):
+    """Return the rows in the batches of ``count`` iterations."""
+    return [
+        (batch.clean[:, 0, 0, 0] * 255).round().int().tolist()
+        for batch in islice(batches.starting_at(first), count)
+    ]
+
+
+@pytest.mark.parametrize("length", [1, 2, 7, 100])
+def test_every_epoch_visits_every_row_once(length):
+    order = Order(length, seed=5)
+    for epoch in range(3):
+        assert sorted(order.rows(epoch * length, length)) == list(range(length))
+
+
+def test_epochs_and_seeds_differ():
+    order = Order(100, seed=5)
+    assert (order.rows(0, 100) != order.rows(100, 100)).any()
+    assert (order.rows(0, 100) != Order(100, seed=6).rows(0, 100)).any()
+
+
+def test_rows_depend_on_the_position_alone():
+    whole = Order(7, seed=1).rows(0, 50)
+    parts = Order(7, seed=1)
+    assert (np.concatenate([parts.rows(33, 17), parts.rows(0, 33)]) == np.roll(whole, 17)).all()
+
+
+def test_a_training_can_go_on_in_the_middle_of_an_epoch():
+    options = {"batch_size": 4, "seed": 3, "device": CPU}
+    whole = rows_of(Batches(Numbered(10), **options), 0, 9)
+    assert rows_of(Batches(Numbered(10), **options), 4, 5) == whole[4:]
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+def test_processes_share_the_joint_batch(threads):
+    options = {"batch_size": 4, "seed": 3, "device": CPU, "crop": 5}
+    joint = list(islice(Batches(Numbered(10), **options).starting_at(0), 5))
+    shares = [
+        list(islice(Batches(Numbered(10), **options, rank=r, ranks=2, threads=threads).starting_at(0), 5))
+        for r in range(2)
+    ]
+    for i, batch in enumerate(joint):
+        assert torch.equal(batch.clean, torch.cat([s[i].clean for s in shares]))
+
+
+def test_crops_move_together_and_stay_inside():
+    class Places(Numbered):
+        def read(self, rows):
+            y, x = torch.meshgrid(torch.arange(8), torch.arange(8), indexing="ij")
+            place = (8 * y + x).byte().expand(len(rows), 8, 8)
+            image = place[..., None].expand(-1, -1, -1, 3).contiguous()
+            return Patches(image, image + 1, place % 11)
+
+    seen = set()
+    for batch in islice(Batches(Places(5), batch_size=5, seed=0, device=CPU, crop=6).starting_at(0), 20):
+        clean = (batch.clean * 255).round().int()
+        assert clean.shape == (5, 3, 6, 6)
+        assert torch.equal((batch.blurry * 255).round().int(), clean + 1)
+        seen |= {(int(c) // 8, int(c) % 8) for c in clean[:, 0, 0, 0]}
+    assert seen == {(y, x) for y in range(3) for x in range(3)}
+
+
+def test_pixels_and_masks_are_what_the_networks_take():
+    image = torch.arange(2 * 4 * 4 * 3, dtype=torch.uint8).reshape(2, 4, 4, 3)
+    labels = torch.tensor([0, 1, 2, 9, 10, 255, 6, 8], dtype=torch.uint8).reshape(2, 2, 2).repeat(1, 2, 2)
+    batch = to_device(Patches(image, image, labels), CPU)
+    assert batch.clean.shape == (2, 3, 4, 4)
+    assert batch.clean.dtype == torch.float32
+    assert (as_pixels(batch.clean) == image.numpy()).all()
+    assert batch.classes[0, 0, :2].tolist() == [0, 1]
+    assert batch.classes[0, 1, :2].tolist() == [2, 2]
+    assert batch.classes[1, 0, :2].tolist() == [3, 255]
+    assert batch.masks.sum(1).unique().tolist() == [0, 1]
+    assert (batch.masks.sum(1) == 0).equal(batch.classes == 255)
+    assert torch.equal(one_hot(batch.classes), batch.masks)
+
+
+def test_a_failing_disk_reaches_the_training():
+    class Broken(Numbered):
+        def read(self, rows):
+            raise InputError("shard-00003.h5: not readable")
+
+    with pytest.raises(InputError, match="shard-00003"):
+        next(Batches(Broken(4), batch_size=2, seed=0, device=CPU).starting_at(0))
+
+
+def test_waiting_is_counted():
+    batches = Batches(Numbered(4), batch_size=2, seed=0, device=CPU)
+    next(batches.starting_at(0))
+    assert batches.waited > 0
+
+
+def test_an_empty_set_is_refused():
+    class Empty:
+        recipe = SimpleNamespace(patch_size=8)
+
+        def open_set(self, name):
+            return []
+
+    with pytest.raises(InputError, match="'isolated/hair' of the dataset has no rows"):
+        ShardPatches(Empty(), "isolated/hair")
+
+
+def test_wrong_arguments_are_named():
+    with pytest.raises(ValueError, match="'batch_size' must be a multiple of 2"):
+        Batches(Numbered(4), batch_size=3, seed=0, device=CPU, ranks=2)
+    with pytest.raises(ValueError, match="'crop' must be from 1 to 8, not 9"):
+        Batches(Numbered(4), batch_size=2, seed=0, device=CPU, crop=9)

@@ -1,0 +1,284 @@
+"""Runs the stages one after another: gives each its data, its networks and its place in the run folder."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+import torch.distributed as dist
+from torch import nn
+
+from blurgen._version import __version__
+from blurgen.dataset import Dataset, open_dataset
+from blurgen.errors import InputError
+from blurgen.labels import CLASS_NAMES
+from umsn.batches import PatchSource, ShardPatches
+from umsn.deblur import load_networks, usable_device
+from umsn.learners import DeblurLearner, FirstStageLearner, Learner, SegmentationLearner
+from umsn.losses import Perceptual
+from umsn.nets import FirstStage, SNet, build_network, network_config, variant_config
+from umsn.stages import PRESETS, Preset, Stage
+from umsn.train import Machine, Plan, train_stage
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What a user may choose about a training; what is None is as the preset has it."""
+
+    preset: str = "paper"
+    variant: str = "umsn"
+    """A row of Table VI (``umsn.nets.VARIANTS``); concerns stage ``umsn`` only."""
+    masks: Literal["snet", "labels"] = "snet"
+    """Where the masks of stage ``umsn`` come from: S-Nets trained before, or the shards."""
+    seed: int = 0
+    iterations: int | None = None
+    batch_size: int | None = None
+    learning_rate: float | None = None
+    schedule: Literal["constant", "cosine"] | None = None
+    ema: float = 0.0
+    """Decay of a running average of the weights, which is then what checkpoints hold; 0: none."""
+    vgg_face: Path | None = None
+    perceptual: bool = True
+    """Whether to use the perceptual loss where the preset has one; needs ``vgg_face``."""
+
+
+def train(
+    shards: str | os.PathLike[str],
+    out: str | os.PathLike[str],
+    settings: Settings = Settings(),
+    *,
+    stage: str = "all",
+    validate: str | os.PathLike[str] | None = None,
+    start_from: str | os.PathLike[str] | None = None,
+    resume: bool = False,
+    device: str = "auto",
+    precision: Literal["auto", "fp32", "bf16"] = "auto",
+    compile: bool = False,
+    threads: int = 1,
+    quiet: bool = False,
+) -> list[Path]:
+    """Train the stages that ``stage`` names on the dataset in ``shards``; return their checkpoints in ``out``.
+
+    ``stage`` is ``all``, a stage, or ``first-stage`` for the four of them. ``validate`` is a dataset of other
+    faces and kernels to score on. ``start_from`` is a folder of checkpoints of earlier stages, by default
+    ``out``. ``resume`` goes on where ``out`` stands. With torchrun, all processes train together; the batch
+    size is that of all of them. Raises InputError for whatever cannot work, before anything is trained;
+    Stopped (``umsn.train``) after SIGINT or SIGTERM, with the state saved.
+    """
+    with _machine(device, precision, compile, threads) as machine:
+        out, start = Path(out), Path(start_from or out)
+        preset = _preset(settings)
+        stages = preset.select(stage)
+        perceptual = _perceptual(stages, settings)
+        data = _Data(open_dataset(shards), None if validate is None else open_dataset(validate))
+        for each in stages:
+            data.check(each, settings)
+            _check_networks(each, stages, settings, start)
+            if not resume and (out / f"{each.name}.state.safetensors").exists():
+                raise InputError(
+                    f"{out} already holds a training of stage {each.name}; "
+                    "add --resume to go on with it or choose another --out."
+                )
+        out.mkdir(parents=True, exist_ok=True)
+        for each in stages:
+            learner, starts = _learner(each, settings, start, perceptual)
+            train_stage(
+                learner,
+                data.patches(each),
+                Plan(
+                    each,
+                    seed=settings.seed,
+                    crop=preset.crop,
+                    schedule=preset.schedule,
+                    ema=settings.ema,
+                    log_every=preset.log_every,
+                    validate_every=preset.validate_every,
+                    save_every=preset.save_every,
+                ),
+                out,
+                machine,
+                about={**_about(settings, data.dataset, each), "starts_from": starts},
+                validation=data.validation(each),
+                resume=resume,
+                quiet=quiet or machine.rank > 0,
+            )
+            if machine.ranks > 1:
+                # What this stage wrote is what the next begins with, in every process.
+                dist.barrier()
+        return [out / f"{each.name}.safetensors" for each in stages]
+
+
+def _preset(settings: Settings) -> Preset:
+    """Return the preset with what the user chose otherwise."""
+    preset = PRESETS[settings.preset]
+    if not settings.perceptual:
+        preset = preset.without_perceptual()
+    chosen = {
+        "iterations": settings.iterations,
+        "batch_size": settings.batch_size,
+        "learning_rate": settings.learning_rate,
+    }
+    chosen = {name: value for name, value in chosen.items() if value is not None}
+    stages = tuple(_variant(replace(s, **chosen), settings) for s in preset.stages)
+    return replace(preset, stages=stages, schedule=settings.schedule or preset.schedule)
+
+
+def _variant(stage: Stage, settings: Settings) -> Stage:
+    """Return stage ``umsn`` as the variant has it: its checkpoint has the variant's name."""
+    if stage.kind != "umsn":
+        return stage
+    needs: tuple[str, ...] = ()
+    if settings.masks == "snet" and settings.variant != "bnet":
+        needs = ("segmentation", "segmentation-blurry")
+    losses = dict(stage.losses)
+    if settings.variant != "umsn":
+        losses = {("l1" if name == "confidence" else name): weight for name, weight in losses.items()}
+    return replace(stage, name=settings.variant, needs=needs, losses=losses)
+
+
+class _Data:
+    """The dataset trained on, and the one for validation."""
+
+    def __init__(self, dataset: Dataset, held_out: Dataset | None) -> None:
+        self.dataset, self._held_out = dataset, held_out
+        if held_out is not None:
+            _refuse_leak(dataset, held_out)
+
+    def check(self, stage: Stage, settings: Settings) -> None:
+        """Raise InputError unless the dataset has what the stage trains on."""
+        if stage.shards not in self.dataset.sets:
+            raise InputError(
+                f"{self.dataset.root} has no set '{stage.shards}', which stage {stage.name} trains on; "
+                "build it with --class-isolated."
+            )
+        from_labels = stage.kind == "segmentation" or (stage.kind == "umsn" and settings.masks == "labels")
+        if from_labels and settings.variant != "bnet" and not self.dataset.faces.table["labelled"].any():
+            raise InputError(
+                f"None of the faces of {self.dataset.root} has labels, which stage {stage.name} needs; "
+                "build the dataset from labelled faces."
+            )
+
+    def patches(self, stage: Stage) -> PatchSource:
+        return ShardPatches(self.dataset, stage.shards)
+
+    def validation(self, stage: Stage) -> PatchSource | None:
+        if self._held_out is None or stage.shards not in self._held_out.sets:
+            return None
+        return ShardPatches(self._held_out, stage.shards)
+
+
+def _refuse_leak(dataset: Dataset, held_out: Dataset) -> None:
+    """Raise InputError if a face or the kernels of the validation are also trained on."""
+    shared = set(dataset.faces.table["digest"]) & set(held_out.faces.table["digest"])
+    if shared:
+        raise InputError(
+            f"{len(shared)} faces of {held_out.root} are in {dataset.root} too; "
+            "build the two from different faces (--split train, --split test)."
+        )
+    if dataset.recipe.kernels.digest == held_out.recipe.kernels.digest:
+        raise InputError(
+            f"{held_out.root} and {dataset.root} have the same kernels; make others for one of them (--seed)."
+        )
+
+
+def _check_networks(stage: Stage, chosen: tuple[Stage, ...], settings: Settings, start: Path) -> None:
+    """Raise InputError unless the networks the stage cannot do without are there, or will be."""
+    for need in stage.needs:
+        if need not in {s.name for s in chosen} and not (start / f"{need}.safetensors").exists():
+            raise InputError(
+                f"Stage {stage.name} needs {start / need}.safetensors: train --stage {need} first, "
+                "name the folder that has it with --start-from"
+                + (", or take the masks from the shards with --masks labels." if stage.kind == "umsn" else ".")
+            )
+
+
+def _learner(
+    stage: Stage, settings: Settings, start: Path, perceptual: Perceptual | None
+) -> tuple[Learner, dict[str, str]]:
+    """Return what the stage trains, as it begins, and the digest of every checkpoint it begins with."""
+    starts: dict[str, str] = {}
+
+    def trained(name: str) -> nn.Module:
+        path = start / f"{name}.safetensors"
+        network = load_networks(path, torch.device("cpu"))["network"]
+        starts[name] = hashlib.sha256(path.read_bytes()).hexdigest()
+        return network
+
+    with torch.random.fork_rng(devices=[]):
+        # What a stage begins with depends on the seed and its name, not on the stages before it.
+        torch.manual_seed(int.from_bytes(hashlib.sha256(f"{settings.seed} {stage.name}".encode()).digest()[:7]))
+        size = settings.preset
+        if stage.kind == "segmentation":
+            network = trained(stage.needs[0]) if stage.needs else build_network("snet", network_config("snet", size))
+            return SegmentationLearner(network.requires_grad_(True), stage.image), starts
+        if stage.kind == "first-stage":
+            network = build_network("first-stage", network_config("first-stage", size))
+            return FirstStageLearner(network, stage.class_number, perceptual), starts
+
+        name, config = variant_config(settings.variant, size)
+        network = build_network(name, config)
+        if name == "umsn":
+            for number, class_name in enumerate(CLASS_NAMES):
+                if (start / f"first-stage-{class_name}.safetensors").exists():
+                    network.load_first_stage(number, trained(f"first-stage-{class_name}"))
+        with_masks = settings.variant != "bnet"
+        available = [n for n in _S_NETS if with_masks and (start / f"{n}.safetensors").exists()]
+        return DeblurLearner(
+            network,
+            confidence=build_network("confidence", network_config("confidence", size))
+            if "confidence" in stage.losses
+            else None,
+            perceptual=perceptual,
+            s_net=trained(available[-1]) if available else None,
+            s_net_clean=trained("segmentation") if settings.masks == "snet" and with_masks else None,
+            masks=settings.masks,
+        ), starts
+
+
+_S_NETS = ("segmentation", "segmentation-blurry")
+
+
+def _perceptual(stages: tuple[Stage, ...], settings: Settings) -> Perceptual | None:
+    if not any("perceptual" in stage.losses for stage in stages):
+        return None
+    if settings.vgg_face is None:
+        raise InputError(
+            f"Preset '{settings.preset}' has a perceptual loss, which needs the weights of VGG-Face: give them with "
+            "--vgg-face (vgg_face_dag.pth or vgg_face.mat from https://www.robots.ox.ac.uk/~vgg/software/vgg_face), "
+            "or train without, --no-perceptual."
+        )
+    return Perceptual(settings.vgg_face)
+
+
+def _about(settings: Settings, dataset: Dataset, stage: Stage) -> dict[str, Any]:
+    """Return what the result depends on beside the plan and the networks it starts with."""
+    about: dict[str, Any] = {"preset": settings.preset, "recipe": dataset.recipe.to_json(), "perceptual": None}
+    if "perceptual" in stage.losses and settings.vgg_face is not None:
+        about["perceptual"] = hashlib.sha256(settings.vgg_face.read_bytes()).hexdigest()
+    if stage.kind == "umsn":
+        about |= {"variant": settings.variant, "masks": settings.masks}
+    return about
+
+
+@contextlib.contextmanager
+def _machine(device: str, precision: str, compile: bool, threads: int) -> Iterator[Machine]:
+    """Yield what to train on; with torchrun, this process's part of it."""
+    rank, ranks = int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1))
+    chosen = usable_device(device)
+    if chosen.type == "cuda" and ranks > 1:
+        chosen = torch.device("cuda", int(os.environ["LOCAL_RANK"]))
+    if precision == "auto":
+        precision = "bf16" if chosen.type == "cuda" else "fp32"
+    if ranks > 1:
+        dist.init_process_group("nccl" if chosen.type == "cuda" else "gloo")
+    try:
+        yield Machine(chosen, rank, ranks, precision, compile, threads)
+    finally:
+        if ranks > 1:
+            dist.destroy_process_group()

@@ -1,0 +1,163 @@
+"""What each kind of stage minimises and how it is judged: a batch in, named terms of the loss out.
+
+The loop of ``umsn.train`` knows only ``Learner``; the kinds of stages are the classes below it.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from blurgen.labels import CLASS_NAMES
+from umsn.batches import Batch, as_pixels, one_hot
+from umsn.losses import confidence_guided, cross_entropy, l1
+from umsn.metrics import f_score, psnr
+from umsn.nets import ConfidenceNet, SNet
+from umsn.stages import LAMBDA
+
+Terms = dict[str, Tensor]
+
+_PALETTE = np.array([[40, 40, 60], [230, 180, 150], [200, 60, 60], [90, 60, 30], [0, 0, 0]], np.uint8)
+
+
+class Judgement(NamedTuple):
+    """How a network does on one validation batch."""
+
+    scores: dict[str, list[float]]
+    """One score a picture, by name; the best network is the one with the highest first."""
+    pictures: NDArray[np.uint8]
+    """uint8 ``[N, H, 3 W, 3]``: what went in, what came out and the truth, side by side."""
+
+
+class Learner(nn.Module, ABC):
+    """A network in training, with all its loss needs."""
+
+    network: nn.Module
+    """What the stage is about; a running average of weights is of this network alone."""
+
+    @abstractmethod
+    def forward(self, batch: Batch) -> tuple[Terms, Terms]:
+        """Return the terms of the loss by name, unweighted, and what else is worth a line in the log."""
+
+    @abstractmethod
+    def judge(self, batch: Batch) -> Judgement:
+        """Judge the network on a batch as it will be used."""
+
+    def kept(self) -> dict[str, nn.Module]:
+        """Return what belongs in the checkpoint, by name."""
+        return {"network": self.network}
+
+
+class SegmentationLearner(Learner):
+    """S-Net on clean or on blurry images, cross entropy (section IV-A.1)."""
+
+    def __init__(self, network: SNet, image: str) -> None:
+        super().__init__()
+        self.network, self._image = network, image
+
+    def forward(self, batch: Batch) -> tuple[Terms, Terms]:
+        return {"cross_entropy": cross_entropy(self.network(self._input(batch)).float(), batch.classes)}, {}
+
+    def judge(self, batch: Batch) -> Judgement:
+        found = segment(self.network, self._input(batch)).byte().cpu().numpy()
+        truth = batch.classes.byte().cpu().numpy()
+        each = [[f_score(f, t, c) for f, t in zip(found, truth, strict=True)] for c in range(len(CLASS_NAMES))]
+        scores = {"f_score": [float(np.nanmean(values)) for values in zip(*each, strict=True)]}
+        scores |= {f"f_score_{name}": values for name, values in zip(CLASS_NAMES, each, strict=True)}
+        maps = (_PALETTE[np.minimum(classes, 4)] for classes in (found, truth))
+        return Judgement(scores, np.concatenate([as_pixels(self._input(batch)), *maps], axis=2))
+
+    def _input(self, batch: Batch) -> Tensor:
+        return batch.clean if self._image == "clean" else batch.blurry
+
+
+class FirstStageLearner(Learner):
+    """A network that deblurs one class, L1 and perceptual loss (section IV-A.2a).
+
+    Its mask comes from the shards: an isolated set exists only where there are labels.
+    """
+
+    def __init__(self, network: nn.Module, class_number: int, perceptual: nn.Module | None) -> None:
+        super().__init__()
+        self.network, self._class, self._perceptual = network, class_number, perceptual
+
+    def forward(self, batch: Batch) -> tuple[Terms, Terms]:
+        output = self._output(batch)
+        return {"l1": l1(output, batch.clean), **_perceptual_term(self._perceptual, output, batch.clean)}, {}
+
+    def judge(self, batch: Batch) -> Judgement:
+        return _judge_pictures(batch, self._output(batch))
+
+    def _output(self, batch: Batch) -> Tensor:
+        mask = batch.masks[:, self._class : self._class + 1]
+        return self.network(batch.blurry, mask).float()
+
+
+class DeblurLearner(Learner):
+    """UMSN or another variant of Table VI, L_total (section IV-A.2b).
+
+    With S-Nets, the masks that go in are S-Net's on the blurry image and those of the loss S-Net's on the
+    clean one; without, both are those of the shards.
+    """
+
+    def __init__(
+        self,
+        network: nn.Module,
+        *,
+        confidence: ConfidenceNet | None,
+        perceptual: nn.Module | None,
+        s_net: SNet | None,
+        s_net_clean: SNet | None,
+        masks: str,
+    ) -> None:
+        super().__init__()
+        self.network, self.confidence = network, confidence
+        self._perceptual, self._masks = perceptual, masks
+        self.s_net, self._s_net_clean = s_net, s_net_clean
+        for frozen in (s_net, s_net_clean, perceptual):
+            if frozen is not None:
+                frozen.requires_grad_(False)
+
+    def forward(self, batch: Batch) -> tuple[Terms, Terms]:
+        output = self.network(batch.blurry, self._input_masks(batch, self._masks)).float()
+        terms, trace = {}, {}
+        if self.confidence is None:
+            terms["l1"] = l1(output, batch.clean)
+        else:
+            masks = one_hot(segment(self._s_net_clean, batch.clean)) if self._masks == "snet" else batch.masks
+            terms["confidence"], trace = confidence_guided(self.confidence, output, batch.clean, masks, LAMBDA)
+        return {**terms, **_perceptual_term(self._perceptual, output, batch.clean)}, trace
+
+    def judge(self, batch: Batch) -> Judgement:
+        masks = self._input_masks(batch, "labels" if self.s_net is None else "snet")
+        return _judge_pictures(batch, self.network(batch.blurry, masks).float())
+
+    def kept(self) -> dict[str, nn.Module]:
+        return super().kept() | ({} if self.s_net is None else {"s_net": self.s_net})
+
+    def _input_masks(self, batch: Batch, masks: str) -> Tensor:
+        return one_hot(segment(self.s_net, batch.blurry)) if masks == "snet" else batch.masks
+
+
+@torch.no_grad()
+def segment(s_net: nn.Module, image: Tensor) -> Tensor:
+    """Return the class maps int64 ``[N, H, W]``, 0 to 3, that S-Net finds in images ``[N, 3, H, W]``."""
+    return s_net(image).argmax(1)
+
+
+def _perceptual_term(perceptual: nn.Module | None, output: Tensor, clean: Tensor) -> Terms:
+    return {} if perceptual is None else {"perceptual": perceptual(output, clean)}
+
+
+def _judge_pictures(batch: Batch, output: Tensor) -> Judgement:
+    blurry, found, clean = as_pixels(batch.blurry), as_pixels(output), as_pixels(batch.clean)
+    scores = {
+        "psnr": [psnr(f, c) for f, c in zip(found, clean, strict=True)],
+        "psnr_blurry": [psnr(b, c) for b, c in zip(blurry, clean, strict=True)],
+    }
+    return Judgement(scores, np.concatenate([blurry, found, clean], axis=2))

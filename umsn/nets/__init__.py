@@ -1,0 +1,110 @@
+"""The paper's networks (section III, Appendix A), and how a checkpoint stores and rebuilds them.
+
+A network's configuration is a frozen dataclass, JSON-able field by field:
+
+    net = build_network("umsn", {"width": 16, "blocks": 2})
+    network_name(net), config_of(net)      # what a checkpoint keeps
+    build_network(name, config)            # the same network again; unknown keys are refused
+
+Images are float [N, 3, H, W] in [0, 1]; masks float [N, 4, H, W], one-hot, all zero where the class is
+unknown. Any height and width from 2 up will do. Outputs are not clamped.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any, Final
+
+from torch import nn
+
+from blurgen.errors import InputError
+from umsn.nets.base import BNet, BNetConfig
+from umsn.nets.confidence import ConfidenceNet, ConfidenceNetConfig
+from umsn.nets.first_stage import FirstStage, FirstStageConfig
+from umsn.nets.segmentation import SNet, SNetConfig
+from umsn.nets.umsn import UMSN, UMSNConfig
+from umsn.nets.variants import SIZES, VARIANTS, network_config, variant_config
+
+NETWORKS: Final[dict[str, tuple[type[nn.Module], type]]] = {
+    "snet": (SNet, SNetConfig),
+    "bnet": (BNet, BNetConfig),
+    "first-stage": (FirstStage, FirstStageConfig),
+    "umsn": (UMSN, UMSNConfig),
+    "confidence": (ConfidenceNet, ConfidenceNetConfig),
+}
+"""Name -> (network, its configuration), the names that checkpoints use."""
+
+
+def build_network(name: str, config: Mapping[str, Any] | None = None) -> nn.Module:
+    """The network called `name`, with freshly drawn weights; fields that `config` leaves out have their defaults.
+
+    Raises InputError for an unknown name, an unknown field or a value of the wrong type or out of range:
+    the configuration may come from a file.
+    """
+    if name not in NETWORKS:
+        raise InputError(f"There is no network '{name}'; there are {', '.join(NETWORKS)}.")
+    network, config_type = NETWORKS[name]
+    return network(_strict(name, config_type, dict(config or {})))
+
+
+def network_name(net: nn.Module) -> str:
+    """The name under which `build_network` makes networks of this type; ValueError if it makes none."""
+    for name, (network, _) in NETWORKS.items():
+        if type(net) is network:
+            return name
+    raise ValueError(f"Argument 'net' must be one of {', '.join(NETWORKS)}, not {type(net).__name__}.")
+
+
+def config_of(net: nn.Module) -> dict[str, Any]:
+    """The configuration of a network as JSON-able values, complete: defaults are spelt out."""
+    network_name(net)
+    config = dataclasses.asdict(net.config)  # type: ignore[call-overload]
+    return {key: list(value) if isinstance(value, tuple) else value for key, value in config.items()}
+
+
+def count_parameters(net: nn.Module) -> int:
+    """How many numbers there are to learn."""
+    return sum(parameter.numel() for parameter in net.parameters() if parameter.requires_grad)
+
+
+def _strict(name: str, config_type: type, values: dict[str, Any]) -> Any:
+    fields = {field.name: field for field in dataclasses.fields(config_type)}
+    for key, value in values.items():
+        if key not in fields:
+            raise InputError(f"The configuration of network '{name}' has an unknown field '{key}'.")
+        default = fields[key].default
+        if isinstance(default, tuple) and isinstance(value, list):
+            values[key] = value = tuple(value)
+        if type(value) is not type(default):
+            raise InputError(
+                f"The configuration of network '{name}' has {key} = {value!r}; "
+                f"it must be a {'list' if isinstance(default, tuple) else type(default).__name__}."
+            )
+    try:
+        return config_type(**values)
+    except ValueError as error:
+        raise InputError(f"The configuration of network '{name}' cannot be used: {error}") from error
+
+
+__all__ = [
+    "NETWORKS",
+    "SIZES",
+    "UMSN",
+    "VARIANTS",
+    "BNet",
+    "BNetConfig",
+    "ConfidenceNet",
+    "ConfidenceNetConfig",
+    "FirstStage",
+    "FirstStageConfig",
+    "SNet",
+    "SNetConfig",
+    "UMSNConfig",
+    "build_network",
+    "config_of",
+    "count_parameters",
+    "network_config",
+    "network_name",
+    "variant_config",
+]

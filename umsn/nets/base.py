@@ -1,0 +1,90 @@
+"""B-Net, and B-Net with semantic maps and nested residuals (sections III-B, III-C; Table VI)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from blurgen.labels import CLASS_NAMES
+from umsn.nets.blocks import residual_head
+from umsn.nets.sizes import require_inner, require_positive
+from umsn.nets.trunk import Trunk
+
+
+@dataclass(frozen=True)
+class BNetConfig:
+    """Appendix A by default; `masks` and `nested` are the second and third row of Table VI."""
+
+    width: int = 64
+    blocks: int = 6
+    last_width: int = 16
+    masks: bool = False
+    """The class masks are an input, beside the blurry image."""
+    nested: bool = False
+    """Nested residual learning; needs `masks`."""
+    inner: tuple[int, ...] = ()
+    """Channels inside the first ResBlock, each of the `blocks` and the last; empty: 3n in ResBlock(m, n)."""
+
+    def __post_init__(self) -> None:
+        require_positive(width=self.width, blocks=self.blocks, last_width=self.last_width)
+        if self.nested and not self.masks:
+            raise ValueError("Argument 'nested' must be False where 'masks' is False: it works on the masks.")
+        require_inner(self.inner, self.blocks)
+
+
+class NestedResidual(nn.Module):
+    """The inner of the two residual connections (section III-C, "nested residual learning").
+
+    A 1x1 convolution of blurry image and masks, rectified, gives class-specific residual feature maps; the
+    last ResBlock's output is added to them. What follows turns the sum into the residual of the image.
+    The ReLU is what makes the maps class-specific: a mask can lift a pixel over its threshold or keep it
+    below, where a linear map could only add the same amount to every pixel of a class.
+    """
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(3 + len(CLASS_NAMES), channels, 1)
+
+    def forward(self, image_and_masks: Tensor, features: Tensor) -> Tensor:
+        return features + F.relu(self.conv(image_and_masks))
+
+
+class BNet(nn.Module):
+    """Blurry image [N, 3, H, W] in [0, 1] -> deblurred image [N, 3, H, W], not clamped.
+
+    ResBlock(3, 64) - AvgPool - six ResBlock(64, 64) - Upsample - ResBlock(64, 16) - Conv3x3(16, 3), dense;
+    the output is added to the blurry image (Appendix A).
+
+    `forward` takes masks [N, 4, H, W] whether or not the configuration uses them, so that every network of
+    Table VI is called alike. `class_features` [N, class_channels, H/2, W/2] are for `UMSN`.
+    """
+
+    def __init__(self, config: BNetConfig = BNetConfig(), class_channels: int = 0) -> None:
+        super().__init__()
+        self.config = config
+        self.trunk = Trunk(
+            3 + (len(CLASS_NAMES) if config.masks else 0),
+            width=config.width,
+            blocks=config.blocks,
+            last_width=config.last_width,
+            inner=config.inner,
+            extra_channels=class_channels,
+        )
+        self.nested = NestedResidual(config.last_width) if config.nested else None
+        self.head = residual_head(config.last_width)
+
+    def forward(
+        self, blurry: Tensor, masks: Tensor | None = None, class_features: Tensor | None = None
+    ) -> Tensor:
+        x = blurry
+        if self.config.masks:
+            if masks is None:
+                raise ValueError("Argument 'masks' must be given: this network is configured to use masks.")
+            x = torch.cat((blurry, masks.to(blurry.dtype)), dim=1)
+        features = self.trunk(x, class_features)
+        if self.nested is not None:
+            features = self.nested(x, features)
+        return blurry + self.head(features)

@@ -1,0 +1,93 @@
+"""CN: how well a class of an image has been deblurred (section III-E, Fig. 6). Used in training only."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from umsn.nets.blocks import EXPANSION
+from umsn.nets.sizes import require_positive
+
+
+@dataclass(frozen=True)
+class ConfidenceNetConfig:
+    """The defaults are the widths of the authors' network; the paper gives none."""
+
+    width: int = 16
+    stages: int = 4
+
+    def __post_init__(self) -> None:
+        require_positive(width=self.width, stages=self.stages)
+
+
+class ConfidenceStage(nn.Module):
+    """[N, n, H, W] -> [N, n, H, W]: 1x1 (n -> 6n), 3x3 (6n -> 6n), 3x3 (6n -> 2n), shortcut, 1x1 (2n -> n).
+
+    A ResBlock(n, 2n) without dilation and without instance normalisation, brought back to n channels.
+    """
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        out, inner = 2 * width, 2 * width * EXPANSION
+        self.conv1 = nn.Conv2d(width, inner, 1)
+        self.conv2 = nn.Conv2d(inner, inner, 3, padding=1)
+        self.conv3 = nn.Conv2d(inner, out, 3, padding=1)
+        self.shortcut = nn.Conv2d(width, out, 1, bias=False)
+        self.transition = nn.Conv2d(out, width, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = F.relu(x)
+        branch = self.conv3(F.relu(self.conv2(F.relu(self.conv1(x)))))
+        return self.transition(F.relu(branch + self.shortcut(x)))
+
+
+class ConfidenceNet(nn.Module):
+    """Masked output and masked target, [N, 3, H, W] each -> confidence C [N] in (0, 1].
+
+    Four stages, with pooling in between, and the mean over the image.
+
+    The loss is smallest where C = min(1, lambda / L): C is a matter of how large the error is. Hence two
+    things that the released code does otherwise: there is no instance normalisation, which would divide the
+    size of the error out of every layer, and the output is linear in the logarithm of the pooled features,
+    so that C proportional to 1 / L is the simplest thing to learn. Part of the first layer starts as the
+    difference of the two images, from which errors can be read at once. (The released code also applies its
+    third stage twice and its fourth never, and fits 128x128 images only.)
+    """
+
+    def __init__(self, config: ConfidenceNetConfig = ConfidenceNetConfig()) -> None:
+        super().__init__()
+        self.config = config
+        self.first = nn.Conv2d(2 * 3, config.width, 3, padding=1)
+        self.stages = nn.ModuleList(ConfidenceStage(config.width) for _ in range(config.stages - 1))
+        self.head = nn.Linear(config.width, 1)
+
+    def forward(self, masked_output: Tensor, masked_target: Tensor) -> Tensor:
+        """C [N] in (0, 1], float32."""
+        return self.log_confidence(masked_output, masked_target).exp()
+
+    def log_confidence(self, masked_output: Tensor, masked_target: Tensor) -> Tensor:
+        """log C [N] <= 0, float32; finite where C itself would round to 0."""
+        x = self.first(torch.cat((masked_output, masked_target), dim=1))
+        for stage in self.stages:
+            x = stage(F.avg_pool2d(x, 2, ceil_mode=True))
+        pooled = F.relu(x).mean(dim=(2, 3), dtype=torch.float32)
+        with torch.autocast(pooled.device.type, enabled=False):
+            return F.logsigmoid(self.head(torch.log(pooled + 1e-4))).squeeze(1)
+
+    def per_class(self, output: Tensor, target: Tensor, masks: Tensor) -> Tensor:
+        """log C [N, 4] of every class of every image.
+
+        Args:
+            output: deblurred images, float [N, 3, H, W].
+            target: clean images, alike.
+            masks: classes of the clean images, float [N, 4, H, W].
+        """
+        count, classes = masks.shape[:2]
+        masked = [
+            (masks.unsqueeze(2) * images.unsqueeze(1)).flatten(0, 1) for images in (output, target)
+        ]
+        return self.log_confidence(*masked).view(count, classes)

@@ -1,0 +1,349 @@
+"""The one training loop. Every stage of the curriculum (``umsn.stages``) runs through it.
+
+    train("data", "run", Settings(preset="quick"))
+
+leaves in ``run``, for each stage: ``STAGE.safetensors`` (the network as it stands), ``STAGE.best.safetensors``
+(the one with the best validation score) and ``STAGE.state.safetensors`` (what is needed to go on: weights,
+optimiser, average, random state, position in the data); and ``metrics.jsonl`` and ``tensorboard/`` for all.
+Killed at any moment and resumed, a training on the CPU ends with the same weights, bit for bit.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import signal
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any, Final, Literal
+
+import numpy as np
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+
+from blurgen.errors import InputError
+from umsn import checkpoint
+from umsn.batches import Batches, PatchSource, to_device
+from umsn.learners import Learner
+from umsn.log import Log
+from umsn.nets import config_of, network_name
+from umsn.stages import Stage
+
+_VALIDATION_PATCHES: Final = 64
+_PICTURES: Final = 8
+
+
+class Stopped(Exception):
+    """A signal asked the training to leave; its state is saved."""
+
+
+@dataclass(frozen=True)
+class Machine:
+    """What a training runs on. Of no influence on the result but for rounding."""
+
+    device: torch.device
+    rank: int = 0
+    ranks: int = 1
+    precision: Literal["fp32", "bf16"] = "fp32"
+    compile: bool = False
+    threads: int = 1
+    """Background threads that read patches."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How one stage is trained, to the last number; kept in its checkpoints."""
+
+    stage: Stage
+    seed: int = 0
+    crop: int | None = None
+    schedule: Literal["constant", "cosine"] = "constant"
+    ema: float = 0.0
+    """Decay of the running average of the weights; 0: none."""
+    log_every: int = 100
+    validate_every: int = 1_000
+    save_every: int = 1_000
+
+
+def train_stage(
+    learner: Learner,
+    source: PatchSource,
+    plan: Plan,
+    run: Path,
+    machine: Machine,
+    *,
+    about: Mapping[str, Any],
+    validation: PatchSource | None = None,
+    resume: bool = False,
+    quiet: bool = False,
+) -> None:
+    """Train one stage and leave its checkpoints in ``run``.
+
+    ``about`` is JSON-able: what besides the plan the result depends on (data, preset, starting networks); a
+    training is resumed only if it is still the same. Raises Stopped when SIGINT or SIGTERM came, after
+    saving; InputError when there is no room to save or the state in ``run`` is of another training.
+    """
+    stage, device = plan.stage, machine.device
+    state_path = run / f"{stage.name}.state.safetensors"
+    about = {**about, **_identity(plan)}
+
+    learner.to(device, memory_format=torch.channels_last)
+    trained = [p for p in learner.parameters() if p.requires_grad]
+    optimizer = torch.optim.Adam(trained, lr=stage.learning_rate, fused=True)
+    average = [p.detach().clone() for p in learner.network.parameters()] if plan.ema else []
+    done, best = 0, -math.inf
+    if resume and state_path.exists():
+        done, best = _restore(state_path, learner, optimizer, average, about)
+    if machine.compile:
+        learner.network.compile()
+
+    leader = machine.rank == 0
+    log = Log(run, stage.name, done, stage.iterations, quiet=quiet) if leader else None
+    if log:
+        log.event(event="start", at=done, parameters=sum(p.numel() for p in trained), about=about)
+
+    def save() -> None:
+        if leader:
+            _save_state(state_path, learner, optimizer, average, about, done, best)
+            save_networks(run / f"{stage.name}.safetensors", learner, {**about, "iteration": done})
+
+    batches = Batches(
+        source,
+        batch_size=stage.batch_size,
+        seed=plan.seed,
+        device=device,
+        crop=plan.crop,
+        rank=machine.rank,
+        ranks=machine.ranks,
+        threads=machine.threads,
+    )
+    meter = _Meter(batches)
+    with _Signals() as signals, contextlib.closing(batches.starting_at(done)) as stream:
+        while done < stage.iterations:
+            # Forward, in bfloat16 where the machine does that; the losses are computed in float32.
+            batch = next(stream)
+            with torch.autocast(device.type, torch.bfloat16, enabled=machine.precision == "bf16"):
+                terms, trace = learner(batch)
+            loss = sum((stage.losses[name] * term for name, term in terms.items()), torch.zeros((), device=device))
+
+            # Backward, and one step for every batch.
+            optimizer.zero_grad(set_to_none=True)
+            loss.backward()
+            if machine.ranks > 1:
+                _average_gradients(trained, machine.ranks)
+            for group in optimizer.param_groups:
+                group["lr"] = learning_rate(plan, done)
+            optimizer.step()
+            if average:
+                torch._foreach_lerp_(average, [p.detach() for p in learner.network.parameters()], 1 - plan.ema)
+            done += 1
+            meter.add({"loss": loss, **terms, **trace})
+
+            # What is read, shown and kept.
+            last = done == stage.iterations
+            if log and (done % plan.log_every == 0 or last):
+                log.scalars(done, {**meter.read(stage.batch_size), "learning_rate": learning_rate(plan, done - 1)})
+            if log and validation is not None and (done % plan.validate_every == 0 or last):
+                with _averaged(learner.network, average):
+                    score = _validate(learner, validation, log, done, machine)
+                    if score > best:
+                        best = score
+                        path = run / f"{stage.name}.best.safetensors"
+                        save_networks(path, learner, {**about, "iteration": done, "score": score})
+            stopping = signals.arrived(machine) if machine.ranks == 1 or done % plan.log_every == 0 else False
+            if done % plan.save_every == 0 or last or stopping:
+                save()
+            if stopping and not last:
+                raise Stopped(f"Stopped after iteration {done} of {stage.iterations} of stage {stage.name}.")
+
+
+def learning_rate(plan: Plan, iteration: int) -> float:
+    """Return the learning rate of one iteration, counted from 0."""
+    if plan.schedule == "constant":
+        return plan.stage.learning_rate
+    return plan.stage.learning_rate * 0.5 * (1 + math.cos(math.pi * iteration / plan.stage.iterations))
+
+
+def save_networks(path: Path, learner: Learner, about: dict[str, Any]) -> None:
+    """Write the checkpoint of what a stage trained, complete: it needs no other file to be used."""
+    networks = {name: {"name": network_name(n), "config": config_of(n)} for name, n in learner.kept().items()}
+    tensors: dict[str, Tensor] = {}
+    for name, network in learner.kept().items():
+        tensors |= checkpoint.with_prefix(name, network.state_dict())
+    checkpoint.save(path, "networks", tensors, {**about, "networks": networks})
+
+
+@torch.no_grad()
+def _validate(learner: Learner, source: PatchSource, log: Log, iteration: int, machine: Machine) -> float:
+    """Score the network on rows spread evenly over ``source``; return the score that chooses the best."""
+    rows = np.linspace(0, len(source) - 1, min(_VALIDATION_PATCHES, len(source))).astype(np.int64)
+    scores: dict[str, list[float]] = {}
+    pictures = []
+    for first in range(0, len(rows), 16):
+        batch = to_device(source.read(rows[first : first + 16]), machine.device)
+        with torch.autocast(machine.device.type, torch.bfloat16, enabled=machine.precision == "bf16"):
+            judgement = learner.judge(batch)
+        for name, values in judgement.scores.items():
+            scores.setdefault(name, []).extend(values)
+        pictures.append(judgement.pictures)
+    means = {name: float(np.nanmean(values)) for name, values in scores.items() if not np.isnan(values).all()}
+    log.scalars(iteration, means, prefix="validation_")
+    log.pictures(iteration, "validation", np.concatenate(pictures)[:_PICTURES])
+    return next(iter(means.values()))
+
+
+def _identity(plan: Plan) -> dict[str, Any]:
+    """Return the plan as JSON; how often it logs, validates and saves does not change what it trains."""
+    stage = {**asdict(replace(plan.stage, losses={})), "losses": dict(plan.stage.losses)}
+    return {"stage": stage, "seed": plan.seed, "crop": plan.crop, "schedule": plan.schedule, "ema": plan.ema}
+
+
+def _save_state(
+    path: Path,
+    learner: Learner,
+    optimizer: torch.optim.Adam,
+    average: list[Tensor],
+    about: dict[str, Any],
+    done: int,
+    best: float,
+) -> None:
+    names = [name for name, p in learner.named_parameters() if p.requires_grad]
+    weights = [p for p in learner.parameters() if p.requires_grad]
+    tensors = {f"weight.{name}": p for name, p in zip(names, weights, strict=True)}
+    for name, p in zip(names, weights, strict=True):
+        tensors |= {f"adam.{name}.{key}": value for key, value in optimizer.state[p].items()}
+    tensors |= {f"average.{i}": value for i, value in enumerate(average)}
+    tensors["random"] = torch.get_rng_state()
+    about = {**about, "iteration": done, "best": best if math.isfinite(best) else None}
+    checkpoint.save(path, "training", tensors, about)
+
+
+def _restore(
+    path: Path,
+    learner: Learner,
+    optimizer: torch.optim.Adam,
+    average: list[Tensor],
+    about: dict[str, Any],
+) -> tuple[int, float]:
+    """Bring everything back to where ``_save_state`` left it; return the iteration and the best score."""
+    tensors, saved = checkpoint.load(path, "training")
+    _refuse_another_training(path, saved, about)
+    names = [name for name, p in learner.named_parameters() if p.requires_grad]
+    state = {}
+    try:
+        with torch.no_grad():
+            for i, (name, p) in enumerate(zip(names, optimizer.param_groups[0]["params"], strict=True)):
+                p.copy_(tensors[f"weight.{name}"])
+                state[i] = checkpoint.under_prefix(f"adam.{name}", tensors)
+            for i, value in enumerate(average):
+                value.copy_(tensors[f"average.{i}"])
+        optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
+        torch.set_rng_state(tensors["random"])
+        return int(saved["iteration"]), -math.inf if saved["best"] is None else float(saved["best"])
+    except (KeyError, RuntimeError, ValueError, TypeError) as error:
+        raise InputError(f"{path} does not fit its own description; train this stage again.") from error
+
+
+def _refuse_another_training(path: Path, saved: dict[str, Any], about: dict[str, Any]) -> None:
+    """A training may go on for longer than planned; in nothing else may it differ."""
+
+    def flat(value: Any, name: str = "") -> dict[str, Any]:
+        if not isinstance(value, Mapping):
+            return {name: value}
+        return {k: v for key, inner in value.items() for k, v in flat(inner, f"{name}.{key}".lstrip(".")).items()}
+
+    then, now = flat({key: saved.get(key) for key in about}), flat(about)
+    may_differ = {"stage.iterations"} if about["schedule"] == "constant" else set()
+    for name in sorted((then.keys() | now.keys()) - may_differ):
+        if then.get(name) != now.get(name):
+            raise InputError(
+                f"{path} was trained with {name} = {then.get(name)!r}, not {now.get(name)!r}; "
+                "resume with the same settings or choose another --out."
+            )
+
+
+def _average_gradients(parameters: list[nn.Parameter], ranks: int) -> None:
+    """Give every process the mean gradient: with it, all take the step of the joint batch."""
+    gradients = [p.grad for p in parameters if p.grad is not None]
+    together = torch.cat([g.flatten() for g in gradients])
+    dist.all_reduce(together)
+    together /= ranks
+    for gradient, mean in zip(gradients, together.split([g.numel() for g in gradients]), strict=True):
+        gradient.copy_(mean.view_as(gradient))
+
+
+@contextlib.contextmanager
+def _averaged(network: nn.Module, average: list[Tensor]) -> Iterator[None]:
+    """Put the averaged weights in place for a while, where there are any."""
+    if not average:
+        yield
+        return
+    weights = [p.detach().clone() for p in network.parameters()]
+    with torch.no_grad():
+        for p, value in zip(network.parameters(), average, strict=True):
+            p.copy_(value)
+    try:
+        yield
+    finally:
+        with torch.no_grad():
+            for p, value in zip(network.parameters(), weights, strict=True):
+                p.copy_(value)
+
+
+class _Meter:
+    """Means of the terms of the loss since the last reading, and the speed."""
+
+    def __init__(self, batches: Batches) -> None:
+        self._batches = batches
+        self._start()
+
+    def _start(self) -> None:
+        self._sums: dict[str, Tensor] = {}
+        self._count, self._since, self._waited = 0, time.perf_counter(), self._batches.waited
+
+    def add(self, values: Mapping[str, Tensor]) -> None:
+        # Sums stay on the device: reading a number would make the processor wait for the accelerator.
+        for name, value in values.items():
+            self._sums[name] = self._sums.get(name, 0) + value.detach().float()
+        self._count += 1
+
+    def read(self, batch_size: int) -> dict[str, float]:
+        means = {name: float(value) / self._count for name, value in self._sums.items()}
+        seconds = time.perf_counter() - self._since
+        means["images_per_second"] = self._count * batch_size / seconds
+        means["data_wait"] = (self._batches.waited - self._waited) / seconds
+        self._start()
+        return means
+
+
+class _Signals:
+    """SIGINT and SIGTERM ask the loop to save and leave; the second time they act at once."""
+
+    _HEARD: Final = (signal.SIGINT, signal.SIGTERM)
+
+    def __enter__(self) -> _Signals:
+        self._asked = False
+        self._before = {}
+        if threading.current_thread() is threading.main_thread():
+            self._before = {number: signal.signal(number, self._ask) for number in self._HEARD}
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    def _ask(self, number: int, _: object) -> None:
+        self._asked = True
+        signal.signal(number, self._before[number])
+
+    def arrived(self, machine: Machine) -> bool:
+        """Tell whether any process of the training was asked to leave."""
+        if machine.ranks == 1:
+            return self._asked
+        asked = torch.tensor(float(self._asked), device=machine.device)
+        dist.all_reduce(asked, op=dist.ReduceOp.MAX)
+        return bool(asked)
