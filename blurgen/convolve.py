@@ -3,9 +3,11 @@
 Weights sum to 32768 and pixels are at most 255, so every partial sum is an integer below 2^24 and the order
 of summation is free (FORMAT.md, section 3). That freedom is spent three times:
 
-- most weights of a camera-shake kernel are zero, and only the others (the taps) are visited;
-- two horizontally adjacent pixels travel as the 16-bit halves of one 32-bit *lane*, because every
-  processor multiplies two pairs of 16-bit numbers and adds the products in one instruction;
+- most weights of a camera-shake kernel are zero, and only the others (the taps) are visited, in *groups* of
+  up to four neighbours in a row;
+- a *lane* of 32 bits holds an element and the same channel of the next three pixels, so that one load serves
+  a group. Two of them at a time become 16-bit halves, because every processor multiplies two pairs of 16-bit
+  numbers and adds the products in one instruction;
 - the sums of a segment of 128 elements stay in registers while all taps go by.
 """
 
@@ -27,19 +29,22 @@ SEGMENT: Final = 128
 
 _VECTOR = 16
 _CHANNELS = 3
+_GROUP = 4
 
 
 class Taps(NamedTuple):
-    """The non-zero weights of a bank, in pairs, kernel after kernel.
+    """The non-zero weights of a bank in groups, kernel after kernel.
 
-    Pairs ``first[k]`` to ``first[k + 1]`` belong to kernel ``k``. A pair is applied to the lane ``offset``
-    lanes after the lane of the top left element of the window; its two Q15 weights are the low and the
-    high half of ``weights``. ``reach[k]`` is the farthest a tap of the kernel is from the centre, in pixels.
+    Groups ``first[k]`` to ``first[k + 1]`` belong to kernel ``k``. A group is applied to the lane ``offset``
+    lanes after the one of the top left element of the window. The Q15 weights of pixels 0 and 1 are the low
+    and the high half of ``near``, those of pixels 2 and 3 the halves of ``far``. ``reach[k]`` is how far from
+    its centre, in pixels, the kernel reads.
     """
 
     first: NDArray[np.int64]  # [K + 1]
-    offset: NDArray[np.int32]  # [pairs]
-    weights: NDArray[np.int32]  # [pairs]
+    offset: NDArray[np.int32]  # [groups]
+    near: NDArray[np.int32]  # [groups]
+    far: NDArray[np.int32]  # [groups]
     reach: NDArray[np.int64]  # [K]
 
 
@@ -67,65 +72,72 @@ def pair_taps(weights: NDArray[np.uint16], sizes: NDArray[np.uint8], stride: int
         raise ValueError(f"Argument 'sizes' must hold {count} odd numbers up to {side}.")
     weights = np.ascontiguousarray(weights)
     first = np.zeros(count + 1, np.int64)
-    unfit = _count_pairs(weights, reach, first)
+    unfit = _count_groups(weights, reach, first)
     if unfit >= 0:
         raise ValueError(f"Kernel {unfit} does not sum to {UNIT} within its size of {sizes[unfit]}.")
-    offset = np.empty(first[-1], np.int32)
-    pairs = np.empty(first[-1], np.int32)
-    _write_pairs(weights, reach, first, stride, offset, pairs)
-    return Taps(first, offset, pairs, reach)
+    offset, near, far = (np.zeros(first[-1], np.int32) for _ in range(3))
+    _write_groups(weights, reach, first, stride, offset, near, far)
+    return Taps(first, offset, near, far, reach)
 
 
 @njit(cache=True)
-def _count_pairs(weights, reach, first):
-    """Set where each kernel's pairs begin; return the first unfit kernel, -1 if all are fit."""
+def _weights_from(row, column, low):
+    """Return the weights of ``column`` and the three before it, zero before ``low``."""
+    return (
+        np.int32(row[column]),
+        np.int32(row[column - 1]) if column - 1 >= low else np.int32(0),
+        np.int32(row[column - 2]) if column - 2 >= low else np.int32(0),
+        np.int32(row[column - 3]) if column - 3 >= low else np.int32(0),
+    )
+
+
+@njit(cache=True)
+def _count_groups(weights, reach, first):
+    """Set where each kernel's groups begin; return the first unfit kernel, -1 if all are fit."""
     side = weights.shape[1]
     for k in range(weights.shape[0]):
         low, high = side // 2 - reach[k], side // 2 + reach[k]
         total = np.int64(0)
-        pairs = 0
-        for row in range(low, high + 1):
+        groups = 0
+        for y in range(low, high + 1):
             column = high
             while column >= low:
-                weight = np.int64(weights[k, row, column])
-                if weight == 0:
+                a, b, c, d = _weights_from(weights[k, y], column, low)
+                if a == 0:
                     column -= 1
                     continue
-                pairs += 2 if weight == UNIT else 1
-                total += weight
-                if column > low:
-                    total += np.int64(weights[k, row, column - 1])
-                column -= 2
+                total += a + b + c + d
+                groups += 2 if a == UNIT else 1
+                column -= _GROUP
         if total != UNIT or np.sum(weights[k]) != UNIT:
             return k
-        first[k + 1] = first[k] + pairs
+        first[k + 1] = first[k] + groups
     return -1
 
 
 @njit(cache=True)
-def _write_pairs(weights, reach, first, stride, offset, pairs):
+def _write_groups(weights, reach, first, stride, offset, near, far):
     side = weights.shape[1]
     for k in range(weights.shape[0]):
         low, high = side // 2 - reach[k], side // 2 + reach[k]
         n = first[k]
         # True convolution turns the kernel by half a turn: its last row and column come first in the window.
-        for row in range(high, low - 1, -1):
+        for y in range(high, low - 1, -1):
             column = high
             while column >= low:
-                left = np.int64(weights[k, row, column])
-                if left == 0:
+                a, b, c, d = _weights_from(weights[k, y], column, low)
+                if a == 0:
                     column -= 1
                     continue
-                right = np.int64(weights[k, row, column - 1]) if column > low else np.int64(0)
-                place = (side - 1 - row) * stride + (side - 1 - column) * _CHANNELS
-                if left == UNIT:
-                    # Half a lane is signed and ends at 32767: the kernel that is one point goes in twice.
-                    left //= 2
-                    offset[n], pairs[n] = place, left
-                    n += 1
-                offset[n], pairs[n] = place, left | right << 16
+                offset[n] = (side - 1 - y) * stride + (side - 1 - column) * _CHANNELS
+                near[n] = a | b << 16
+                far[n] = c | d << 16
                 n += 1
-                column -= 2
+                column -= _GROUP
+                if a == UNIT:
+                    # A half is signed and ends at 32767: the kernel that is one point goes in twice.
+                    offset[n] = offset[n - 1]
+                    near[n - 1] = near[n] = UNIT // 2
 
 
 @njit(cache=True)
@@ -136,7 +148,7 @@ def fill_window(pixels, face, top, left, patch, radius, reach, stride, lanes):
     ``radius`` rows above and columns left of the patch. Lanes farther out than ``reach`` are left alone.
     """
     columns = patch + 2 * reach
-    line = np.zeros(3 * columns + 3, np.uint8)
+    line = np.zeros(3 * (columns + _GROUP - 1), np.uint8)
     for y in range(-reach, patch + reach):
         _read_line(pixels, face, top + y, left - reach, columns, 3, line)
         _pack(line, 3 * columns, lanes, (radius + y) * stride + 3 * (radius - reach))
@@ -151,8 +163,8 @@ def fill_layer_window(
     ``shares`` gets lanes that are 1 where ``lanes`` has a pixel of the class, and 0 elsewhere.
     """
     columns = patch + 2 * reach
-    line = np.zeros(3 * columns + 3, np.uint8)
-    share = np.zeros(3 * columns + 3, np.uint8)
+    line = np.zeros(3 * (columns + _GROUP - 1), np.uint8)
+    share = np.zeros(3 * (columns + _GROUP - 1), np.uint8)
     kinds = np.zeros(columns, np.uint8)
     for y in range(-reach, patch + reach):
         _read_line(pixels, face, top + y, left - reach, columns, 3, line)
@@ -196,96 +208,117 @@ def _mirrored(coordinate, side):
 
 @njit(cache=True)
 def _pack(line, size, lanes, place):
-    """Join each element and the same channel of the next pixel; ``line`` has one zero pixel at its end."""
+    """Join each element and the same channel of the next three pixels; ``line`` ends in three black ones."""
     for e in range(size):
-        lanes[np.uint64(place + e)] = np.int32(line[e]) | np.int32(line[e + 3]) << np.int32(16)
+        lanes[np.uint64(place + e)] = (
+            np.uint32(line[e])
+            | np.uint32(line[e + 3]) << np.uint32(16)
+            | np.uint32(line[e + 6]) << np.uint32(8)
+            | np.uint32(line[e + 9]) << np.uint32(24)
+        )
 
 
-def add_taps(lanes, start, offset, weights, first, end, sums):
-    """Add pairs ``first`` to ``end`` of the taps, applied at lane ``start``, to ``sums`` int32 [SEGMENT].
+def add_kernel(lanes, start, taps, kernel, sums):
+    """Add one kernel's taps, applied at lane ``start`` and the next, to ``sums`` int32 [SEGMENT].
 
-    This is the definition; compiled code takes the same sums in vectors (``_add_taps``).
+    This is the definition; compiled code takes the same sums in vectors (``_add_groups``).
     """
-    for t in range(first, end):
-        left, right = int(weights[t]) & 0xFFFF, int(weights[t]) >> 16
+    for t in range(taps.first[kernel], taps.first[kernel + 1]):
         for j in range(SEGMENT):
-            lane = int(lanes[start + offset[t] + j])
-            sums[j] += (lane & 0xFFFF) * left + (lane >> 16) * right
+            lane = int(lanes[start + taps.offset[t] + j])
+            sums[j] += (lane & 0xFF) * (int(taps.near[t]) & 0xFFFF)
+            sums[j] += (lane >> 16 & 0xFF) * (int(taps.near[t]) >> 16)
+            sums[j] += (lane >> 8 & 0xFF) * (int(taps.far[t]) & 0xFFFF)
+            sums[j] += (lane >> 24) * (int(taps.far[t]) >> 16)
 
 
-@overload(add_taps, inline="always")
-def _overload_add_taps(lanes, start, offset, weights, first, end, sums):
-    def compiled(lanes, start, offset, weights, first, end, sums):
-        _add_taps(  # type: ignore[call-arg]  # numba passes the typing context
-            lanes, np.int64(start), offset, weights, np.int64(first), np.int64(end), sums
+@overload(add_kernel)
+def _overload_add_kernel(lanes, start, taps, kernel, sums):
+    def compiled(lanes, start, taps, kernel, sums):
+        first, end = taps.first[kernel], taps.first[kernel + 1]
+        _add_groups(  # type: ignore[call-arg]  # numba passes the typing context
+            lanes, start, taps.offset, taps.near, taps.far, first, end, sums
         )
 
     return compiled
 
 
 @intrinsic
-def _add_taps(typing_context, lanes, start, offset, weights, first, end, sums):
+def _add_groups(typing_context, lanes, start, offset, near, far, first, end, sums):
     """Write the loop over taps as LLVM vectors, which numba has no way to say.
 
     Nothing in it is of one processor: LLVM turns the multiplication of 16-bit pairs and the addition of
     neighbours into its instruction for that, or into several where there is none.
     """
-    signature = types.void(lanes, types.int64, offset, weights, types.int64, types.int64, sums)
-    return signature, _vector_loop
+    return types.void(lanes, types.intp, offset, near, far, types.intp, types.intp, sums), _vector_loop
 
 
 def _vector_loop(context: Any, builder: ir.IRBuilder, signature: Any, arguments: Any) -> Any:
-    i32, i64 = ir.IntType(32), ir.IntType(64)
-    vector = ir.VectorType(i32, _VECTOR)
+    i64 = ir.IntType(64)
+    vector = ir.VectorType(ir.IntType(32), _VECTOR)
     halves = ir.VectorType(ir.IntType(16), 2 * _VECTOR)
-    wide = ir.VectorType(i32, 2 * _VECTOR)
+    wide = ir.VectorType(ir.IntType(32), 2 * _VECTOR)
     even = ir.Constant(vector, list(range(0, 2 * _VECTOR, 2)))
     odd = ir.Constant(vector, list(range(1, 2 * _VECTOR, 2)))
-    zeros = ir.Constant(vector, [0] * _VECTOR)
-    unused, unused_wide = ir.Constant(vector, ir.Undefined), ir.Constant(wide, ir.Undefined)
+    even_bytes = ir.Constant(vector, [0x00FF00FF] * _VECTOR)
+    eight = ir.Constant(halves, [8] * 2 * _VECTOR)
 
-    def pointer(position: int) -> Any:
+    def undefined(kind: ir.Type) -> ir.Constant:
+        return ir.Constant(kind, ir.Undefined)
+
+    def data(position: int) -> Any:
         kind = signature.args[position]
         return context.make_array(kind)(context, builder, arguments[position]).data
 
-    def places(base: Any, kind: ir.Type) -> list[Any]:
+    def vectors(base: Any) -> list[Any]:
         steps = range(0, SEGMENT, _VECTOR)
-        return [builder.bitcast(builder.gep(base, [i64(step)]), kind.as_pointer()) for step in steps]
+        return [builder.bitcast(builder.gep(base, [i64(step)]), vector.as_pointer()) for step in steps]
 
-    lanes, offset, weights = pointer(0), pointer(2), pointer(3)
-    first, end = arguments[4], arguments[5]
-    window = builder.gep(lanes, [arguments[1]])
-    destination = places(pointer(6), vector)
+    def factors(weights: Any, group: Any) -> Any:
+        pair = builder.load(builder.gep(weights, [group]))
+        pair = builder.insert_element(undefined(vector), pair, ir.IntType(32)(0))
+        pair = builder.shuffle_vector(pair, undefined(vector), ir.Constant(vector, [0] * _VECTOR))
+        return builder.sext(builder.bitcast(pair, halves), wide)
+
+    def multiply_add(total: Any, pixels: Any, weights: Any) -> Any:
+        products = builder.mul(builder.zext(pixels, wide), weights)
+        firsts = builder.shuffle_vector(products, undefined(wide), even)
+        seconds = builder.shuffle_vector(products, undefined(wide), odd)
+        return builder.add(total, builder.add(firsts, seconds))
+
+    window = builder.gep(data(0), [arguments[1]])
+    offset, near, far = (data(position) for position in (2, 3, 4))
+    first, end = arguments[5:7]
+    destination = vectors(data(7))
     initial = [builder.load(place, align=4) for place in destination]
 
     before = builder.block
-    head = builder.append_basic_block("taps")
-    body = builder.append_basic_block("tap")
-    after = builder.append_basic_block("taps.end")
+    head = builder.append_basic_block("groups")
+    body = builder.append_basic_block("group")
+    after = builder.append_basic_block("groups.end")
     builder.branch(head)
 
     builder.position_at_end(head)
-    tap = builder.phi(i64)
-    tap.add_incoming(first, before)
-    sums = [builder.phi(vector) for _ in initial]
-    for total, value in zip(sums, initial, strict=True):
+    group = builder.phi(i64)
+    group.add_incoming(first, before)
+    totals = [builder.phi(vector) for _ in initial]
+    for total, value in zip(totals, initial, strict=True):
         total.add_incoming(value, before)
-    builder.cbranch(builder.icmp_signed("<", tap, end), body, after)
+    builder.cbranch(builder.icmp_signed("<", group, end), body, after)
 
     builder.position_at_end(body)
-    pair = builder.insert_element(unused, builder.load(builder.gep(weights, [tap])), i32(0))
-    pair = builder.shuffle_vector(pair, unused, zeros)
-    factors = builder.sext(builder.bitcast(pair, halves), wide)
-    source = builder.gep(window, [builder.sext(builder.load(builder.gep(offset, [tap])), i64)])
-    for total, place in zip(sums, places(source, halves), strict=True):
-        product = builder.mul(builder.sext(builder.load(place, align=4), wide), factors)
-        lows = builder.shuffle_vector(product, unused_wide, even)
-        highs = builder.shuffle_vector(product, unused_wide, odd)
-        total.add_incoming(builder.add(total, builder.add(lows, highs)), body)
-    tap.add_incoming(builder.add(tap, i64(1)), body)
+    near_weights, far_weights = factors(near, group), factors(far, group)
+    source = builder.gep(window, [builder.sext(builder.load(builder.gep(offset, [group])), i64)])
+    for total, place in zip(totals, vectors(source), strict=True):
+        lane = builder.load(place, align=4)
+        near_pixels = builder.bitcast(builder.and_(lane, even_bytes), halves)
+        far_pixels = builder.lshr(builder.bitcast(lane, halves), eight)
+        summed = multiply_add(multiply_add(total, near_pixels, near_weights), far_pixels, far_weights)
+        total.add_incoming(summed, body)
+    group.add_incoming(builder.add(group, i64(1)), body)
     builder.branch(head)
 
     builder.position_at_end(after)
-    for total, place in zip(sums, destination, strict=True):
+    for total, place in zip(totals, destination, strict=True):
         builder.store(total, place, align=4)
     return context.get_dummy_value()

@@ -140,6 +140,19 @@ class Dataset:
             return self._renderer.rows(self._renderer.plan(samples), set)
         return self._read(set, numbers)
 
+    def find(self, sample: int, set: str = FULL) -> int | None:
+        """Return the row of a set that was made from sample number ``sample``, or None if it has none."""
+        self._check_set(set)
+        if set == FULL and self.complete:
+            return sample if 0 <= sample < self.recipe.count else None
+        if self._manifest.recipe_only:
+            return _position(self._members[set], sample)
+        number = sample // self.recipe.shard_size
+        if number not in self._manifest.sets[set]:
+            return None
+        row = _position(self._shard(set, number).index["sample"], sample)
+        return None if row is None else int(self._starts[set][self._numbers[set].index(number)]) + row
+
     def _check_set(self, name: str) -> None:
         if name not in self.sets:
             raise InputError(
@@ -251,3 +264,8 @@ def _empty(rows: int, patch: int) -> ShardArrays:
         np.empty((rows, patch, patch), np.uint8),
         np.empty(rows, INDEX_DTYPE),
     )
+
+
+def _position(ascending: NDArray[Any], value: int) -> int | None:
+    place = int(np.searchsorted(ascending, value))
+    return place if place < len(ascending) and ascending[place] == value else None

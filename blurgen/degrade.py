@@ -16,7 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 from blurgen.convolve import (
     SEGMENT,
     UNIT,
-    add_taps,
+    add_kernel,
     fill_layer_window,
     fill_window,
     lane_stride,
@@ -33,8 +33,8 @@ _UNIT = np.int32(UNIT)
 _CLASSES: Final = len(CLASS_NAMES)
 # The labels of a class are consecutive, and comparing is faster than looking up.
 _MEMBERS: Final = [np.flatnonzero(np.equal(CLASS_OF_LABEL, c)) for c in range(_CLASSES)]
-_FIRST_LABEL: Final = tuple(int(labels[0]) for labels in _MEMBERS)
-_LAST_LABEL: Final = tuple(int(labels[-1]) for labels in _MEMBERS)
+_FIRST_LABEL: Final = tuple(np.uint8(labels[0]) for labels in _MEMBERS)
+_LAST_LABEL: Final = tuple(np.uint8(labels[-1]) for labels in _MEMBERS)
 _NOISE_STREAM = np.uint32(Stream.NOISE)
 _COMPOSITE, _LAYERED = ISOLATIONS
 _FULL_ONLY, _WITH_COMPOSITE, _WITH_LAYERED = 0, 1, 2
@@ -253,8 +253,8 @@ def _render(
 ):  # fmt: skip
     """Write all outputs; images have shape [n, P, 3 P] here, an image row being one run of bytes."""
     count, patch, width = clean.shape
-    lanes = np.zeros((patch + 2 * radius) * stride, np.int32)
-    shares = np.zeros(lanes.size if mode == _WITH_LAYERED else 0, np.int32)
+    lanes = np.zeros((patch + 2 * radius) * stride, np.uint32)
+    shares = np.zeros(lanes.size if mode == _WITH_LAYERED else 0, np.uint32)
     words = np.zeros((patch * width + 7) // 8 * 4, np.uint32)
     halves = words.view(np.uint16)
     sharp = np.zeros((patch if mode == _WITH_COMPOSITE else 0, width), np.uint8)
@@ -269,13 +269,11 @@ def _render(
         _draw_words(seed, rows.sample[n], words)
         fill_window(pixels, face, top, left, patch, radius, reach, stride, lanes)
         _blur(lanes, stride, taps, kernel, noise, halves, clean[n], blurry[n], sharp)
-        if mode == _FULL_ONLY:
-            continue
-        for c in range(_CLASSES):
-            low, high = _FIRST_LABEL[c], _LAST_LABEL[c]
-            if mode == _WITH_COMPOSITE:
-                _choose(mask[n], low, high, blurry[n], sharp, isolated[n, c])
-            else:
+        if mode == _WITH_COMPOSITE:
+            _compose(mask[n], blurry[n], sharp, isolated[n])
+        elif mode == _WITH_LAYERED:
+            for c in range(_CLASSES):
+                low, high = _FIRST_LABEL[c], _LAST_LABEL[c]
                 fill_layer_window(
                     pixels, labels, face, low, high, top, left, patch, radius, reach, stride, lanes, shares
                 )
@@ -314,7 +312,7 @@ def _blur(lanes, stride, taps, kernel, noise, halves, clean, blurry, sharp):
                 for j in range(size):
                     e = np.uint64(start + j)
                     sharp[y, e] = _level(sums[j] + np.int32(clean[y, e]) * _UNIT)
-            _add_kernel(lanes, y * stride + start, taps, kernel, sums)
+            add_kernel(lanes, y * stride + start, taps, kernel, sums)
             for j in range(size):
                 blurry[y, np.uint64(start + j)] = _level(sums[j])
 
@@ -330,8 +328,8 @@ def _blur_layer(lanes, shares, stride, taps, kernel, noise, halves, clean, out):
         for y in range(patch):
             _look_up(noise, halves, y * width + start, size, sums)
             share[:] = 0
-            _add_kernel(lanes, y * stride + start, taps, kernel, sums)
-            _add_kernel(shares, y * stride + start, taps, kernel, share)
+            add_kernel(lanes, y * stride + start, taps, kernel, sums)
+            add_kernel(shares, y * stride + start, taps, kernel, share)
             for j in range(size):
                 e = np.uint64(start + j)
                 out[y, e] = _level(sums[j] + (_UNIT - share[j]) * np.int32(clean[y, e]))
@@ -346,35 +344,41 @@ def _look_up(noise, halves, first, size, sums):
 
 
 @njit(cache=True)
-def _add_kernel(lanes, start, taps, kernel, sums):
-    add_taps(lanes, start, taps.offset, taps.weights, taps.first[kernel], taps.first[kernel + 1], sums)
-
-
-@njit(cache=True)
 def _level(total):
     level = np.int32(np.int32(total) >> np.int32(15))
     return np.uint8(min(max(level, _BLACK), _WHITE))
 
 
 @njit(cache=True)
-def _choose(mask, low, high, inside, outside, out):
-    patch = mask.shape[0]
+def _compose(mask, inside, outside, out):
+    """Write one picture per class: the pixels of the class from ``inside``, all others from ``outside``."""
+    patch, width = inside.shape
+    labels = np.empty(width, np.uint8)
     for y in range(patch):
         for x in range(patch):
-            chosen = low <= mask[y, x] <= high
-            for e in range(3 * x, 3 * x + 3):
-                out[y, e] = inside[y, e] if chosen else outside[y, e]
+            labels[3 * x] = mask[y, x]
+            labels[3 * x + 1] = mask[y, x]
+            labels[3 * x + 2] = mask[y, x]
+        for c in range(_CLASSES):
+            low, high = _FIRST_LABEL[c], _LAST_LABEL[c]
+            for e in range(width):
+                # Without short-circuit: both pictures are read anyway, and the loop becomes vectors.
+                here, there = inside[y, e], outside[y, e]
+                out[c, y, e] = here if (labels[e] >= low) & (labels[e] <= high) else there
 
 
 @njit(cache=True)
 def _count(mask, counts):
-    for c in range(_CLASSES):
-        low, high = _FIRST_LABEL[c], _LAST_LABEL[c]
-        found = np.int32(0)
-        for y in range(mask.shape[0]):
-            for x in range(mask.shape[1]):
-                found += np.int32(low <= mask[y, x] <= high)
-        counts[c] = found
+    counts[:] = 0
+    for y in range(mask.shape[0]):
+        for start in range(0, mask.shape[1], SEGMENT):
+            for c in range(_CLASSES):
+                low, high = _FIRST_LABEL[c], _LAST_LABEL[c]
+                found = np.uint8(0)
+                for x in range(start, min(start + SEGMENT, mask.shape[1])):
+                    label = mask[y, x]
+                    found = np.uint8(found + np.uint8((label >= low) & (label <= high)))
+                counts[c] += found
 
 
 @njit(cache=True, nogil=True)

@@ -26,6 +26,7 @@ from blurgen.errors import InputError
 
 _PAGE = 4096
 _LONGEST_TEXT = 1 << 26  # bytes in a text attribute: made_with may list many thousand skipped files
+_COMMON_FILTERS = (h5py.h5z.FILTER_DEFLATE, h5py.h5z.FILTER_SHUFFLE, h5py.h5z.FILTER_FLETCHER32)
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 # What h5py raises on a damaged file depends on which layer of HDF5 stumbles.
 _H5_ERRORS = (OSError, RuntimeError, KeyError, ValueError, TypeError)
@@ -83,7 +84,8 @@ class _Sink(io.RawIOBase):
     """A file that takes everything HDF5 writes and remembers the first failure.
 
     HDF5 must not be told of a full disk: what it cannot flush it keeps, and crashes the process with it at
-    exit (seen with h5py 3.16, HDF5 2.0). So after a failure writes go nowhere, and the caller raises the error.
+    exit (seen with h5py 3.16, HDF5 2.0). So after a failure writes go nowhere, and the caller raises the
+    error.
     """
 
     def __init__(self, raw: io.FileIO) -> None:
@@ -167,6 +169,40 @@ def plain_dataset(
     except _H5_ERRORS as error:
         raise InputError(f"{where} is damaged; make the file again.") from error
     return dataset
+
+
+def foreign_dataset(file: h5py.File, name: str, most_elements: int) -> h5py.Dataset:
+    """Return dataset ``name`` of a file some other program wrote, if reading it is harmless.
+
+    Unlike ours it may be compressed by the filters that are part of HDF5 (deflate, shuffle, checksum), may be
+    of any numeric type or of references, and has at most ``most_elements``, also in a chunk. Else InputError.
+    """
+    where = f"{file.filename}: /{name}"
+    try:
+        if not isinstance(file.get(name, getlink=True), h5py.HardLink):
+            raise InputError(f"{where} is missing or a link to somewhere else; links are not followed.")
+        dataset = file[name]
+        if not isinstance(dataset, h5py.Dataset):
+            raise InputError(f"{where} is not a dataset.")
+        check_foreign(dataset, where, most_elements)
+    except _H5_ERRORS as error:
+        raise InputError(f"{where} is damaged.") from error
+    return dataset
+
+
+def check_foreign(dataset: h5py.Dataset, where: str, most_elements: int) -> None:
+    """Raise InputError unless reading a dataset another program wrote is harmless, see ``foreign_dataset``."""
+    plan = dataset.id.get_create_plist()
+    layout = plan.get_layout()
+    if layout == h5py.h5d.VIRTUAL or (layout == h5py.h5d.CONTIGUOUS and plan.get_external_count()):
+        raise InputError(f"{where} is stored in another file; its bytes must lie in this one.")
+    if any(plan.get_filter(i)[0] not in _COMMON_FILTERS for i in range(plan.get_nfilters())):
+        raise InputError(f"{where} is compressed by an unusual filter; rewrite the file with gzip or none.")
+    is_reference = h5py.check_ref_dtype(dataset.dtype) is h5py.Reference
+    if dataset.shape is None or (dataset.dtype.kind not in "biuf" and not is_reference):
+        raise InputError(f"{where} is of type {dataset.dtype}, expected numbers.")
+    if max(math.prod(dataset.shape), math.prod(dataset.chunks or ())) > most_elements:
+        raise InputError(f"{where} has shape {dataset.shape}, more than {most_elements} elements.")
 
 
 def read_all(dataset: h5py.Dataset) -> NDArray[Any]:

@@ -18,7 +18,6 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
@@ -35,6 +34,7 @@ VERSION: Final = 1
 LARGEST_SIZE: Final = 101
 CENTERS: Final = ("mass", "box")
 
+_RECIPE = ("count", "min_size", "max_size", "model", "center", "seed", "samples", "exposure")
 _MOST_KERNELS = 1 << 24
 _SPAN = 64 * LANES  # kernels a thread takes at a time
 
@@ -63,8 +63,8 @@ class KernelBank:
     def digest(self) -> str:
         """XXH3-128 of the bytes of the weights followed by those of the sizes, 32 hexadecimal digits."""
         state = xxhash.xxh3_128()
-        state.update(np.ascontiguousarray(self.weights, "<u2"))
-        state.update(np.ascontiguousarray(self.sizes))
+        state.update(np.ascontiguousarray(self.weights, "<u2").data)
+        state.update(np.ascontiguousarray(self.sizes).data)
         return state.hexdigest()
 
     def kernel(self, i: int) -> NDArray[np.uint16]:
@@ -118,8 +118,8 @@ class KernelBank:
 class CameraPath:
     """The camera path behind one kernel, in pixels from the centre pixel of the kernel.
 
-    ``x`` and ``y`` float64 [n] (right and down), ``weight`` float64 [n] (sum 1): the light each sample brings.
-    ``parameters`` are what the model drew for this kernel, by name (see its module in ``blurgen.trajectory``).
+    ``x`` and ``y`` float64 [n] (right and down), ``weight`` float64 [n] (sum 1): the light of each sample.
+    ``parameters`` are what the model drew for this kernel, by name (its module in ``blurgen.trajectory``).
     """
 
     x: NDArray[np.float64]
@@ -148,15 +148,15 @@ def make_bank(
 ) -> KernelBank:
     """Make ``count`` camera-shake kernels of every odd size from ``min_size`` to ``max_size`` in turn.
 
-    ``model`` is one of ``blurgen.trajectory.MODELS``. A whole path has ``samples`` samples, of which the first
-    ``exposure`` (0 to 1) are seen; what is seen fills the size. ``jobs`` threads share the work and change
-    nothing in the result. ``progress`` is called with the number of kernels just finished, from any thread.
+    ``model`` is one of ``blurgen.trajectory.MODELS``. A whole path has ``samples`` samples, of which the
+    share ``exposure`` (0.01 to 1) from the start is seen; what is seen fills the size. ``jobs`` threads
+    share the work and change nothing in the result. ``progress`` is called with the number of kernels just
+    finished, from any thread.
 
     A kernel that would break a promise of this module, or equal an earlier one, is drawn again from other
-    random numbers (attempt 1, 2, ...), so the result still depends on the arguments alone. Raises ValueError for
-    wrong arguments, also when there are not as many different kernels as asked for.
+    random numbers (attempt 1, 2, ...), so the result still depends on the arguments alone. Raises ValueError
+    for wrong arguments, also when there are not as many different kernels as asked for.
     """
-    _check_arguments(count, min_size, max_size, model, center, seed, jobs, samples, exposure)
     made_with = {
         "model": model,
         "seed": seed,
@@ -167,6 +167,7 @@ def make_bank(
         "samples": samples,
         "exposure": exposure,
     }
+    _check_arguments(jobs=jobs, **made_with)
     draw = _Draw(model, seed, center, samples, _seen(samples, exposure), max_size)
     all_sizes = np.arange(min_size, max_size + 1, 2, dtype=np.uint8)
     sizes = all_sizes[np.arange(count) % len(all_sizes)]
@@ -178,10 +179,20 @@ def make_bank(
         if progress is not None:
             progress(len(numbers))
 
-    with ThreadPoolExecutor(jobs) as threads:
+    with ThreadPoolExecutor(jobs if jobs > 0 else os.cpu_count()) as threads:
         list(threads.map(make, range(0, count, _SPAN)))
     _redraw_twins(draw, weights, sizes)
     return KernelBank(weights, sizes, made_with)
+
+
+def has_paths(bank: KernelBank) -> bool:
+    """Whether a bank was made by ``make_bank``, so that ``trajectory`` works, and not imported."""
+    made = bank.made_with
+    try:
+        _check_arguments(jobs=1, **{name: made[name] for name in _RECIPE})
+    except (KeyError, TypeError, ValueError):
+        return False
+    return len(bank) <= made["count"] and bank.max_size == made["max_size"]
 
 
 def trajectory(bank: KernelBank, i: int) -> CameraPath:
@@ -192,7 +203,7 @@ def trajectory(bank: KernelBank, i: int) -> CameraPath:
     if not 0 <= i < len(bank):
         raise ValueError(f"Argument 'i' must be between 0 and {len(bank) - 1}, not {i}.")
     made = bank.made_with
-    if made.get("model") not in MODELS:
+    if not has_paths(bank):
         raise ValueError("Argument 'bank' must be a bank made by make_bank; this one has no camera paths.")
     seen = _seen(made["samples"], made["exposure"])
     draw = _Draw(made["model"], made["seed"], made["center"], made["samples"], seen, bank.max_size)
@@ -265,7 +276,7 @@ def _redraw_twins(draw: _Draw, weights: NDArray[np.uint16], sizes: NDArray[np.ui
     seen: set[bytes] = set()
     for i in range(len(weights)):
         attempt = 0
-        while (key := xxhash.xxh3_128_digest(weights[i])) in seen:
+        while (key := xxhash.xxh3_128_digest(weights[i].data)) in seen:
             attempt += 1
             if attempt == MOST_ATTEMPTS:
                 raise ValueError(
@@ -286,6 +297,7 @@ def _is_size(size: int) -> bool:
 
 
 def _check_arguments(
+    *,
     count: int,
     min_size: int,
     max_size: int,
@@ -309,8 +321,8 @@ def _check_arguments(
         raise ValueError(f"Argument 'center' must be mass or box, not {center}.")
     if not 0 <= seed < 1 << 64:
         raise ValueError(f"Argument 'seed' must be between 0 and 2**64 - 1, not {seed}.")
-    if jobs < 1:
-        raise ValueError(f"Argument 'jobs' must be at least 1, not {jobs}.")
+    if jobs < 1 and jobs != -1:
+        raise ValueError(f"Argument 'jobs' must be at least 1, or -1 for all cores, not {jobs}.")
     if not 50 <= samples <= MOST_SAMPLES:
         raise ValueError(f"Argument 'samples' must be between 50 and {MOST_SAMPLES}, not {samples}.")
     if not 0.01 <= exposure <= 1:

@@ -80,6 +80,28 @@ Its README calls 3 "right eye" and 5 "right brow", but means the right of the pi
 they lie on the viewer's right, which is the person's left.
 """
 
+CELEBAMASK_HQ: Final[Mapping[str, Label]] = {
+    "skin": Label.SKIN,
+    "nose": Label.NOSE,
+    "eye_g": Label.BACKGROUND,  # glasses; eyes that show through them come later
+    "l_eye": Label.LEFT_EYE,
+    "r_eye": Label.RIGHT_EYE,
+    "l_brow": Label.LEFT_EYEBROW,
+    "r_brow": Label.RIGHT_EYEBROW,
+    "l_ear": Label.BACKGROUND,
+    "r_ear": Label.BACKGROUND,
+    "mouth": Label.INNER_MOUTH,
+    "u_lip": Label.UPPER_LIP,
+    "l_lip": Label.LOWER_LIP,
+    "hair": Label.HAIR,
+    "hat": Label.BACKGROUND,
+    "ear_r": Label.BACKGROUND,  # earring
+    "neck_l": Label.BACKGROUND,  # necklace
+    "neck": Label.BACKGROUND,
+    "cloth": Label.BACKGROUND,
+}
+"""Parts of CelebAMask-HQ (Lee et al., CVPR 2020) in the order its authors paint them, later over earlier."""
+
 
 def translate(labels: NDArray[np.uint8], table: Mapping[int, Label], name: str) -> NDArray[np.uint8]:
     """Return ``labels`` (uint8, any shape) in our numbering; InputError naming a value ``table`` lacks."""

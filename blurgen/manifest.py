@@ -131,7 +131,22 @@ def read_manifest(root: Path) -> Manifest:
 def write_manifest(root: Path, manifest: Manifest) -> None:
     """Write ``dataset.json``, at once and whole."""
     with write_aside(root / MANIFEST) as aside:
-        aside.write_text(json.dumps(manifest.to_json(), indent=1) + "\n", encoding="utf-8")
+        aside.write_text(_text(manifest.to_json()), encoding="utf-8")
+
+
+def _text(tree: dict[str, Any]) -> str:
+    """Return JSON for people: the recipe spread out, one line for each shard."""
+    sets = tree["sets"]
+    lines = json.dumps({**tree, "sets": 0}, indent=2).splitlines()[:-2]
+    lines.append('  "sets": {')
+    for name, shards in sets.items():
+        end = "" if name == list(sets)[-1] else ","
+        if shards:
+            rows = ",\n".join("      " + json.dumps(shard) for shard in shards)
+            lines.append(f"    {json.dumps(name)}: [\n{rows}\n    ]{end}")
+        else:
+            lines.append(f"    {json.dumps(name)}: []{end}")
+    return "\n".join([*lines, "  }", "}", ""])
 
 
 def _read_set(recipe: Recipe, name: str, value: object, where: str) -> dict[int, ShardRecord]:

@@ -34,6 +34,7 @@ from blurgen.manifest import (
 )
 from blurgen.progress import Reporter
 from blurgen.recipe import FacesUsed, KernelsUsed, Recipe
+from blurgen.render import sources_of
 
 # What blurgen.hdf5.write_aside and blurgen.faces.store.write_store leave when they are killed.
 _PART = re.compile(r"\.(.+)\.[^.]+\.parts?")
@@ -175,7 +176,7 @@ def _place_faces(
     if not path.exists():
         _decode(path, sources, decoding)
     faces = FaceStore.open(path)
-    if _sources_of(faces) != described:
+    if sources_of(faces) != described:
         faces.close()
         raise InputError(
             f"{path}: was made from other faces, or their files have changed since; delete it to decode the "
@@ -205,14 +206,6 @@ def _decode(path: Path, sources: Sequence[FaceSource], decoding: Decoding) -> No
     if len(report.skipped) > _MOST_NAMED:
         reporter.say(f"... and {len(report.skipped) - _MOST_NAMED:,} more; 'blurgen info' lists them.")
     reporter.say(f"{path}: {report.count:,} faces, {report.labelled:,} of them with labels.")
-
-
-def _sources_of(faces: FaceStore) -> list[dict[str, Any]] | None:
-    """Return the descriptions of the sources a store was made from, as they stand in a recipe."""
-    sources = faces.made_with.get("sources")
-    if not isinstance(sources, list) or not all(isinstance(source, dict) for source in sources):
-        return None
-    return [{name: value for name, value in source.items() if name != "faces"} for source in sources]
 
 
 def _check_labels(

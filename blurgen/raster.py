@@ -53,8 +53,8 @@ def place(x, y, weight, radii, by_mass, offset_x, offset_y, scale):
 def _splat(x, y, weight, radii, offset_x, offset_y, scale, grid):
     """Add every sample to the four pixels around it, bilinearly, which keeps the centre of mass.
 
-    ``grid`` float64 [LANES, M + 1, M + 1], zeroed here, has the kernel in its upper left corner; the last row and
-    column only ever receive zeros.
+    ``grid`` float64 [LANES, M + 1, M + 1], zeroed here, has the kernel in its upper left corner; the row and
+    the column after it only ever receive zeros.
     """
     grid[:] = 0.0
     for t in range(x.shape[0]):
@@ -74,7 +74,7 @@ def _splat(x, y, weight, radii, offset_x, offset_y, scale, grid):
 
 @njit(cache=True, error_model="numpy")
 def quantise(weights, out):
-    """Scale ``weights`` (float64 [h, w], not negative, not all 0) to whole numbers with sum 32768, in ``out``.
+    """Scale ``weights`` (float64 [h, w], not negative, not all 0) to whole numbers ``out`` of sum 32768.
 
     Every weight is rounded down; what is missing goes, one each, to the largest fractional parts, the
     earlier in row-major order among equal ones.
@@ -87,7 +87,7 @@ def quantise(weights, out):
     fractions = np.empty(height * width)
     positions = np.empty(height * width, np.int64)
     taps = 0
-    missing = UNIT
+    missing = np.int64(UNIT)
     for i in range(height):
         for j in range(width):
             out[i, j] = 0
@@ -112,18 +112,19 @@ def quantise(weights, out):
 def touches_border(kernel):
     """Whether any weight of ``kernel`` [size, size] lies in its first or last row or column."""
     last = kernel.shape[0] - 1
+    reached = False
     for i in range(last + 1):
-        if kernel[0, i] or kernel[last, i] or kernel[i, 0] or kernel[i, last]:
-            return True
-    return False
+        reached |= (kernel[0, i] | kernel[last, i] | kernel[i, 0] | kernel[i, last]) != 0
+    return reached
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def raster(x, y, weight, sizes, by_mass, grid, kernels, fits):
     """Make the kernels of LANES paths.
 
-    ``sizes`` int64 [LANES], odd; ``grid`` float64 [LANES, M + 1, M + 1] is scratch; ``kernels`` uint16 [LANES, M, M] receives
-    the weights, centred in M; ``fits`` bool [LANES], false where a path has no extent or its kernel misses the border.
+    ``sizes`` int64 [LANES], odd; ``grid`` float64 [LANES, M + 1, M + 1] is scratch; ``kernels`` uint16
+    [LANES, M, M] receives the weights, centred in M; ``fits`` bool [LANES] is false where a path has no
+    extent or its kernel misses the border.
     """
     largest = kernels.shape[1]
     radii = (sizes - 1) / 2.0

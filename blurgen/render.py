@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -116,3 +117,11 @@ def open_kernels(root: Path, recipe: Recipe) -> KernelBank:
             f"{path}: is not the kernel bank of the recipe in {MANIFEST}; restore the right one."
         )
     return bank
+
+
+def sources_of(faces: FaceStore) -> list[dict[str, Any]] | None:
+    """Return the descriptions of the sources a store was made from, as they stand in a recipe."""
+    sources = faces.made_with.get("sources")
+    if not isinstance(sources, list) or not all(isinstance(source, dict) for source in sources):
+        return None
+    return [{name: value for name, value in source.items() if name != "faces"} for source in sources]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+from collections.abc import Collection
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -21,26 +22,38 @@ _BATCH = 32  # rows made at a time: they stay in the processor's cache until the
 _opened = threading.local()
 
 
-def complete_shard(renderer: Renderer, root: Path, number: int) -> dict[str, ShardRecord]:
+def complete_shard(
+    renderer: Renderer, root: Path, number: int, again: Collection[str] = ()
+) -> dict[str, ShardRecord]:
     """Make what is missing of one shard number, in all sets, and return the records of all its shards.
 
-    A sound shard that is already there is left untouched. Sets without a row have no shard. InputError when
-    there is no room.
+    A sound shard that is already there is left untouched, unless its set is in ``again``. Sets without a row
+    have no shard. InputError when there is no room.
     """
     index = renderer.plan(np.arange(*renderer.recipe.shard_samples(number)))
     rows = {name: rows for name, rows in renderer.rows_by_set(index).items() if len(rows)}
-    records = {name: _sound_shard(root, name, number, index[rows[name]]) for name in rows}
+    records = {
+        name: None if name in again else _sound_shard(root, name, number, index[rows[name]]) for name in rows
+    }
     missing = {name: rows[name] for name in rows if records[name] is None}
     made = _make(renderer, root, number, index, missing) if missing else {}
     return made | {name: record for name, record in records.items() if record is not None}
 
 
-def complete_shard_in_worker(root: str, recipe: str, number: int) -> tuple[int, dict[str, ShardRecord]]:
-    """Do ``complete_shard`` in a worker process, which opens the dataset once; ``recipe`` is JSON."""
+def complete_shard_in_worker(
+    root: str, recipe: str, number: int, again: Collection[str] = ()
+) -> tuple[int, dict[str, ShardRecord]]:
+    """Do ``complete_shard`` in a worker process; ``recipe`` is JSON."""
+    return number, complete_shard(worker_renderer(root, recipe), Path(root), number, again)
+
+
+def worker_renderer(root: str, recipe: str) -> Renderer:
+    """Return the renderer of a dataset, which each thread of a worker opens once; ``recipe`` is JSON."""
     if getattr(_opened, "key", None) != (root, recipe):
         _opened.renderer = Renderer(Path(root), Recipe.from_json(json.loads(recipe)))
         _opened.key = (root, recipe)
-    return number, complete_shard(_opened.renderer, Path(root), number)
+    renderer: Renderer = _opened.renderer
+    return renderer
 
 
 def _sound_shard(root: Path, name: str, number: int, index: NDArray[np.void]) -> ShardRecord | None:

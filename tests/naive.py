@@ -114,3 +114,229 @@ def triplet(pixels, labels, kernel, seed, sample, top, left, patch, sigma, isola
 def finished(total, grain):
     """Return uint8 grey levels: a Q15 sum with its noise, rounded and clamped."""
     return np.clip((total + grain + 16384) >> 15, 0, 255).astype(np.uint8)
+
+# --- Camera paths and kernels (FORMAT.md, section 1; the docstrings of blurgen.trajectory) ------------
+# Python floats are IEEE doubles and Python never fuses operations, so these give the bits of the real ones.
+
+TRAJECTORY_STREAM = 1
+FIRST_STEP_BLOCK = 16
+BLOCKS_PER_ATTEMPT = 2**24
+
+
+class PathWords:
+    """The random numbers of one attempt at one kernel."""
+
+    def __init__(self, seed, number, attempt):
+        self.seed, self.number, self.attempt = seed, number, attempt
+
+    def block(self, b):
+        return philox_block(self.seed, TRAJECTORY_STREAM, self.number, self.attempt * BLOCKS_PER_ATTEMPT + b)
+
+    def low(self, b, lane):
+        return normal_quantiles()[self.block(b)[lane] & 0xFFFF] / 32768
+
+    def high(self, b, lane):
+        return normal_quantiles()[self.block(b)[lane] >> 16] / 32768
+
+    def uniform(self, b, lane):
+        return self.block(b)[lane] / 2**32
+
+
+def turned_back(angle):
+    """Return cosine and sine of pi + angle by Taylor polynomials."""
+    s = angle * angle
+    cosine = sine = 1.0
+    for denominator in (90.0, 56.0, 30.0, 12.0, 2.0):
+        cosine = 1.0 - s / denominator * cosine
+    for denominator in (110.0, 72.0, 42.0, 20.0, 6.0):
+        sine = 1.0 - s / denominator * sine
+    return -cosine, -(angle * sine)
+
+
+def camera3d_path(seed, number, attempt, samples):
+    """Return lists x, y, weight of all samples."""
+    words = PathWords(seed, number, attempt)
+    u = [words.low(0, 0), words.high(0, 0), words.low(0, 1)]
+    inverse = 1.0 / math.sqrt(u[0] * u[0] + u[1] * u[1] + u[2] * u[2])
+    u = [c * inverse for c in u]
+    unrest = 0.5 + 7.0 * words.uniform(0, 2)
+    pull = 8.0 * words.uniform(0, 3)
+    distance = 1.2 + 2.8 * words.uniform(1, 0)
+    jerks = {}
+    for i in range(3):
+        if words.block(2 + 2 * i)[0] < int(0.15 * 2**32):
+            step = 1 + int(words.uniform(2 + 2 * i, 1) * (samples - 1))
+            across = [words.low(3 + 2 * i, 0), words.high(3 + 2 * i, 0), words.low(3 + 2 * i, 1)]
+            jerks.setdefault(step, []).append((across, words.uniform(2 + 2 * i, 2) - 0.5))
+    h = 1.0 / (samples - 1)
+    keep = 1.0 - h / 0.06
+    fresh = math.sqrt(1.0 - keep * keep)
+    turn = unrest * (h / math.sqrt(2.0 * 0.06))
+    p, f = [0.0, 0.0, 0.0], [0.0, 0.0, 0.0]
+    x, y, weight = [], [], []
+    for t in range(samples):
+        if t > 0:
+            for across, angle in jerks.get(t, []):
+                along = across[0] * u[0] + across[1] * u[1] + across[2] * u[2]
+                e = [a - along * c for a, c in zip(across, u, strict=True)]
+                norm = math.sqrt(e[0] * e[0] + e[1] * e[1] + e[2] * e[2])
+                cosine, sine = turned_back(angle)
+                sine = sine / norm
+                u = [c + 2.0 * (cosine * c + sine * d) for c, d in zip(u, e, strict=True)]
+            b, lane = FIRST_STEP_BLOCK + (t - 1) // 2, 2 * ((t - 1) % 2)
+            g = [words.low(b, lane), words.high(b, lane), words.low(b, lane + 1)]
+            f = [keep * f[i] + fresh * g[i] for i in range(3)]
+            u = [u[i] + (turn * f[i] - pull * h * p[i]) for i in range(3)]
+            inverse = 1.0 / math.sqrt(u[0] * u[0] + u[1] * u[1] + u[2] * u[2])
+            u = [c * inverse for c in u]
+            p = [p[i] + h * u[i] for i in range(3)]
+        inverse = 1.0 / (distance + p[2])
+        x.append(p[0] * inverse)
+        y.append(p[1] * inverse)
+        weight.append(inverse * inverse)
+    return x, y, weight
+
+
+def boracchi2d_path(seed, number, attempt, samples, anxiety=None):
+    """Return lists x, y, weight of all samples; ``anxiety`` overrides the one that is drawn."""
+    words = PathWords(seed, number, attempt)
+    s = 64.0 / (samples - 1)
+    vx, vy = words.low(0, 0), words.high(0, 0)
+    scale = s / math.sqrt(vx * vx + vy * vy)
+    vx, vy = vx * scale, vy * scale
+    anxiety = 0.1 * words.uniform(1, 0) if anxiety is None else anxiety
+    noise = anxiety * (10.0 * words.uniform(1, 1)) * s
+    pull = anxiety * (0.7 * words.uniform(1, 2)) * s
+    shake = 0.2 * words.uniform(1, 3) * anxiety
+    px, py = 0.0, 0.0
+    x, y = [px], [py]
+    for t in range(1, samples):
+        b, lane = FIRST_STEP_BLOCK + (t - 1) // 2, 2 * ((t - 1) % 2)
+        chance = words.uniform(b, lane + 1)
+        impulse_x = impulse_y = 0.0
+        if chance < shake:
+            cosine, sine = turned_back(chance / shake - 0.5)
+            impulse_x = 2.0 * (cosine * vx - sine * vy)
+            impulse_y = 2.0 * (sine * vx + cosine * vy)
+        vx = (vx + impulse_x) + (noise * words.low(b, lane) - pull * px)
+        vy = (vy + impulse_y) + (noise * words.high(b, lane) - pull * py)
+        scale = s / math.sqrt(vx * vx + vy * vy)
+        vx, vy = vx * scale, vy * scale
+        px, py = px + vx, py + vy
+        x.append(px)
+        y.append(py)
+    return x, y, [1.0] * samples
+
+
+def linear_path(seed, number, attempt, samples):
+    """Return lists x, y, weight of all samples."""
+    words = PathWords(seed, number, attempt)
+    ux, uy = words.low(0, 0), words.high(0, 0)
+    inverse = 1.0 / math.sqrt(ux * ux + uy * uy)
+    h = 1.0 / (samples - 1)
+    x = [h * t * (ux * inverse) for t in range(samples)]
+    y = [h * t * (uy * inverse) for t in range(samples)]
+    return x, y, [1.0] * samples
+
+
+def matern52(r):
+    """Return the covariance of a Matern 5/2 process of unit variance at distance ``r`` in length scales."""
+    a = math.sqrt(5) * r
+    return (1 + a + a * a / 3) * math.exp(-a)
+
+
+def summed(values):
+    """Return the plain sum from first to last; Python's own ``sum`` carries more digits from 3.12 on."""
+    total = 0.0
+    for value in values:
+        total += value
+    return total
+
+
+def kernel_of_path(x, y, weight, size, center):
+    """Return a kernel [size, size] of whole numbers with sum 32768 (FORMAT.md, section 4)."""
+    if center == "mass":
+        total = summed(weight)
+        cx = summed(w * a for w, a in zip(weight, x, strict=True)) / total
+        cy = summed(w * b for w, b in zip(weight, y, strict=True)) / total
+    else:
+        cx, cy = (min(x) + max(x)) / 2, (min(y) + max(y)) / 2
+    radius = (size - 1) / 2
+    scale = radius / max(*(abs(a - cx) for a in x), *(abs(b - cy) for b in y))
+    grid = [[0.0] * (size + 1) for _ in range(size + 1)]
+    for a, b, w in zip(x, y, weight, strict=True):
+        column_place = min(max((a - cx) * scale + radius, 0.0), 2 * radius)
+        row_place = min(max((b - cy) * scale + radius, 0.0), 2 * radius)
+        column, row = int(column_place), int(row_place)
+        right, down = column_place - column, row_place - row
+        grid[row][column] += w * (1.0 - down) * (1.0 - right)
+        grid[row][column + 1] += w * (1.0 - down) * right
+        grid[row + 1][column] += w * down * (1.0 - right)
+        grid[row + 1][column + 1] += w * down * right
+    return quantised([row[:size] for row in grid[:size]])
+
+
+def quantised(weights):
+    """Return whole numbers with sum 32768: rounded down, the rest to the largest fractional parts."""
+    width = len(weights[0])
+    flat = [float(w) for row in weights for w in row]
+    total = summed(flat)
+    exact = [w / total * 32768.0 for w in flat]
+    whole = [int(v) for v in exact]
+    by_fraction = sorted(range(len(flat)), key=lambda k: (whole[k] - exact[k], k))
+    for k in by_fraction[: 32768 - sum(whole)]:
+        whole[k] += 1
+    return np.array(whole, np.int64).reshape(-1, width)
+
+
+# --- Label maps made smaller or larger (docstring of blurgen.faces.crop.crop_labels) -------------------
+
+
+def label_majority(labels, height, width):
+    """The label map scaled to height x width: most of the pixels in each cell, the smaller of equals."""
+
+    def cell(available, wanted, number):
+        inside = [i for i in range(available) if number * 2 * available <= (2 * i + 1) * wanted < (number + 1) * 2 * available]
+        return inside or [(2 * number + 1) * available // (2 * wanted)]
+
+    scaled = np.zeros((height, width), np.uint8)
+    for y in range(height):
+        for x in range(width):
+            votes = {}
+            for row in cell(labels.shape[0], height, y):
+                for column in cell(labels.shape[1], width, x):
+                    label = int(labels[row, column])
+                    votes[label] = votes.get(label, 0) + 1
+            scaled[y, x] = min(label for label, count in votes.items() if count == max(votes.values()))
+    return scaled
+
+
+# --- Noise of the drawn faces (the docstrings of blurgen.faces.procedural.noise) -----------------------
+
+
+def hashed(ix, iy, salt):
+    """Return a float in [0, 1) for whole numbers."""
+    word = (ix * 0x8DA6B343) % 2**32 ^ (iy * 0xD8163841) % 2**32 ^ salt % 2**32
+    word = ((word ^ word >> 15) * 0x2C1B3C6D) % 2**32
+    word = ((word ^ word >> 12) * 0x297A2D39) % 2**32
+    return (word ^ word >> 15) / 2**32
+
+
+def value_noise(x, y, salt):
+    """Return the corners' hashes, blended by 3 t^2 - 2 t^3 along rows, then between rows, as -1 .. 1."""
+    column, row = math.floor(x), math.floor(y)
+    across, down = (t * t * (3.0 - 2.0 * t) for t in (x - column, y - row))
+    rows = []
+    for below in (0, 1):
+        left, right = (hashed(column + after, row + below, salt) for after in (0, 1))
+        rows.append(left + (right - left) * across)
+    return 2.0 * (rows[0] + (rows[1] - rows[0]) * down) - 1.0
+
+
+def fractal_noise(x, y, octaves, salt):
+    """Return the sum of octaves of value noise, each turned by a 3-4-5 triangle, half as wide and strong."""
+    total = 0.0
+    for octave in range(octaves):
+        total += 0.55 * 0.5**octave * value_noise(x, y, salt + 101 * octave)
+        x, y = 2.0 * (0.8 * x - 0.6 * y) + 17.3, 2.0 * (0.6 * x + 0.8 * y) + 5.7
+    return total

@@ -90,5 +90,7 @@ def test_another_network_is_refused_by_the_name_of_its_tensor():
         checkpoint.fill(network, {"weight": good["weight"]}, "f")
     with pytest.raises(InputError, match="f: 'extra' is not part of the network"):
         checkpoint.fill(network, {**good, "extra": torch.ones(1)}, "f")
-    with pytest.raises(InputError, match=r"'weight' is torch.float32 \[2, 3\], expected torch.float32 \[3, 2\]"):
+    with pytest.raises(
+        InputError, match=r"'weight' is torch.float32 \[2, 3\], expected torch.float32 \[3, 2\]"
+    ):
         checkpoint.fill(network, {**good, "weight": good["weight"].T}, "f")

@@ -21,7 +21,9 @@ def images(seed, shape=(40, 33, 3)):
 @pytest.mark.parametrize("seed", range(3))
 def test_psnr_is_that_of_scikit_image(seed):
     image, truth = images(seed)
-    assert psnr(image, truth) == pytest.approx(peak_signal_noise_ratio(truth, image, data_range=255), abs=1e-6)
+    assert psnr(image, truth) == pytest.approx(
+        peak_signal_noise_ratio(truth, image, data_range=255), abs=1e-6
+    )
 
 
 @pytest.mark.parametrize("shape", [(40, 33, 3), (11, 11, 3), (64, 20)])

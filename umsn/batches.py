@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Generator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache
@@ -146,16 +146,19 @@ class Batches:
         threads: int = 1,
     ) -> None:
         if batch_size % ranks:
-            raise ValueError(f"Argument 'batch_size' must be a multiple of {ranks} processes, not {batch_size}.")
+            raise ValueError(
+                f"Argument 'batch_size' must be a multiple of {ranks} processes, not {batch_size}."
+            )
         if crop is not None and not 1 <= crop <= source.patch_size:
             raise ValueError(f"Argument 'crop' must be from 1 to {source.patch_size}, not {crop}.")
         self._source, self._order = source, Order(len(source), seed)
         self._batch_size, self._share, self._rank = batch_size, batch_size // ranks, rank
-        self._seed, self._crop, self._device, self._threads = seed, crop, device, threads
+        self._side = source.patch_size if crop is None else crop
+        self._seed, self._device, self._threads = seed, device, threads
         self.waited = 0.0
 
-    def starting_at(self, iteration: int) -> Iterator[Batch]:
-        """Yield the batches of iterations ``iteration``, ``iteration + 1``, ... (counted from 0), for ever."""
+    def starting_at(self, iteration: int) -> Generator[Batch]:
+        """Yield the batches of iterations ``iteration``, ``iteration + 1``, ..., counted from 0, for ever."""
         with ThreadPoolExecutor(self._threads, thread_name_prefix="patches") as pool:
             ahead: deque[Future[Patches]] = deque()
             try:
@@ -174,20 +177,18 @@ class Batches:
     def _read(self, iteration: int) -> Patches:
         first = iteration * self._batch_size + self._rank * self._share
         patches = self._source.read(self._order.rows(first, self._share))
-        if self._crop is not None and self._crop < self._source.patch_size:
+        if self._side < self._source.patch_size:
             patches = self._cut(patches, first)
         return Patches(*(t.pin_memory() for t in patches)) if self._device.type == "cuda" else patches
 
     def _cut(self, patches: Patches, first: int) -> Patches:
         """Cut a square from each patch; where depends on the seed and the position in the walk."""
+        room = self._source.patch_size - self._side + 1
         corners = [words(self._seed, _CROP_STREAM, first + i, 2) for i in range(self._share)]
-        places = [[(int(w) * (self._source.patch_size - self._crop + 1)) >> 32 for w in c] for c in corners]
-
-        def cut(pixels: Tensor) -> Tensor:
-            side = self._crop
-            return torch.stack([p[y : y + side, x : x + side] for p, (y, x) in zip(pixels, places, strict=True)])
-
-        return Patches(*(cut(t) for t in patches))
+        squares = [
+            tuple(slice(c, c + self._side) for c in ((int(w) * room) >> 32 for w in ws)) for ws in corners
+        ]
+        return Patches(*(torch.stack([p[s] for p, s in zip(t, squares, strict=True)]) for t in patches))
 
 
 def to_device(patches: Patches, device: torch.device) -> Batch:

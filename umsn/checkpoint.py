@@ -13,7 +13,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
-import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save as serialise
 from torch import Tensor, nn
@@ -25,7 +24,9 @@ FORMAT: Final = "umsn-checkpoint"
 VERSION: Final = 1
 
 
-def save(path: str | os.PathLike[str], kind: str, tensors: Mapping[str, Tensor], about: dict[str, Any]) -> None:
+def save(
+    path: str | os.PathLike[str], kind: str, tensors: Mapping[str, Tensor], about: dict[str, Any]
+) -> None:
     """Write a checkpoint, whole or not at all.
 
     ``about`` is JSON-able. Raises InputError when the folder cannot be written or the disk is full.
@@ -56,7 +57,9 @@ def load(path: str | os.PathLike[str], kind: str) -> tuple[dict[str, Tensor], di
     except (SafetensorError, ValueError, RecursionError, OSError) as error:
         raise InputError(f"{foreign} (Damaged or of another kind.)") from error
     if about.get("version") != VERSION:
-        raise InputError(f"{path} is a umsn checkpoint of version {about.get('version')}; this umsn reads {VERSION}.")
+        raise InputError(
+            f"{path} is a umsn checkpoint of version {about.get('version')}; this umsn reads {VERSION}."
+        )
     if about.get("kind") != kind:
         raise InputError(f"{path} holds '{about.get('kind')}', not '{kind}'; {_REMEDY[kind]}.")
     return tensors, about
@@ -95,5 +98,7 @@ def fill(network: nn.Module, tensors: Mapping[str, Tensor], path: str | os.PathL
             raise InputError(f"{path}: '{name}' is not part of the network that the checkpoint names.")
         found, expected = (f"{t.dtype} {list(t.shape)}" for t in (tensors[name], wanted[name]))
         if found != expected:
-            raise InputError(f"{path}: '{name}' is {found}, expected {expected}; the checkpoint is of another network.")
+            raise InputError(
+                f"{path}: '{name}' is {found}, expected {expected}; the checkpoint is of another network."
+            )
     network.load_state_dict(dict(tensors), assign=True)

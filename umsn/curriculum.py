@@ -5,24 +5,23 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
-from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
 import torch
 import torch.distributed as dist
-from torch import nn
 
-from blurgen._version import __version__
 from blurgen.dataset import Dataset, open_dataset
 from blurgen.errors import InputError
 from blurgen.labels import CLASS_NAMES
+from umsn import checkpoint
 from umsn.batches import PatchSource, ShardPatches
 from umsn.deblur import load_networks, usable_device
 from umsn.learners import DeblurLearner, FirstStageLearner, Learner, SegmentationLearner
 from umsn.losses import Perceptual
-from umsn.nets import FirstStage, SNet, build_network, network_config, variant_config
+from umsn.nets import build_network, network_config, variant_config
 from umsn.stages import PRESETS, Preset, Stage
 from umsn.train import Machine, Plan, train_stage
 
@@ -49,13 +48,13 @@ class Settings:
 
 
 def train(
-    shards: str | os.PathLike[str],
-    out: str | os.PathLike[str],
+    shards: str | Path,
+    out: str | Path,
     settings: Settings = Settings(),
     *,
     stage: str = "all",
-    validate: str | os.PathLike[str] | None = None,
-    start_from: str | os.PathLike[str] | None = None,
+    validate: str | Path | None = None,
+    start_from: str | Path | None = None,
     resume: bool = False,
     device: str = "auto",
     precision: Literal["auto", "fp32", "bf16"] = "auto",
@@ -63,7 +62,7 @@ def train(
     threads: int = 1,
     quiet: bool = False,
 ) -> list[Path]:
-    """Train the stages that ``stage`` names on the dataset in ``shards``; return their checkpoints in ``out``.
+    """Train the stages that ``stage`` names on the dataset in ``shards``; return the checkpoints in ``out``.
 
     ``stage`` is ``all``, a stage, or ``first-stage`` for the four of them. ``validate`` is a dataset of other
     faces and kernels to score on. ``start_from`` is a folder of checkpoints of earlier stages, by default
@@ -119,13 +118,15 @@ def _preset(settings: Settings) -> Preset:
     preset = PRESETS[settings.preset]
     if not settings.perceptual:
         preset = preset.without_perceptual()
-    chosen = {
-        "iterations": settings.iterations,
-        "batch_size": settings.batch_size,
-        "learning_rate": settings.learning_rate,
-    }
-    chosen = {name: value for name, value in chosen.items() if value is not None}
-    stages = tuple(_variant(replace(s, **chosen), settings) for s in preset.stages)
+    stages = tuple(
+        replace(
+            _variant(stage, settings),
+            iterations=settings.iterations or stage.iterations,
+            batch_size=settings.batch_size or stage.batch_size,
+            learning_rate=settings.learning_rate or stage.learning_rate,
+        )
+        for stage in preset.stages
+    )
     return replace(preset, stages=stages, schedule=settings.schedule or preset.schedule)
 
 
@@ -194,7 +195,11 @@ def _check_networks(stage: Stage, chosen: tuple[Stage, ...], settings: Settings,
             raise InputError(
                 f"Stage {stage.name} needs {start / need}.safetensors: train --stage {need} first, "
                 "name the folder that has it with --start-from"
-                + (", or take the masks from the shards with --masks labels." if stage.kind == "umsn" else ".")
+                + (
+                    ", or take the masks from the shards with --masks labels."
+                    if stage.kind == "umsn"
+                    else "."
+                )
             )
 
 
@@ -204,20 +209,33 @@ def _learner(
     """Return what the stage trains, as it begins, and the digest of every checkpoint it begins with."""
     starts: dict[str, str] = {}
 
-    def trained(name: str) -> nn.Module:
+    def trained(name: str) -> Any:
         path = start / f"{name}.safetensors"
         network = load_networks(path, torch.device("cpu"))["network"]
+        about = checkpoint.load(path, "networks")[1]
+        if about["iteration"] < about["stage"]["iterations"]:
+            raise InputError(
+                f"{path} is of iteration {about['iteration']} of {about['stage']['iterations']}; "
+                f"finish stage {name} first, with --resume."
+            )
         starts[name] = hashlib.sha256(path.read_bytes()).hexdigest()
         return network
 
     with torch.random.fork_rng(devices=[]):
         # What a stage begins with depends on the seed and its name, not on the stages before it.
-        torch.manual_seed(int.from_bytes(hashlib.sha256(f"{settings.seed} {stage.name}".encode()).digest()[:7]))
+        torch.manual_seed(
+            int.from_bytes(hashlib.sha256(f"{settings.seed} {stage.name}".encode()).digest()[:7])
+        )
         size = settings.preset
+        network: Any
         if stage.kind == "segmentation":
-            network = trained(stage.needs[0]) if stage.needs else build_network("snet", network_config("snet", size))
+            fresh = not stage.needs
+            network = (
+                build_network("snet", network_config("snet", size)) if fresh else trained(stage.needs[0])
+            )
             return SegmentationLearner(network.requires_grad_(True), stage.image), starts
         if stage.kind == "first-stage":
+            assert stage.class_number is not None
             network = build_network("first-stage", network_config("first-stage", size))
             return FirstStageLearner(network, stage.class_number, perceptual), starts
 
@@ -227,13 +245,14 @@ def _learner(
             for number, class_name in enumerate(CLASS_NAMES):
                 if (start / f"first-stage-{class_name}.safetensors").exists():
                     network.load_first_stage(number, trained(f"first-stage-{class_name}"))
+        confidence: Any = None
+        if "confidence" in stage.losses:
+            confidence = build_network("confidence", network_config("confidence", size))
         with_masks = settings.variant != "bnet"
         available = [n for n in _S_NETS if with_masks and (start / f"{n}.safetensors").exists()]
         return DeblurLearner(
             network,
-            confidence=build_network("confidence", network_config("confidence", size))
-            if "confidence" in stage.losses
-            else None,
+            confidence=confidence,
             perceptual=perceptual,
             s_net=trained(available[-1]) if available else None,
             s_net_clean=trained("segmentation") if settings.masks == "snet" and with_masks else None,
@@ -249,16 +268,16 @@ def _perceptual(stages: tuple[Stage, ...], settings: Settings) -> Perceptual | N
         return None
     if settings.vgg_face is None:
         raise InputError(
-            f"Preset '{settings.preset}' has a perceptual loss, which needs the weights of VGG-Face: give them with "
-            "--vgg-face (vgg_face_dag.pth or vgg_face.mat from https://www.robots.ox.ac.uk/~vgg/software/vgg_face), "
-            "or train without, --no-perceptual."
+            f"Preset '{settings.preset}' has a perceptual loss and needs VGG-Face: get vgg_face.mat from "
+            "https://www.robots.ox.ac.uk/~vgg/software/vgg_face and give it with --vgg-face, "
+            "or train without: --no-perceptual."
         )
     return Perceptual(settings.vgg_face)
 
 
 def _about(settings: Settings, dataset: Dataset, stage: Stage) -> dict[str, Any]:
     """Return what the result depends on beside the plan and the networks it starts with."""
-    about: dict[str, Any] = {"preset": settings.preset, "recipe": dataset.recipe.to_json(), "perceptual": None}
+    about: dict[str, Any] = {"preset": settings.preset, "data": dataset.recipe.to_json(), "perceptual": None}
     if "perceptual" in stage.losses and settings.vgg_face is not None:
         about["perceptual"] = hashlib.sha256(settings.vgg_face.read_bytes()).hexdigest()
     if stage.kind == "umsn":
@@ -267,9 +286,11 @@ def _about(settings: Settings, dataset: Dataset, stage: Stage) -> dict[str, Any]
 
 
 @contextlib.contextmanager
-def _machine(device: str, precision: str, compile: bool, threads: int) -> Iterator[Machine]:
+def _machine(
+    device: str, precision: Literal["auto", "fp32", "bf16"], compile: bool, threads: int
+) -> Iterator[Machine]:
     """Yield what to train on; with torchrun, this process's part of it."""
-    rank, ranks = int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1))
+    rank, ranks = int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
     chosen = usable_device(device)
     if chosen.type == "cuda" and ranks > 1:
         chosen = torch.device("cuda", int(os.environ["LOCAL_RANK"]))

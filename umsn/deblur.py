@@ -24,7 +24,7 @@ from blurgen.labels import Label
 from umsn import checkpoint
 from umsn.batches import as_image, as_pixels, one_hot
 from umsn.learners import segment
-from umsn.nets import build_network, network_name
+from umsn.nets import build_network, config_of, network_name
 
 TILE: Final = 512
 """Side of the largest square that goes through a network in one piece, in pixels."""
@@ -42,7 +42,7 @@ LABEL_OF_CLASS: Final[NDArray[np.uint8]] = np.array(
 
 
 def usable_device(name: str) -> torch.device:
-    """Return the device called ``name``, or for ``auto`` a GPU where there is one; InputError if it is not there."""
+    """Return the device of that name; ``auto``: a GPU where there is one. InputError if it is not there."""
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
     try:
@@ -85,17 +85,19 @@ class Deblurrer:
     Raises InputError when the checkpoint holds no deblurring network, or one that needs masks and no S-Net.
     """
 
-    def __init__(self, path: str | os.PathLike[str], device: torch.device | str = "cpu") -> None:
-        self.device = torch.device(device)
+    def __init__(self, path: str | os.PathLike[str], device: str = "auto") -> None:
+        self.device = usable_device(device)
         networks = load_networks(path, self.device)
         self.network, self.s_net = networks["network"], networks.get("s_net")
-        kind = network_name(self.network)
+        kind, config = network_name(self.network), config_of(self.network)
         if kind not in ("umsn", "bnet"):
-            raise InputError(f"{path} holds a network of kind '{kind}'; deblurring takes that of stage 'umsn'.")
-        self.needs_masks = kind == "umsn" or self.network.config.masks
+            raise InputError(
+                f"{path} holds a network of kind '{kind}'; deblurring takes that of stage 'umsn'."
+            )
+        self.needs_masks = kind == "umsn" or config["masks"]
         if self.needs_masks and self.s_net is None:
             raise InputError(
-                f"{path} was trained with masks from the shards and holds no S-Net to make masks of a photograph; "
+                f"{path} was trained with masks from the shards and has no S-Net to make masks with; "
                 "train the segmentation stages into the same --out, then stage umsn."
             )
 
@@ -104,7 +106,7 @@ class Deblurrer:
         return as_pixels(in_tiles(self._deblur, to_image(blurry, self.device)))[0]
 
     def _deblur(self, tile: Tensor) -> Tensor:
-        if not self.needs_masks:
+        if not self.needs_masks or self.s_net is None:
             return self.network(tile)
         return self.network(tile, one_hot(segment(self.s_net, tile)))
 
@@ -115,10 +117,14 @@ class Segmenter:
     Takes the checkpoint of a segmentation stage, or one that holds an S-Net for its masks; else InputError.
     """
 
-    def __init__(self, path: str | os.PathLike[str], device: torch.device | str = "cpu") -> None:
-        self.device = torch.device(device)
+    def __init__(self, path: str | os.PathLike[str], device: str = "auto") -> None:
+        self.device = usable_device(device)
         networks = load_networks(path, self.device)
-        found = [n for n in (networks["network"], networks.get("s_net")) if n is not None and network_name(n) == "snet"]
+        found = [
+            n
+            for n in (networks["network"], networks.get("s_net"))
+            if n is not None and network_name(n) == "snet"
+        ]
         if not found:
             raise InputError(f"{path} holds no S-Net; give the checkpoint of a segmentation stage.")
         self.s_net = found[0]
@@ -146,7 +152,9 @@ def in_tiles(
         for columns in _spans(image.shape[-1], tile, overlap):
             part = function(image[..., rows, columns]).float()
             total = image.new_zeros(1, part.shape[1], *image.shape[-2:]) if total is None else total
-            weight = torch.minimum(*torch.meshgrid(_ramp(rows, overlap), _ramp(columns, overlap), indexing="ij"))
+            weight = torch.minimum(
+                *torch.meshgrid(_ramp(rows, overlap), _ramp(columns, overlap), indexing="ij")
+            )
             total[..., rows, columns] += part * weight.to(image.device)
             weights[rows, columns] += weight.to(image.device)
     assert total is not None
@@ -156,7 +164,9 @@ def in_tiles(
 def to_image(pixels: NDArray[np.uint8], device: torch.device) -> Tensor:
     """Return a picture uint8 ``[H, W, 3]`` as the networks take it, float32 ``[1, 3, H, W]`` in [0, 1]."""
     if pixels.dtype != np.uint8 or pixels.ndim != 3 or pixels.shape[2] != 3 or not pixels.size:
-        raise ValueError(f"Argument 'pixels' must be uint8 [H, W, 3], not {pixels.dtype} {list(pixels.shape)}.")
+        raise ValueError(
+            f"Argument 'pixels' must be uint8 [H, W, 3], not {pixels.dtype} {list(pixels.shape)}."
+        )
     return as_image(torch.tensor(pixels, device=device)[None])
 
 
@@ -218,7 +228,9 @@ def process_files(
     for path in files:
         target = out / f"{path.stem}.png"
         if target in taken:
-            raise InputError(f"{path} and {taken[target]} would both become {target}; give them one at a time.")
+            raise InputError(
+                f"{path} and {taken[target]} would both become {target}; give them one at a time."
+            )
         if target.resolve() in inputs:
             raise InputError(f"{target} would be replaced by its own result; choose another --out.")
         taken[target] = path

@@ -17,7 +17,7 @@ from blurgen.labels import CLASS_NAMES
 from umsn.batches import Batch, as_pixels, one_hot
 from umsn.losses import confidence_guided, cross_entropy, l1
 from umsn.metrics import f_score, psnr
-from umsn.nets import ConfidenceNet, SNet
+from umsn.nets import ConfidenceNet
 from umsn.stages import LAMBDA
 
 Terms = dict[str, Tensor]
@@ -56,7 +56,7 @@ class Learner(nn.Module, ABC):
 class SegmentationLearner(Learner):
     """S-Net on clean or on blurry images, cross entropy (section IV-A.1)."""
 
-    def __init__(self, network: SNet, image: str) -> None:
+    def __init__(self, network: nn.Module, image: str) -> None:
         super().__init__()
         self.network, self._image = network, image
 
@@ -66,7 +66,9 @@ class SegmentationLearner(Learner):
     def judge(self, batch: Batch) -> Judgement:
         found = segment(self.network, self._input(batch)).byte().cpu().numpy()
         truth = batch.classes.byte().cpu().numpy()
-        each = [[f_score(f, t, c) for f, t in zip(found, truth, strict=True)] for c in range(len(CLASS_NAMES))]
+        each = [
+            [f_score(f, t, c) for f, t in zip(found, truth, strict=True)] for c in range(len(CLASS_NAMES))
+        ]
         scores = {"f_score": [float(np.nanmean(values)) for values in zip(*each, strict=True)]}
         scores |= {f"f_score_{name}": values for name, values in zip(CLASS_NAMES, each, strict=True)}
         maps = (_PALETTE[np.minimum(classes, 4)] for classes in (found, truth))
@@ -111,42 +113,50 @@ class DeblurLearner(Learner):
         *,
         confidence: ConfidenceNet | None,
         perceptual: nn.Module | None,
-        s_net: SNet | None,
-        s_net_clean: SNet | None,
+        s_net: nn.Module | None,
+        s_net_clean: nn.Module | None,
         masks: str,
     ) -> None:
         super().__init__()
         self.network, self.confidence = network, confidence
         self._perceptual, self._masks = perceptual, masks
-        self.s_net, self._s_net_clean = s_net, s_net_clean
+        self._s_net, self._s_net_clean = s_net, s_net_clean
         for frozen in (s_net, s_net_clean, perceptual):
             if frozen is not None:
                 frozen.requires_grad_(False)
 
     def forward(self, batch: Batch) -> tuple[Terms, Terms]:
         output = self.network(batch.blurry, self._input_masks(batch, self._masks)).float()
-        terms, trace = {}, {}
+        terms: Terms = {}
+        trace: Terms = {}
         if self.confidence is None:
             terms["l1"] = l1(output, batch.clean)
         else:
             masks = one_hot(segment(self._s_net_clean, batch.clean)) if self._masks == "snet" else batch.masks
-            terms["confidence"], trace = confidence_guided(self.confidence, output, batch.clean, masks, LAMBDA)
+            terms["confidence"], trace = confidence_guided(
+                self.confidence, output, batch.clean, masks, LAMBDA
+            )
         return {**terms, **_perceptual_term(self._perceptual, output, batch.clean)}, trace
 
     def judge(self, batch: Batch) -> Judgement:
-        masks = self._input_masks(batch, "labels" if self.s_net is None else "snet")
+        masks = self._input_masks(batch, "labels" if self._s_net is None else "snet")
         return _judge_pictures(batch, self.network(batch.blurry, masks).float())
 
     def kept(self) -> dict[str, nn.Module]:
-        return super().kept() | ({} if self.s_net is None else {"s_net": self.s_net})
+        return super().kept() | ({} if self._s_net is None else {"s_net": self._s_net})
 
     def _input_masks(self, batch: Batch, masks: str) -> Tensor:
-        return one_hot(segment(self.s_net, batch.blurry)) if masks == "snet" else batch.masks
+        return one_hot(segment(self._s_net, batch.blurry)) if masks == "snet" else batch.masks
 
 
 @torch.no_grad()
-def segment(s_net: nn.Module, image: Tensor) -> Tensor:
-    """Return the class maps int64 ``[N, H, W]``, 0 to 3, that S-Net finds in images ``[N, 3, H, W]``."""
+def segment(s_net: nn.Module | None, image: Tensor) -> Tensor:
+    """Return the class maps int64 ``[N, H, W]``, 0 to 3, that S-Net finds in images ``[N, 3, H, W]``.
+
+    Raises ValueError where there is no S-Net.
+    """
+    if s_net is None:
+        raise ValueError("Argument 's_net' must be given: masks are to come from it.")
     return s_net(image).argmax(1)
 
 

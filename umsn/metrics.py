@@ -41,7 +41,9 @@ def ssim(image: NDArray[np.uint8], truth: NDArray[np.uint8]) -> float:
     """
     _check(image, truth)
     if min(image.shape[:2]) < 2 * _SSIM_RADIUS + 1:
-        raise ValueError(f"Argument 'image' must be at least 11 x 11, not {image.shape[0]} x {image.shape[1]}.")
+        raise ValueError(
+            f"Argument 'image' must be at least 11 x 11, not {image.shape[0]} x {image.shape[1]}."
+        )
     x, y = image.astype(np.float64), truth.astype(np.float64)
     mean_x, mean_y = _window(x), _window(y)
     variance_x = _window(x * x) - mean_x * mean_x

@@ -76,9 +76,7 @@ class Preset:
     @property
     def choices(self) -> tuple[str, ...]:
         """What ``select`` takes."""
-        return ("all", *dict.fromkeys(s.kind if s.kind == "first-stage" else s.name for s in self.stages)) + tuple(
-            s.name for s in self.stages if s.kind == "first-stage"
-        )
+        return ("all", "first-stage", *(s.name for s in self.stages))
 
     def without_perceptual(self) -> Preset:
         """Return the same curriculum trained without VGG-Face."""

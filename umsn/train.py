@@ -2,9 +2,9 @@
 
     train("data", "run", Settings(preset="quick"))
 
-leaves in ``run``, for each stage: ``STAGE.safetensors`` (the network as it stands), ``STAGE.best.safetensors``
-(the one with the best validation score) and ``STAGE.state.safetensors`` (what is needed to go on: weights,
-optimiser, average, random state, position in the data); and ``metrics.jsonl`` and ``tensorboard/`` for all.
+leaves in ``run``, for each stage: ``STAGE.safetensors`` (the trained network), ``STAGE.best.safetensors``
+(the one with the best validation score on the way) and ``STAGE.state.safetensors`` (what is needed to go on:
+weights, optimiser, average, random state, position in the data); and ``metrics.jsonl`` and ``tensorboard/``.
 Killed at any moment and resumed, a training on the CPU ends with the same weights, bit for bit.
 """
 
@@ -91,7 +91,9 @@ def train_stage(
     state_path = run / f"{stage.name}.state.safetensors"
     about = {**about, **_identity(plan)}
 
-    learner.to(device, memory_format=torch.channels_last)
+    # What is trained, and where it stands.
+    learner.to(device=device)
+    learner.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     trained = [p for p in learner.parameters() if p.requires_grad]
     optimizer = torch.optim.Adam(trained, lr=stage.learning_rate, fused=True)
     average = [p.detach().clone() for p in learner.network.parameters()] if plan.ema else []
@@ -100,16 +102,15 @@ def train_stage(
         done, best = _restore(state_path, learner, optimizer, average, about)
     if machine.compile:
         learner.network.compile()
-
     leader = machine.rank == 0
-    log = Log(run, stage.name, done, stage.iterations, quiet=quiet) if leader else None
-    if log:
-        log.event(event="start", at=done, parameters=sum(p.numel() for p in trained), about=about)
 
-    def save() -> None:
-        if leader:
-            _save_state(state_path, learner, optimizer, average, about, done, best)
+    def save_trained() -> None:
+        with _averaged(learner.network, average):
             save_networks(run / f"{stage.name}.safetensors", learner, {**about, "iteration": done})
+
+    if leader and done:
+        # The state is written first: killed in between, the two would differ.
+        save_trained()
 
     batches = Batches(
         source,
@@ -121,42 +122,53 @@ def train_stage(
         ranks=machine.ranks,
         threads=machine.threads,
     )
-    meter = _Meter(batches)
-    with _Signals() as signals, contextlib.closing(batches.starting_at(done)) as stream:
+    with (
+        Log(run, stage.name, done, stage.iterations, leader=leader, quiet=quiet) as log,
+        contextlib.closing(batches.starting_at(done)) as stream,
+        _Signals() as signals,
+    ):
+        log.event(event="start", at=done, parameters=sum(p.numel() for p in trained), about=about)
+        meter = _Meter(batches)
         while done < stage.iterations:
             # Forward, in bfloat16 where the machine does that; the losses are computed in float32.
             batch = next(stream)
             with torch.autocast(device.type, torch.bfloat16, enabled=machine.precision == "bf16"):
                 terms, trace = learner(batch)
-            loss = sum((stage.losses[name] * term for name, term in terms.items()), torch.zeros((), device=device))
+            loss = torch.stack([stage.losses[name] * term for name, term in terms.items()]).sum()
 
             # Backward, and one step for every batch.
             optimizer.zero_grad(set_to_none=True)
             loss.backward()
             if machine.ranks > 1:
                 _average_gradients(trained, machine.ranks)
+            rate = learning_rate(plan, done)
             for group in optimizer.param_groups:
-                group["lr"] = learning_rate(plan, done)
+                group["lr"] = rate
             optimizer.step()
             if average:
-                torch._foreach_lerp_(average, [p.detach() for p in learner.network.parameters()], 1 - plan.ema)
+                torch._foreach_lerp_(
+                    average, [p.detach() for p in learner.network.parameters()], 1 - plan.ema
+                )
             done += 1
+            log.advance(done)
             meter.add({"loss": loss, **terms, **trace})
 
             # What is read, shown and kept.
             last = done == stage.iterations
-            if log and (done % plan.log_every == 0 or last):
-                log.scalars(done, {**meter.read(stage.batch_size), "learning_rate": learning_rate(plan, done - 1)})
-            if log and validation is not None and (done % plan.validate_every == 0 or last):
+            if done % plan.log_every == 0 or last:
+                log.scalars(done, {**meter.read(stage.batch_size), "learning_rate": rate})
+            if leader and validation is not None and (done % plan.validate_every == 0 or last):
                 with _averaged(learner.network, average):
                     score = _validate(learner, validation, log, done, machine)
                     if score > best:
                         best = score
                         path = run / f"{stage.name}.best.safetensors"
                         save_networks(path, learner, {**about, "iteration": done, "score": score})
-            stopping = signals.arrived(machine) if machine.ranks == 1 or done % plan.log_every == 0 else False
-            if done % plan.save_every == 0 or last or stopping:
-                save()
+            # Processes agree on leaving only when they log: asking one another every time would cost time.
+            stopping = (machine.ranks == 1 or done % plan.log_every == 0) and signals.arrived(machine)
+            if leader and (done % plan.save_every == 0 or last or stopping):
+                _save_state(state_path, learner, optimizer, average, about, done=done, best=best)
+                save_trained()
             if stopping and not last:
                 raise Stopped(f"Stopped after iteration {done} of {stage.iterations} of stage {stage.name}.")
 
@@ -208,18 +220,18 @@ def _save_state(
     optimizer: torch.optim.Adam,
     average: list[Tensor],
     about: dict[str, Any],
+    *,
     done: int,
     best: float,
 ) -> None:
-    names = [name for name, p in learner.named_parameters() if p.requires_grad]
-    weights = [p for p in learner.parameters() if p.requires_grad]
-    tensors = {f"weight.{name}": p for name, p in zip(names, weights, strict=True)}
-    for name, p in zip(names, weights, strict=True):
-        tensors |= {f"adam.{name}.{key}": value for key, value in optimizer.state[p].items()}
+    tensors: dict[str, Tensor] = {"random": torch.get_rng_state()}
+    for name, p in learner.named_parameters():
+        if p.requires_grad:
+            tensors[f"weight.{name}"] = p
+            tensors |= {f"adam.{name}.{key}": value for key, value in optimizer.state[p].items()}
     tensors |= {f"average.{i}": value for i, value in enumerate(average)}
-    tensors["random"] = torch.get_rng_state()
-    about = {**about, "iteration": done, "best": best if math.isfinite(best) else None}
-    checkpoint.save(path, "training", tensors, about)
+    standing = {"iteration": done, "best": best if math.isfinite(best) else None}
+    checkpoint.save(path, "training", tensors, {**about, **standing})
 
 
 def _restore(
@@ -254,7 +266,9 @@ def _refuse_another_training(path: Path, saved: dict[str, Any], about: dict[str,
     def flat(value: Any, name: str = "") -> dict[str, Any]:
         if not isinstance(value, Mapping):
             return {name: value}
-        return {k: v for key, inner in value.items() for k, v in flat(inner, f"{name}.{key}".lstrip(".")).items()}
+        return {
+            k: v for key, inner in value.items() for k, v in flat(inner, f"{name}.{key}".lstrip(".")).items()
+        }
 
     then, now = flat({key: saved.get(key) for key in about}), flat(about)
     may_differ = {"stage.iterations"} if about["schedule"] == "constant" else set()
@@ -327,7 +341,7 @@ class _Signals:
 
     def __enter__(self) -> _Signals:
         self._asked = False
-        self._before = {}
+        self._before: dict[int, Any] = {}
         if threading.current_thread() is threading.main_thread():
             self._before = {number: signal.signal(number, self._ask) for number in self._HEARD}
         return self

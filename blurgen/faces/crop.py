@@ -14,16 +14,21 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from blurgen.faces.sides import middle
 from blurgen.labels import Label
 
 TEMPLATE_WIDTH = 178
 TEMPLATE_HEIGHT = 218
-EYE_DISTANCE = 38.1
+EYE_DISTANCE = 38.0
 """Between the centres of the eyes in the template, pixels."""
-EYES_TO_MOUTH = 40.9
+EYES_TO_MOUTH = 41.0
 """From the middle between the eyes to the middle of the mouth in the template, pixels."""
 CENTRE_ABOVE_FACE = 22.6
 """The centre of the template lies this far above the middle between eyes and mouth, pixels."""
+
+
+EYE_BELOW_EYEBROW = 0.27
+"""Of the way from an eyebrow to the mouth."""
 
 
 @dataclass(frozen=True)
@@ -39,16 +44,22 @@ class FacePoints:
 
     @classmethod
     def from_labels(cls, labels: NDArray[np.uint8]) -> FacePoints | None:
-        """Return the points as a label map shows them, None without an eye or without a mouth."""
-        right = _middle(labels, Label.RIGHT_EYE)
-        left = _middle(labels, Label.LEFT_EYE)
-        mouth = _middle(labels, Label.UPPER_LIP, Label.INNER_MOUTH, Label.LOWER_LIP)
-        eye = right if left is None else left
-        if eye is None or mouth is None:
+        """Return the points as a label map shows them; None without a mouth, or without eye and eyebrow.
+
+        An eye that does not show (closed, behind dark glasses) is put below its eyebrow, and if that does
+        not show either where the other eye is: then the distance to the mouth sets the scale.
+        """
+        mouth = middle(labels, Label.UPPER_LIP, Label.INNER_MOUTH, Label.LOWER_LIP)
+        if mouth is None:
+            return None
+        right = _eye(labels, Label.RIGHT_EYE, Label.RIGHT_EYEBROW, mouth)
+        left = _eye(labels, Label.LEFT_EYE, Label.LEFT_EYEBROW, mouth)
+        right = left if right is None else right
+        left = right if left is None else left
+        if right is None or left is None:
             return None
         columns = np.nonzero(((labels >= Label.SKIN) & (labels <= Label.LOWER_LIP)).any(axis=0))[0]
-        middle_x = float(columns[0] + columns[-1] + 1) / 2
-        return cls(eye if right is None else right, eye if left is None else left, mouth, middle_x)
+        return cls(right, left, mouth, float(columns[0] + columns[-1] + 1) / 2)
 
 
 @dataclass(frozen=True)
@@ -91,6 +102,15 @@ def face_window(points: FacePoints, height: int, width: int, min_side: int) -> W
     )
 
 
+def crop_face(
+    pixels: NDArray[np.uint8], labels: NDArray[np.uint8], points: FacePoints, min_side: int
+) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    """Return picture and label map of the face at ``points``, cut out and scaled as the template."""
+    height, width = labels.shape
+    window = face_window(points, height, width, min_side)
+    return crop_pixels(pixels, window), crop_labels(labels, window)
+
+
 def crop_pixels(pixels: NDArray[np.uint8], window: Window) -> NDArray[np.uint8]:
     """Return the window of a picture, uint8 ``[height, width, 3]``, scaled with a Lanczos filter."""
     part = Image.fromarray(pixels[window.top : window.bottom, window.left : window.right])
@@ -100,27 +120,40 @@ def crop_pixels(pixels: NDArray[np.uint8], window: Window) -> NDArray[np.uint8]:
 def crop_labels(labels: NDArray[np.uint8], window: Window) -> NDArray[np.uint8]:
     """Return the window of a label map, uint8 ``[height, width]``, scaled by majority.
 
-    Each pixel takes the label that covers most of it, the smaller label if two cover as much, so no
-    label appears that was not there.
+    A pixel takes the label of most of the pixels whose centres lie in it, the smaller of equals, so no
+    label appears that was not there. Where the map is enlarged it takes the nearest pixel's.
     """
     part = labels[window.top : window.bottom, window.left : window.right]
+    first_row, end_row = _cells(part.shape[0], window.height)
+    first_column, end_column = _cells(part.shape[1], window.width)
     present = np.unique(part)
-    cover = np.stack(
-        [
-            np.asarray(
-                Image.fromarray(np.where(part == label, np.float32(1), np.float32(0))).resize(
-                    (window.width, window.height), Image.Resampling.BOX
-                )
-            )
-            for label in present
-        ]
-    )
-    return present[cover.argmax(axis=0)]
+    votes = np.empty((present.size, window.height, window.width), np.int32)
+    for label, counts in zip(present, votes, strict=True):
+        # sums[y, x]: how many of the pixels above and left of (y, x) have the label
+        sums = np.zeros((part.shape[0] + 1, part.shape[1] + 1), np.int32)
+        np.cumsum(np.cumsum(part == label, axis=0, dtype=np.int32), axis=1, out=sums[1:, 1:])
+        band = sums[end_row] - sums[first_row]
+        counts[:] = band[:, end_column] - band[:, first_column]
+    return present[votes.argmax(axis=0)]
 
 
-def _middle(labels: NDArray[np.uint8], *wanted: Label) -> NDArray[np.float64] | None:
-    rows, columns = np.nonzero(np.isin(labels, wanted))
-    return np.array([columns.mean(), rows.mean()]) + 0.5 if rows.size else None
+def _cells(available: int, wanted: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return first and past-the-end pixel, int64 ``[wanted]``, of each of ``wanted`` equal cells of a line."""
+    cells = np.arange(wanted)
+    owner = (2 * np.arange(available) + 1) * wanted // (2 * available)
+    first, end = np.searchsorted(owner, cells), np.searchsorted(owner, cells, side="right")
+    nearest = (2 * cells + 1) * available // (2 * wanted)
+    return np.where(first == end, nearest, first), np.where(first == end, nearest + 1, end)
+
+
+def _eye(
+    labels: NDArray[np.uint8], eye: Label, eyebrow: Label, mouth: NDArray[np.float64]
+) -> NDArray[np.float64] | None:
+    found = middle(labels, eye)
+    if found is not None:
+        return found
+    above = middle(labels, eyebrow)
+    return None if above is None else above + EYE_BELOW_EYEBROW * (mouth - above)
 
 
 def _span(centre: float, wanted: float, least: float, available: int) -> tuple[int, int]:

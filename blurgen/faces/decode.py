@@ -13,13 +13,15 @@ from __future__ import annotations
 import hashlib
 import io
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
 from blurgen.errors import InputError
+from blurgen.faces.listing import printable
 from blurgen.labels import LABEL_VALUES
 
 PICTURE_SUFFIXES = (
@@ -50,8 +52,9 @@ def sha256(data: bytes) -> str:
 
 def decode_picture(data: bytes, name: str) -> NDArray[np.uint8]:
     """Return a picture as a viewer shows it, uint8 ``[H, W, 3]`` RGB; InputError names one that is broken."""
-    picture = _decode(data, name, _FORMATS)
-    return np.asarray(_upright(_to_rgb(picture, name), picture)).copy()
+    picture = _open(data, name, _FORMATS)
+    with _refusing(name):
+        return np.asarray(_upright(_to_rgb(picture, name), picture)).copy()
 
 
 def decode_numbers(data: bytes, name: str) -> NDArray[np.uint8]:
@@ -59,7 +62,7 @@ def decode_numbers(data: bytes, name: str) -> NDArray[np.uint8]:
 
     Raises InputError for any other kind of picture: colours, more bits or lossy compression hold no labels.
     """
-    picture = _decode(data, name, ("PNG",))
+    picture = _open(data, name, ("PNG",))
     if picture.mode not in ("L", "P"):
         raise InputError(f"{name} is a PNG of mode {picture.mode}; label maps are 8-bit grey or palette PNGs")
     bits, colour_type = data[24], data[25]
@@ -86,7 +89,7 @@ def check_labels(labels: NDArray[np.uint8], name: str, shape: tuple[int, ...]) -
         raise InputError(f"{name} holds the value {wrong[0]}; labels are 0 to 10, and 255 for unknown")
 
 
-def check_same_size(labels: NDArray[np.uint8], name: str, shape: tuple[int, ...]) -> None:
+def check_same_size(labels: NDArray[np.generic], name: str, shape: tuple[int, ...]) -> None:
     """Raise InputError unless a label map has the height and width of its picture, ``shape``."""
     if labels.shape[:2] != shape[:2]:
         raise InputError(f"{name} is {_size(labels.shape)} pixels, its picture {_size(shape)}")
@@ -104,25 +107,36 @@ def _size(shape: Sequence[int]) -> str:
     return f"{shape[1]} x {shape[0]}"
 
 
-def _decode(data: bytes, name: str, formats: tuple[str, ...]) -> Image.Image:
+def _open(data: bytes, name: str, formats: tuple[str, ...]) -> Image.Image:
+    """Return the decoded picture in its own mode."""
     if not data:
         raise InputError(f"{name} is empty; copy it again")
+    with _refusing(name):
+        picture = Image.open(io.BytesIO(data), formats=formats)
+        if picture.width * picture.height > MAX_PIXELS:
+            raise Image.DecompressionBombError
+        picture.load()
+        return picture
+
+
+@contextmanager
+def _refusing(name: str) -> Iterator[None]:
+    """Turn whatever a decoder stumbles over into InputError, and keep its warnings to ourselves."""
     try:
         with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
             warnings.simplefilter("error", Image.DecompressionBombWarning)
-            picture = Image.open(io.BytesIO(data), formats=formats)
-        if picture.width * picture.height <= MAX_PIXELS:
-            picture.load()
-            return picture
+            yield
+    except InputError:
+        raise
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
-        pass
+        raise InputError(f"{name} has more than {MAX_PIXELS:,} pixels; make it smaller") from None
     except Image.UnidentifiedImageError:
-        raise InputError(f"{name} is not a picture ({', '.join(formats)})") from None
+        raise InputError(f"{name} is not a picture that can be read; take it out or save it as PNG") from None
     except Exception as error:
         # Decoders fail on broken files with nearly any exception; each means that this file is no use.
         reason = " ".join(str(error).split()) or type(error).__name__
-        raise InputError(f"{name} cannot be decoded: {reason}") from None
-    raise InputError(f"{name} has more than {MAX_PIXELS:,} pixels; make it smaller")
+        raise InputError(f"{name} cannot be decoded: {printable(reason)}") from None
 
 
 def _to_rgb(picture: Image.Image, name: str) -> Image.Image:
@@ -131,14 +145,11 @@ def _to_rgb(picture: Image.Image, name: str) -> Image.Image:
         return Image.fromarray(grey).convert("RGB")
     if picture.mode in ("I", "F"):
         raise InputError(f"{name} is a 32-bit picture, whose white is unknown; save it with 8 or 16 bits")
-    try:
-        if picture.has_transparency_data:
-            shown = picture.convert("RGBA")
-            white = Image.new("RGBA", shown.size, "white")
-            return Image.alpha_composite(white, shown).convert("RGB")
-        return picture.convert("RGB")
-    except ValueError:
-        raise InputError(f"{name} is a picture of mode {picture.mode}; save it as RGB") from None
+    if picture.has_transparency_data:
+        shown = picture.convert("RGBA")
+        white = Image.new("RGBA", shown.size, "white")
+        return Image.alpha_composite(white, shown).convert("RGB")
+    return picture.convert("RGB")
 
 
 def _upright(picture: Image.Image, source: Image.Image) -> Image.Image:

@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from blurgen.errors import InputError
-from blurgen.faces.crop import FacePoints, crop_labels, crop_pixels, face_window
+from blurgen.faces.crop import FacePoints, crop_face
 from blurgen.faces.decode import check_same_size, decode_numbers, decode_picture, sha256
 from blurgen.faces.listing import existing_folder, find_files, listing_digest, printable, read_inside
 from blurgen.faces.selection import choose, files_in_split
@@ -58,11 +58,10 @@ class FaceSynthetics:
             points = FacePoints.from_labels(labels)
         if points is None:
             raise InputError(f"{where} has neither landmarks nor labelled eyes and mouth to crop it by")
-        height, width = labels.shape
-        window = face_window(points, height, width, self.options.min_side)
+        pixels, labels = crop_face(pixels, labels, points, self.options.min_side)
         return Face(
-            crop_pixels(pixels, window),
-            crop_labels(labels, window),
+            pixels,
+            labels,
             id=os.path.splitext(printable(file))[0],
             name=self.name(i),
             digest=sha256(data),

@@ -17,17 +17,14 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from blurgen.errors import InputError
 from blurgen.faces.decode import (
     PICTURE_SUFFIXES,
     check_patch_fits,
-    decode_labels,
     decode_picture,
     sha256,
 )
+from blurgen.faces.label_folder import LabelFolder, open_labels
 from blurgen.faces.listing import (
     existing_folder,
     find_files,
@@ -38,25 +35,6 @@ from blurgen.faces.listing import (
 )
 from blurgen.faces.selection import choose, files_in_split
 from blurgen.faces.source import Face, SourceOptions
-
-
-@dataclass(frozen=True)
-class LabelFolder:
-    """A folder of label maps named after pictures."""
-
-    root: str
-    files: dict[str, str]
-    """Label map of each picture that has one, by the picture's name without its suffix."""
-
-    def read(self, stem: str, shape: tuple[int, ...]) -> NDArray[np.uint8] | None:
-        """Return the label map of a picture of ``shape``, None if it has none."""
-        if stem not in self.files:
-            return None
-        file = self.files[stem]
-        return decode_labels(read_inside(self.root, file), printable(os.path.join(self.root, file)), shape)
-
-    def digest(self, stems: list[str]) -> str:
-        return listing_digest(self.root, [self.files.get(stem, stem) for stem in stems])
 
 
 @dataclass(frozen=True)
@@ -111,27 +89,16 @@ def open_source(argument: str, options: SourceOptions) -> Folder:
     found = find_files(root, PICTURE_SUFFIXES, leave_out=() if has_images else ("labels",))
     if not found:
         raise InputError(f"{printable(root)} holds no pictures ({' '.join(PICTURE_SUFFIXES)})")
+    stems = [_stem(file) for file in found]
     labels = None
     if options.labels is not None:
-        labels = open_labels(options.labels, found)
+        labels = open_labels(options.labels, stems)
     elif os.path.isdir(os.path.join(top, "labels")):
-        labels = open_labels(folder_inside(top, "labels", remedy), found)
-    shared = frozenset(stem for stem, times in Counter(map(_stem, found)).items() if times > 1)
+        labels = open_labels(folder_inside(top, "labels", remedy), stems)
+    shared = frozenset(stem for stem, times in Counter(stems).items() if times > 1)
     files = files_in_split(root, found, options.split)
     taken = tuple(files[number] for number in choose(len(files), options.limit, options.seed))
     return Folder(f"folder:{argument}", root, options, taken, shared, labels)
-
-
-def open_labels(path: str, pictures: list[str]) -> LabelFolder:
-    """Open a folder of label maps; InputError unless it has one for at least one of ``pictures``."""
-    root = existing_folder(path, "it should hold label maps, NAME.png for picture NAME")
-    files = {_stem(file): file for file in find_files(root, (".png",))}
-    if files.keys().isdisjoint(map(_stem, pictures)):
-        example = _stem(pictures[0]) + ".png"
-        raise InputError(
-            f"{printable(path)} has no label map for any picture; expected such as {printable(example)}"
-        )
-    return LabelFolder(root, files)
 
 
 def _stem(file: str) -> str:

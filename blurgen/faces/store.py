@@ -114,7 +114,7 @@ class FaceStore:
         digest = xxhash.xxh3_128()
         for flat in (self.pixels, self.labels):
             for start in range(0, flat.size, _BLOCK):
-                digest.update(flat[start : start + _BLOCK])
+                digest.update(flat[start : start + _BLOCK].data)
         digest.update(self.heights.astype("<u4").tobytes())
         digest.update(self.widths.astype("<u4").tobytes())
         return digest.hexdigest()
@@ -257,7 +257,7 @@ def _write_file(path: Path, rows: list[Row], parts: list[Part], made_with: str) 
             at = 0
             for block in blocks:
                 dataset[at : at + block.size] = block
-                digest.update(block)
+                digest.update(block.data)
                 at += block.size
     digest.update(table["height"].tobytes())
     digest.update(table["width"].tobytes())
@@ -308,12 +308,11 @@ def _check_table_type(table: h5py.Dataset) -> None:
 
 def _check_places(table: NDArray[np.void], pixels: int, total: int, path: Path) -> None:
     """Check that the faces lie one after another and fill the file exactly."""
-    heights, widths = (table[name].astype(object) for name in ("height", "width"))
-    sizes = heights * widths  # Python integers: hostile sizes cannot overflow
-    offset = 0
-    for i, size in enumerate(sizes):
-        if size == 0 or int(table["offset"][i]) != offset:
-            raise InputError(f"{path}: /table: face {i} is not where it should be; make the file again.")
-        offset += size
-    if not len(table) or offset != total or pixels != 3 * total:
+    offsets = table["offset"]
+    sizes = table["height"].astype(np.uint64) * table["width"]  # of 32 bits each: no overflow
+    sound = len(table) > 0 and pixels == 3 * total
+    # Nothing is larger than the file, so the sums below cannot overflow either.
+    sound = sound and bool(((sizes > 0) & (sizes <= total) & (offsets <= total)).all())
+    sound = sound and int(offsets[0]) == 0 and int(offsets[-1] + sizes[-1]) == total
+    if not sound or not np.array_equal(offsets[1:], offsets[:-1] + sizes[:-1]):
         raise InputError(f"{path}: /table, /pixels and /labels do not fit together; make the file again.")

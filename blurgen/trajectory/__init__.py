@@ -1,9 +1,10 @@
 """Camera paths: what the lens was pointed at while the shutter was open, one module per model.
 
-A path is a list of samples, each with a place in the image plane (arbitrary origin and unit: ``blurgen.kernels``
-shifts and scales it into a kernel) and a weight, the light that falls there. It is a pure function of
-(model, seed, number, attempt, samples), and the same on any machine: only operations that IEEE 754
-defines to the last bit are used (+, -, x, /, square root), in a fixed order, without fused multiply-add.
+A path is a list of samples, each with a place in the image plane (arbitrary origin and unit;
+``blurgen.raster`` shifts and scales it into a kernel) and a weight, the light that falls there. It is a
+pure function of (model, seed, number, attempt, samples) and the same on any machine: only operations that
+IEEE 754 defines to the last bit are used (+, -, x, /, square root), in a fixed order, without fused
+multiply-add.
 """
 
 from __future__ import annotations
@@ -51,7 +52,8 @@ class Paths:
     def empty(cls, model: str, seen: int) -> Paths:
         """Return room for the first ``seen`` samples of LANES paths."""
         rows = len(MODELS[model].parameters)
-        return cls(*(np.empty((seen, LANES)) for _ in range(3)), np.empty((rows, LANES)))
+        x, y, weight = np.empty((3, seen, LANES))
+        return cls(x, y, weight, np.empty((rows, LANES)))
 
 
 def walk(
@@ -64,8 +66,8 @@ def walk(
 ) -> None:
     """Walk the paths of LANES kernels into ``paths``.
 
-    ``numbers`` [LANES] are kernel numbers of a bank, ``attempts`` [LANES] count refused earlier draws. A whole
-    exposure has ``samples`` samples; the first ``len(paths.x)`` of them are seen. The GIL is released.
+    ``numbers`` [LANES] are kernel numbers of a bank, ``attempts`` [LANES] count refused earlier draws. A
+    whole exposure has ``samples`` samples; the first ``len(paths.x)`` are seen. The GIL is released.
     """
     MODELS[model].walk(
         np.uint64(seed),

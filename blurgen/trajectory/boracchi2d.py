@@ -1,14 +1,18 @@
 """boracchi2d: the random motion of Boracchi and Foi, in the plane.
 
 "Modeling the performance of image restoration from motion blur", IEEE TIP 2012, with the constants of its
-published code. Position ``p`` starts at 0, velocity ``v`` has length ``s = 64 / (n - 1)`` and a random direction. At
-each of ``n - 1`` steps, ``g`` two standard normal deviates,
+published code. Position ``p`` starts at 0, velocity ``v`` has length ``s = 64 / (n - 1)`` and a random
+direction. At each of ``n - 1`` steps, with ``g`` two standard normal deviates,
 
     v <- v + impulse + anxiety (gauss g - centripetal p) s,    then scaled to length s,    p <- p + v
 
-where, with probability ``shake * anxiety``, ``impulse`` is twice the velocity turned by pi + b, ``b`` uniform within
-half a radian. Every sample weighs the same. Per kernel, ``U`` uniform on [0, 1): anxiety 0.1 U, gauss 10 U,
-centripetal 0.7 U, shake 0.2 U.
+where, with probability ``shake * anxiety``, ``impulse`` is twice the velocity turned by ``pi + b``, ``b``
+uniform within half a radian. Every sample weighs the same. Per kernel, ``U`` uniform on [0, 1): anxiety
+0.1 U, gauss 10 U, centripetal 0.7 U, shake 0.2 U.
+
+What they do to a kernel: anxiety times gauss is the turn in one step, so most whole exposures curl into
+knots; a shorter ``exposure`` (the original shows 1/16 to 1) sees one gentle piece. Without anxiety the path
+is a straight line.
 """
 
 from __future__ import annotations
@@ -19,9 +23,11 @@ import numpy as np
 from numba import njit
 
 from blurgen.trajectory.deviates import (
+    CHUNK,
     FIRST_STEP_BLOCK,
     LANES,
     attempt_words,
+    chunk_words,
     high_normal,
     low_normal,
     turned_back,
@@ -32,7 +38,6 @@ PARAMETERS: Final = ("anxiety", "gauss", "centripetal", "shake")
 
 _ANXIETY, _GAUSS, _CENTRIPETAL, _SHAKE = 0.1, 10.0, 0.7, 0.2
 _LENGTH = 64.0
-_CHUNK = 64  # steps whose deviates are drawn at a time: they stay in the first-level cache
 
 
 @njit(cache=True, error_model="numpy")
@@ -51,11 +56,11 @@ def _begin(seed, number, attempt, quantiles, lane, state, parameters, s):
 
 
 @njit(cache=True, error_model="numpy")
-def _draw(seed, numbers, attempts, block, quantiles, deviates, chances):
-    """Fill deviates [_CHUNK, 2, LANES] and chances [_CHUNK, LANES], two steps to a block."""
-    for i in range(_CHUNK // 2):
+def _deviates(words, quantiles, deviates, chances):
+    """Fill deviates [2 * CHUNK, 2, LANES] and chances [2 * CHUNK, LANES]: each block serves two steps."""
+    for i in range(CHUNK):
         for lane in range(LANES):
-            w0, w1, w2, w3 = attempt_words(seed, numbers[lane], attempts[lane], block + i)
+            w0, w1, w2, w3 = words[0, lane, i], words[1, lane, i], words[2, lane, i], words[3, lane, i]
             deviates[2 * i, 0, lane] = low_normal(w0, quantiles)
             deviates[2 * i, 1, lane] = high_normal(w0, quantiles)
             chances[2 * i, lane] = uniform(w1)
@@ -82,8 +87,9 @@ def walk(seed, numbers, attempts, samples, quantiles, parameters, x, y, weight):
     """Walk LANES kernels; the arrays are those of ``blurgen.trajectory.walk``."""
     state = np.empty((4, LANES))
     impulse = np.zeros((2, LANES))
-    deviates = np.empty((_CHUNK, 2, LANES))
-    chances = np.empty((_CHUNK, LANES))
+    words = np.empty((4, LANES, CHUNK), np.uint32)
+    deviates = np.empty((2 * CHUNK, 2, LANES))
+    chances = np.empty((2 * CHUNK, LANES))
     s = _LENGTH / (samples - 1)
     for lane in range(LANES):
         _begin(seed, numbers[lane], attempts[lane], quantiles, lane, state, parameters, s)
@@ -93,9 +99,10 @@ def walk(seed, numbers, attempts, samples, quantiles, parameters, x, y, weight):
     weight[:] = 1.0
     x[0], y[0] = 0.0, 0.0
     for t in range(1, x.shape[0]):
-        position = (t - 1) % _CHUNK
+        position = (t - 1) % (2 * CHUNK)
         if position == 0:
-            _draw(seed, numbers, attempts, FIRST_STEP_BLOCK + (t - 1) // 2, quantiles, deviates, chances)
+            chunk_words(seed, numbers, attempts, FIRST_STEP_BLOCK + (t - 1) // 2, words)
+            _deviates(words, quantiles, deviates, chances)
         for lane in range(LANES):
             impulse[0, lane], impulse[1, lane] = 0.0, 0.0
             if chances[position, lane] < shake[lane]:

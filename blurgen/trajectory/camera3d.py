@@ -1,36 +1,42 @@
 """camera3d: a hand-held camera as a particle in three dimensions, seen from a finite distance.
 
 The random motion is that of Boracchi and Foi ("Modeling the performance of image restoration from motion
-blur", IEEE TIP 2012), taken to three dimensions and to a unit of length in which a whole exposure is 1.
+blur", IEEE TIP 2012) taken to three dimensions, with a perturbation that has a memory, because a hand does
+not change its turning from one 2000th of an exposure to the next. The unit of length and of time is a whole
+exposure: the path is 1 long.
 
-State. Position ``p`` (starts at 0) and direction ``u``, a unit vector of three dimensions. It starts
-uniformly distributed on the sphere, and every law below is isotropic, so looking along the z axis is
-looking from a random direction.
+State. Position ``p`` (starts at 0), direction ``u`` (a unit vector) and perturbation ``f`` (starts at 0),
+of three dimensions each. ``u`` starts uniformly distributed on the sphere and every law below is
+isotropic, so that looking along the z axis is looking from a random direction.
 
-Update, ``n - 1`` times with ``h = 1 / (n - 1)``, ``g`` three standard normal deviates:
+Update, ``n - 1`` times, with ``h = 1 / (n - 1)``, ``k = 1 - h / memory`` and ``g`` three standard normal
+deviates:
 
-    u <- u + unrest sqrt(h) g - pull h p        (Gaussian perturbation; inertia towards where it came from)
-    u <- u / |u|                                (unit speed)
+    f <- k f + sqrt(1 - k**2) g                              Gaussian perturbation of unit variance
+    u <- u + unrest h / sqrt(2 memory) f - pull h p          turns the path; inertia towards the start
+    u <- u / |u|                                             unit speed
     p <- p + h u
 
-and, at the few steps where the hand jerks, first ``u <- u + 2 (cos(pi + b) u + sin(pi + b) e)`` with ``e`` a random
-unit vector across ``u`` and ``b`` uniform within half a radian: an impulse of twice the velocity, almost
-backwards.
+and, at the few steps where the hand jerks, first ``u <- u + 2 (cos(pi + b) u + sin(pi + b) e)``, ``e`` a
+random unit vector across ``u`` and ``b`` uniform within half a radian: an impulse of twice the velocity,
+nearly backwards.
 
-Projection. A pinhole camera at distance ``distance`` before the start of the path sees the point ``p`` at
-``(p_x, p_y) / z`` with ``z = distance + p_z``, for a time proportional to ``1 / z**2``: what is near spreads more and
-weighs more. Where the path runs along the line of sight, unit speed in space is slow in the picture:
-these are the bright spots of a kernel.
+Projection. A pinhole camera at ``distance`` before the start of the path sees the point ``p`` at ``(p_x,
+p_y) / z``, ``z = distance + p_z``, and gives it the weight ``1 / z**2``: what is near spreads wider and
+weighs more. Where the path runs along the line of sight, unit speed in space is slow in the picture: these
+foreshortened pieces are the bright spots of a kernel, where the hand seems to linger.
 
-Parameters of one kernel, independent, ``U`` uniform on [0, 1):
+Parameters of a kernel, independent of each other, ``U`` uniform on [0, 1):
 
-==========  ====================  ==========================================================================
-unrest      0.3 + 2.2 U           how far the direction wanders over an exposure, in radians per axis: small is
-                                  nearly straight, large curls
-pull        6 U                   how strongly it is drawn back: large bends the path into hooks and loops
-jerks       3 tries at 0.15 each  sudden reversals, each at a uniformly distributed step: corners
-distance    1.6 + 3.4 U           in path lengths: near makes weights uneven, far makes them even
-==========  ====================  ==========================================================================
+- ``unrest``, 0.5 + 7 U: how far, in radians per axis, the direction would wander over an exposure if nothing
+  held it. Small: nearly straight; middling: a curve or a hook; large: loops and many bright spots.
+- ``pull``, 8 U: how strongly it is drawn back to where it started; bends lines into hooks and loops.
+- ``jerks``, 0 to 3 (three tries of 0.15), each at a uniformly distributed step: sharp corners.
+- ``distance``, 1.2 + 2.8 U, in path lengths (a path never reaches the camera): near makes the two ends of a
+  kernel weigh differently, far makes the weight even.
+
+``memory`` is 0.06 of an exposure for all: short enough for corners, long enough that a curve is smooth at the
+scale of a pixel.
 """
 
 from __future__ import annotations
@@ -41,9 +47,11 @@ import numpy as np
 from numba import njit, uint32
 
 from blurgen.trajectory.deviates import (
+    CHUNK,
     FIRST_STEP_BLOCK,
     LANES,
     attempt_words,
+    chunk_words,
     high_normal,
     low_normal,
     turned_back,
@@ -58,7 +66,6 @@ _DISTANCE = (1.2, 2.8)
 _MEMORY = 0.06
 _TRIES = 3
 _JERK = uint32(int(0.15 * 2**32))
-_CHUNK = 64  # steps whose deviates are drawn at a time: they stay in the first-level cache
 _NEVER = np.int64(1) << 62
 
 
@@ -105,11 +112,11 @@ def _jerk(state, lane, across, angle):
 
 
 @njit(cache=True, error_model="numpy")
-def _draw(seed, numbers, attempts, block, quantiles, deviates):
-    """Fill ``deviates`` float64 [_CHUNK, 3, LANES] from consecutive blocks, two steps to a block."""
-    for i in range(_CHUNK // 2):
+def _deviates(words, quantiles, deviates):
+    """Fill ``deviates`` float64 [2 * CHUNK, 3, LANES]: each block serves two steps."""
+    for i in range(CHUNK):
         for lane in range(LANES):
-            w0, w1, w2, w3 = attempt_words(seed, numbers[lane], attempts[lane], block + i)
+            w0, w1, w2, w3 = words[0, lane, i], words[1, lane, i], words[2, lane, i], words[3, lane, i]
             deviates[2 * i, 0, lane] = low_normal(w0, quantiles)
             deviates[2 * i, 1, lane] = high_normal(w0, quantiles)
             deviates[2 * i, 2, lane] = low_normal(w1, quantiles)
@@ -152,7 +159,8 @@ def walk(seed, numbers, attempts, samples, quantiles, parameters, x, y, weight):
     when = np.empty((_TRIES, LANES), np.int64)
     across = np.empty((_TRIES, 3, LANES))
     angle = np.empty((_TRIES, LANES))
-    deviates = np.empty((_CHUNK, 3, LANES))
+    words = np.empty((4, LANES, CHUNK), np.uint32)
+    deviates = np.empty((2 * CHUNK, 3, LANES))
     for lane in range(LANES):
         _begin(
             seed,
@@ -175,9 +183,10 @@ def walk(seed, numbers, attempts, samples, quantiles, parameters, x, y, weight):
     next_jerk = when.min()
     _project(state, parameters[2], x[0], y[0], weight[0])
     for t in range(1, x.shape[0]):
-        position = (t - 1) % _CHUNK
+        position = (t - 1) % (2 * CHUNK)
         if position == 0:
-            _draw(seed, numbers, attempts, FIRST_STEP_BLOCK + (t - 1) // 2, quantiles, deviates)
+            chunk_words(seed, numbers, attempts, FIRST_STEP_BLOCK + (t - 1) // 2, words)
+            _deviates(words, quantiles, deviates)
         if t == next_jerk:
             for i in range(_TRIES):
                 for lane in range(LANES):

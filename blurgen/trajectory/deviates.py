@@ -17,6 +17,9 @@ from blurgen.philox import Stream, block_words
 LANES: Final = 8
 """Kernels walked side by side: each step of a path waits for the one before it, other kernels' do not."""
 
+CHUNK: Final = 32
+"""Blocks drawn at a time: their words and deviates stay in the first-level cache."""
+
 FIRST_STEP_BLOCK: Final = 16
 MOST_ATTEMPTS: Final = 256
 MOST_SAMPLES: Final = 1 << 20
@@ -31,6 +34,17 @@ _PER_WORD = 1.0 / 4294967296.0
 def attempt_words(seed, number, attempt, block):
     """Return the four words of one block of an attempt at a kernel."""
     return block_words(seed, _TRAJECTORY, number, uint32(attempt * _BLOCKS_PER_ATTEMPT + block))
+
+
+@njit(cache=True, error_model="numpy")
+def chunk_words(seed, numbers, attempts, block, words):
+    """Fill ``words`` uint32 [4, LANES, CHUNK] from CHUNK consecutive blocks of every lane."""
+    for lane in range(LANES):
+        w0, w1, w2, w3 = words[0, lane], words[1, lane], words[2, lane], words[3, lane]
+        number = numbers[lane]
+        first = uint32(attempts[lane] * _BLOCKS_PER_ATTEMPT + block)
+        for i in range(CHUNK):  # nothing in this loop but Philox: so the compiler makes vectors of it
+            w0[i], w1[i], w2[i], w3[i] = block_words(seed, _TRAJECTORY, number, uint32(first + i))
 
 
 @njit(cache=True, inline="always", error_model="numpy")

@@ -2,15 +2,15 @@
 
 The motion of Schuler, Hirsch, Harmeling and Schoelkopf ("Learning to deblur", TPAMI 2016) and of the
 generators that follow it. Two samples ``r`` length scales apart have correlation
-``(1 + sqrt(5) r + 5 r**2 / 3) exp(-sqrt(5) r)``; the length scale is 0.3 of an exposure. Every sample weighs the
-same, so a kernel is bright where the motion is slow.
+``(1 + sqrt(5) r + 5 r**2 / 3) exp(-sqrt(5) r)``; the length scale is 0.3 of an exposure. Every sample weighs
+the same, so a kernel is bright where the motion is slow.
 
 The process is sampled exactly and in linear time through its state-space form (Hartikainen and Sarkka,
 "Kalman filtering and smoothing solutions to temporal Gaussian process regression models", 2010). With time in
 units of ``length scale / sqrt(5)`` and ``d`` the step between samples, value and first two derivatives obey
 ``s <- A s + C g`` with ``g`` three standard normal deviates, ``A = exp(F d)`` where
-``F = [[0, 1, 0], [0, 0, 1], [-1, -3, -3]]``, and ``C`` the Cholesky factor of the covariance that white noise of
-density 16/3 gathers during ``d``. The first state is drawn from the stationary distribution.
+``F = [[0, 1, 0], [0, 0, 1], [-1, -3, -3]]``, and ``C`` the Cholesky factor of the covariance that white noise
+of density 16/3 gathers during ``d``. The first state is drawn from the stationary distribution.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from typing import Final
 import numpy as np
 from numba import njit
 
-from blurgen.trajectory.deviates import FIRST_STEP_BLOCK, LANES, attempt_words, high_normal, low_normal
+from blurgen.trajectory.deviates import CHUNK, FIRST_STEP_BLOCK, LANES, chunk_words, high_normal, low_normal
 
 PARAMETERS: Final[tuple[str, ...]] = ()
 
@@ -85,10 +85,10 @@ def _noise_factor(d):
 
 
 @njit(cache=True, inline="always", error_model="numpy")
-def _draw(seed, numbers, attempts, block, quantiles, deviates):
-    """Fill ``deviates`` float64 [6, LANES] from one block: three for x, three for y."""
+def _deviates(words, i, quantiles, deviates):
+    """Fill ``deviates`` float64 [6, LANES] from block ``i`` of a chunk: three for x, three for y."""
     for lane in range(LANES):
-        w0, w1, w2, _ = attempt_words(seed, numbers[lane], attempts[lane], block)
+        w0, w1, w2 = words[0, lane, i], words[1, lane, i], words[2, lane, i]
         deviates[0, lane], deviates[1, lane] = low_normal(w0, quantiles), high_normal(w0, quantiles)
         deviates[2, lane], deviates[3, lane] = low_normal(w1, quantiles), high_normal(w1, quantiles)
         deviates[4, lane], deviates[5, lane] = low_normal(w2, quantiles), high_normal(w2, quantiles)
@@ -117,7 +117,9 @@ def walk(seed, numbers, attempts, samples, quantiles, parameters, x, y, weight):
     deviates = np.empty((6, LANES))
     d = _ROOT_5 / _LENGTH_SCALE / (samples - 1)
     a, c = _transition(d), _noise_factor(d)
-    _draw(seed, numbers, attempts, 0, quantiles, deviates)
+    words = np.empty((4, LANES, CHUNK), np.uint32)
+    chunk_words(seed, numbers, attempts, 0, words)
+    _deviates(words, 0, quantiles, deviates)
     for first in (0, 3):
         for lane in range(LANES):
             state[first, lane] = deviates[first, lane]
@@ -128,6 +130,9 @@ def walk(seed, numbers, attempts, samples, quantiles, parameters, x, y, weight):
     weight[:] = 1.0
     x[0], y[0] = state[0], state[3]
     for t in range(1, x.shape[0]):
-        _draw(seed, numbers, attempts, FIRST_STEP_BLOCK + t - 1, quantiles, deviates)
+        i = (t - 1) % CHUNK
+        if i == 0:
+            chunk_words(seed, numbers, attempts, FIRST_STEP_BLOCK + t - 1, words)
+        _deviates(words, i, quantiles, deviates)
         _step(state, deviates, a, c)
         x[t], y[t] = state[0], state[3]

@@ -17,8 +17,8 @@ def walk(seed, numbers, attempts, samples, quantiles, parameters, x, y, weight):
     """Walk LANES kernels; the arrays are those of ``blurgen.trajectory.walk``."""
     h = 1.0 / (samples - 1)
     for lane in range(LANES):
-        w0, w1, w2, w3 = attempt_words(seed, numbers[lane], attempts[lane], 0)
-        ux, uy = low_normal(w0, quantiles), high_normal(w0, quantiles)
+        word = attempt_words(seed, numbers[lane], attempts[lane], 0)[0]
+        ux, uy = low_normal(word, quantiles), high_normal(word, quantiles)
         inverse = 1.0 / np.sqrt(ux * ux + uy * uy)
         for t in range(x.shape[0]):
             x[t, lane] = h * t * (ux * inverse)

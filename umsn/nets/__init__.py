@@ -37,7 +37,7 @@ NETWORKS: Final[dict[str, tuple[type[nn.Module], type]]] = {
 
 
 def build_network(name: str, config: Mapping[str, Any] | None = None) -> nn.Module:
-    """The network called `name`, with freshly drawn weights; fields that `config` leaves out have their defaults.
+    """The network called `name`, with freshly drawn weights. Fields missing in `config` have their defaults.
 
     Raises InputError for an unknown name, an unknown field or a value of the wrong type or out of range:
     the configuration may come from a file.
@@ -69,18 +69,18 @@ def count_parameters(net: nn.Module) -> int:
 
 
 def _strict(name: str, config_type: type, values: dict[str, Any]) -> Any:
-    fields = {field.name: field for field in dataclasses.fields(config_type)}
+    defaults = {field.name: field.default for field in dataclasses.fields(config_type)}
     for key, value in values.items():
-        if key not in fields:
+        if key not in defaults:
             raise InputError(f"The configuration of network '{name}' has an unknown field '{key}'.")
-        default = fields[key].default
-        if isinstance(default, tuple) and isinstance(value, list):
-            values[key] = value = tuple(value)
-        if type(value) is not type(default):
+        wanted = (list, tuple) if isinstance(defaults[key], tuple) else (type(defaults[key]),)
+        if type(value) not in wanted:
             raise InputError(
                 f"The configuration of network '{name}' has {key} = {value!r}; "
-                f"it must be a {'list' if isinstance(default, tuple) else type(default).__name__}."
+                f"it must be a {wanted[0].__name__}."
             )
+        if wanted[0] is list:
+            values[key] = tuple(value)
     try:
         return config_type(**values)
     except ValueError as error:

@@ -1,6 +1,6 @@
 """ResBlock, the building block of every network of the paper (section III-A, Fig. 4).
 
-Conv l x l (p, q) in the figures is instance normalisation, ReLU and convolution, in this order: `NormReLUConv`.
+Conv l x l (p, q) in the figures is `NormReLUConv`: instance normalisation, ReLU, convolution.
 
 Every module here can hold several networks side by side: with `groups=4`, all channel numbers are per
 group, and the tensors carry the groups' channels one group after another. Concatenating the parameters of
@@ -148,9 +148,7 @@ class ResBlock(nn.Module):
             NormReLUConv(inner, inner, 3, dilation=2, groups=groups),
             NormReLUConv(inner, out_channels, 3, dilation=2, groups=groups),
         )
-        self.shortcut = nn.Conv2d(
-            groups * in_channels, groups * out_channels, 1, groups=groups, bias=False
-        )
+        self.shortcut = nn.Conv2d(groups * in_channels, groups * out_channels, 1, groups=groups, bias=False)
         nn.init.kaiming_normal_(self.shortcut.weight, nonlinearity="linear")
         self.transition = DenseTransition(in_channels, out_channels, groups)
 
@@ -169,7 +167,7 @@ def upsample(x: Tensor) -> Tensor:
 
 
 def residual_head(channels: int) -> nn.Conv2d:
-    """Conv3x3(channels, 3), the last layer of a deblurring network, whose output is added to the blurry image.
+    """Conv3x3(channels, 3), last layer of a deblurring network; its output is added to the blurry image.
 
     It is linear, so that a residual may be of any size. Its weights start small: an untrained network
     nearly returns its input, which is where learning a correction ought to start.

@@ -53,9 +53,9 @@ class ConfidenceNet(nn.Module):
     The loss is smallest where C = min(1, lambda / L): C is a matter of how large the error is. Hence two
     things that the released code does otherwise: there is no instance normalisation, which would divide the
     size of the error out of every layer, and the output is linear in the logarithm of the pooled features,
-    so that C proportional to 1 / L is the simplest thing to learn. Part of the first layer starts as the
-    difference of the two images, from which errors can be read at once. (The released code also applies its
-    third stage twice and its fourth never, and fits 128x128 images only.)
+    so that C proportional to 1 / L is the simplest thing to learn. The weights start there: the first layer
+    as one of the difference of its two images, the last with C falling as the error grows. (The released
+    code also applies its third stage twice and its fourth never, and fits 128x128 images only.)
     """
 
     def __init__(self, config: ConfidenceNetConfig = ConfidenceNetConfig()) -> None:
@@ -64,6 +64,18 @@ class ConfidenceNet(nn.Module):
         self.first = nn.Conv2d(2 * 3, config.width, 3, padding=1)
         self.stages = nn.ModuleList(ConfidenceStage(config.width) for _ in range(config.stages - 1))
         self.head = nn.Linear(config.width, 1)
+        self._start_from_the_error()
+
+    @torch.no_grad()
+    def _start_from_the_error(self) -> None:
+        for conv in self.modules():
+            if isinstance(conv, nn.Conv2d):
+                nn.init.kaiming_normal_(conv.weight, nonlinearity="relu")
+                if conv.bias is not None:
+                    nn.init.zeros_(conv.bias)
+        self.first.weight[:, 3:] = -self.first.weight[:, :3]
+        nn.init.constant_(self.head.weight, -1 / self.config.width)
+        nn.init.constant_(self.head.bias, math.log(0.01))
 
     def forward(self, masked_output: Tensor, masked_target: Tensor) -> Tensor:
         """C [N] in (0, 1], float32."""
@@ -74,7 +86,7 @@ class ConfidenceNet(nn.Module):
         x = self.first(torch.cat((masked_output, masked_target), dim=1))
         for stage in self.stages:
             x = stage(F.avg_pool2d(x, 2, ceil_mode=True))
-        pooled = F.relu(x).mean(dim=(2, 3), dtype=torch.float32)
+        pooled = x.float().abs().mean(dim=(2, 3))
         with torch.autocast(pooled.device.type, enabled=False):
             return F.logsigmoid(self.head(torch.log(pooled + 1e-4))).squeeze(1)
 
@@ -87,7 +99,5 @@ class ConfidenceNet(nn.Module):
             masks: classes of the clean images, float [N, 4, H, W].
         """
         count, classes = masks.shape[:2]
-        masked = [
-            (masks.unsqueeze(2) * images.unsqueeze(1)).flatten(0, 1) for images in (output, target)
-        ]
+        masked = [(masks.unsqueeze(2) * images.unsqueeze(1)).flatten(0, 1) for images in (output, target)]
         return self.log_confidence(*masked).view(count, classes)

@@ -13,7 +13,7 @@ def require_positive(**sizes: int) -> None:
 
 
 def require_inner(inner: tuple[int, ...], blocks: int) -> None:
-    """Raise ValueError unless `inner` is empty or has a whole number from 1 up for each of `blocks` + 2 ResBlocks."""
+    """Raise ValueError unless `inner` is empty or has a number from 1 up for each of blocks + 2 ResBlocks."""
     if inner and len(inner) != blocks + 2:
         raise ValueError(f"Argument 'inner' must have {blocks + 2} numbers or none, not {len(inner)}.")
     for channels in inner:

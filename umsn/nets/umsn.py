@@ -88,8 +88,7 @@ class UMSN(nn.Module):
     def class_features(self, blurry: Tensor, masks: Tensor) -> Tensor:
         """What the F-Nets see in the image: [N, 4 class_channels, ceil(H/2), ceil(W/2)]."""
         inputs = [
-            pad_to_even(torch.cat((blurry, mask), dim=1))
-            for mask in masks.to(blurry.dtype).split(1, dim=1)
+            pad_to_even(torch.cat((blurry, mask), dim=1)) for mask in masks.to(blurry.dtype).split(1, dim=1)
         ]
         if not self.grouped:
             return torch.cat([f_net(x) for f_net, x in zip(self.f_nets, inputs, strict=True)], dim=1)

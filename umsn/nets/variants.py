@@ -33,7 +33,12 @@ _QUICK_TRUNK: Final[dict[str, Any]] = {
     "last_width": 8,
     "inner": (16, 32, 32, 32, 16),
 }
-_QUICK_CLASS: Final = {"class_width": 4, "class_blocks": 1, "class_channels": 4, "class_inner": 8}
+_QUICK_CLASS: Final[dict[str, Any]] = {
+    "class_width": 4,
+    "class_blocks": 1,
+    "class_channels": 4,
+    "class_inner": 8,
+}
 
 
 def network_config(name: str, size: str = "paper") -> dict[str, Any]:
@@ -82,7 +87,7 @@ def variant_config(variant: str, size: str = "paper") -> tuple[str, dict[str, An
 
 @lru_cache
 def _enlarged(plain: BNetConfig, umsn: UMSNConfig) -> BNetConfig:
-    """`plain` with the inner channels of its ResBlocks at half resolution raised until it is as large as UMSN.
+    """`plain` with more inner channels in its ResBlocks at half resolution, to be as large as UMSN.
 
     In steps as coarse as will do, for processors want channel numbers divisible by 16 or 8.
     """

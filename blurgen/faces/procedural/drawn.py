@@ -26,7 +26,6 @@ def draw_face(number: int, seed: int = 0, size: int = 256) -> tuple[NDArray[np.u
             raise ValueError(f"Argument '{name}' must be from 0 to 2^64 - 1, not {value}.")
     pixels = np.empty((size, size, 3), np.uint8)
     labels = np.empty((size, size), np.uint8)
-    scratch = np.empty((5, size, size))
-    hair_normal = np.empty((size, size, 3))
-    render(draw_person(number, seed), size, scratch, hair_normal, pixels, labels)
+    scratch = np.empty((7, size, size))
+    render(draw_person(number, seed), size, scratch, pixels, labels)
     return pixels, labels

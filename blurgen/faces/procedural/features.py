@@ -38,10 +38,10 @@ def brow(p, x, y, pixel, r, g, b, label):
         return r, g, b, label
     side = 0 if x > 0.0 else 7
     lean = along * p.brow_length + off * (0.9 - 1.7 * along)
-    strand = value_noise(lean * 42.0, off * 9.0 + along * 4.0, p.salt + 11 + side)
+    strand = value_noise(lean * 52.0, off * 9.0 + along * 4.0, p.salt + 11 + side)
     ragged = half + 0.014 * strand
     alpha = cover(abs(off) - ragged, 0.7 * pixel + 0.012)
-    shade = alpha * p.brow_dense * clamp01(0.72 + 0.5 * strand)
+    shade = alpha * p.brow_dense * clamp01(0.8 + 0.3 * strand)
     if abs(off) < half:
         label = _LEFT_BROW if x > 0.0 else _RIGHT_BROW
     return (
@@ -169,7 +169,7 @@ def _inner_mouth(p, u, depth, gap, low, pixel):
     cell = tooth - math.floor(tooth) - 0.5
     bottom = 0.105 - 0.02 * abs(cell) - 0.028 * u * u
     alpha = cover(depth - bottom, pixel) * ramp(0.98, 0.7, abs(u))
-    shade = p.teeth * (0.88 - 0.5 * u * u) * (1.0 - 0.55 * ramp(0.44, 0.5, abs(cell))) * ramp(-0.035, 0.03, depth)
+    shade = p.teeth * (0.88 - 0.5 * u * u) * (1.0 - 0.35 * ramp(0.43, 0.5, abs(cell))) * ramp(-0.035, 0.03, depth)
     return mix(r, shade, alpha), mix(g, 0.93 * shade, alpha), mix(b, 0.84 * shade, alpha)
 
 

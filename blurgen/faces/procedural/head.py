@@ -12,8 +12,8 @@ from numba import njit
 
 from blurgen.faces.procedural.noise import bump, ramp
 
-_STEPS = 28
-_CLOSE = 0.0012
+_STEPS = 20
+_CLOSE = 0.0025
 MISS = -1e9
 
 
@@ -86,7 +86,7 @@ def _relief(p, x, y):
         # the fold from the nose wing to the corner of the mouth
         along = (y - 0.62) / (p.mouth_y - 0.5)
         fold = x - 0.27 - 0.26 * along
-        rise -= p.fold * bump(fold * fold * 160.0 + (along - 0.5) * (along - 0.5) * 3.0)
+        rise -= p.fold * bump(fold * fold * 110.0 + (along - 0.5) * (along - 0.5) * 3.0)
         my = y - p.mouth_y
         rise += 0.08 * bump(x * x * 3.2 + my * my * 7.0)
         rise += 0.05 * bump(x * x * 7.0 + (my + 0.09) * (my + 0.09) * 110.0)
@@ -95,7 +95,7 @@ def _relief(p, x, y):
         dent = low - 0.17
         rise -= 0.05 * bump(x * x * 8.0 + dent * dent * 90.0)
         groove = (y - p.nose_y - 0.12) * 6.0
-        rise -= 0.022 * bump(x * x * 500.0 + groove * groove)
+        rise -= 0.016 * bump(x * x * 160.0 + groove * groove)
     return rise
 
 
@@ -134,7 +134,8 @@ def head_distance(p, x, y, z):
         chin = ellipsoid_distance(x, y - p.chin_y + 0.26, z - p.chin_z, p.chin_x, 0.27, 0.3)
         d = _blend(d, chin, 0.3)
     if z > 0.2:
-        d -= _relief(p, x, y) * ramp(0.2, 0.6, z)
+        if d < 0.3:
+            d -= _relief(p, x, y) * ramp(0.2, 0.6, z)
         if x < 0.62 and y > -0.5 and y < 1.15 and z > 0.55:
             d = _blend(d, _nose_distance(p, x, y, z), 0.13)
     return d

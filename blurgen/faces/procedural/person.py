@@ -28,8 +28,8 @@ _SCALARS = (
     # skin
     "age pores freckles blush shine mole_x mole_y stubble beard beard_edge moustache "
     # hair
-    "bald hair_side hair_top hair_front hairline temple part volume wave curl strand strand_depth hair_shine "
-    "fringe fringe_jag length curtain curtain_x sideburn "
+    "bald hair_side hair_top hair_front hairline temple part wave curl strand strand_depth hair_shine rough lean combed comb_cos comb_sin recede "
+    "fringe fringe_jag sweep length curtain curtain_x sideburn "
     # worn
     "glasses glasses_half glasses_high glasses_round glasses_thick neckline cloth_kind cloth_scale neck "
     # behind
@@ -146,7 +146,7 @@ def _light(p: Any, dice: _Dice) -> None:
     p["key"] = 0.62 + 0.55 * hard
     p["ambient"] = 0.5 - 0.27 * hard
     p["fill"] = dice.between(0.05, 0.3)
-    p["exposure"] = dice.between(0.85, 1.25)
+    p["exposure"] = dice.between(0.6, 1.0)
     p["contrast"] = dice.between(0.0, 0.5)
     p["vignette"] = dice.between(0.0, 0.35)
     warm = dice.around(0.0, 0.12)
@@ -158,11 +158,11 @@ def _light(p: Any, dice: _Dice) -> None:
 def _head(p: Any, dice: _Dice, female: bool) -> None:
     p["skull_x"] = dice.around(1.17, 0.06)
     p["skull_y"] = dice.around(1.3, 0.06)
-    p["face_x"] = dice.around(1.02 if female else 1.06, 0.1)
-    p["face_y"] = 0.42
+    p["face_x"] = dice.around(1.03 if female else 1.07, 0.09)
+    p["face_y"] = 0.5
     chin = dice.around(1.74 if female else 1.84, 0.13)
-    p["face_ry"] = chin - 0.4
-    p["jaw_taper"] = dice.around(0.36 if female else 0.26, 0.14)
+    p["face_ry"] = chin - 0.47
+    p["jaw_taper"] = dice.around(0.27 if female else 0.17, 0.12)
     p["chin_x"] = dice.around(0.27 if female else 0.36, 0.08)
     p["chin_y"] = chin + 0.03
     p["chin_z"] = dice.around(0.6, 0.06)
@@ -185,12 +185,12 @@ def _skin(p: Any, dice: _Dice, dark: float) -> None:
     pink = dice.around(0.0, 7.0)
     skin = (tone[0] + 0.3 * pink, tone[1] - 0.5 * pink, tone[2] - 0.2 * pink + dice.around(0.0, 5.0))
     p["skin"] = _linear(skin)
-    p["pores"] = dice.between(0.05, 0.15)
+    p["pores"] = dice.between(0.03, 0.12)
     p["freckles"] = dice.between(0.3, 0.8) * (1.0 - dark) if dice.chance(0.25) else 0.0
     p["blush"] = dice.between(0.0, 0.5) * (1.0 - 0.5 * dark)
     p["shine"] = dice.between(0.05, 0.32)
     p["mole_x"], p["mole_y"] = dice.between(-0.9, 0.9), dice.between(0.2, 1.5)
-    p["fold"] = 0.015 + 0.05 * float(p["age"]) + dice.between(0.0, 0.012)
+    p["fold"] = 0.006 + 0.04 * float(p["age"]) + dice.between(0.0, 0.012)
 
 
 def _mouth(p: Any, dice: _Dice, female: bool) -> None:
@@ -237,7 +237,7 @@ def _eyes(p: Any, dice: _Dice, female: bool) -> None:
     p["brow_arch"] = dice.around(0.08 if female else 0.05, 0.05)
     p["brow_tilt"] = dice.around(0.0, 0.06)
     p["brow_thick"] = dice.around(0.045 if female else 0.065, 0.015)
-    p["brow_dense"] = dice.between(0.6, 1.0)
+    p["brow_dense"] = dice.between(0.7, 1.0)
 
 
 def _hair(p: Any, dice: _Dice, female: bool, dark: float) -> bool:
@@ -253,7 +253,7 @@ def _hair(p: Any, dice: _Dice, female: bool, dark: float) -> bool:
     if dice.chance(0.03):
         base = dice.colour(60, 160, 90)
         tip = tuple(min(c * 1.3, 250.0) for c in base)
-    lighter = dice.between(0.85, 1.25)
+    lighter = dice.between(0.8, 1.15)
     p["hair_colour"] = _linear(tuple(min(c * lighter, 245.0) for c in base))
     p["hair_tip"] = _linear(tuple(min(c * lighter, 250.0) for c in tip))
     brow = _between_colours(base, (30, 22, 18), 0.45)
@@ -266,13 +266,12 @@ def _hair(p: Any, dice: _Dice, female: bool, dark: float) -> bool:
     bald = not female and dice.chance(0.09)
     p["bald"] = 1.0 if bald else 0.0
     long = dice.chance(0.72) if female else dice.chance(0.08)
-    p["hair_side"] = dice.between(0.1, 0.24) if long else dice.between(0.03, 0.14)
-    p["hair_top"] = dice.between(0.1, 0.26) if long else dice.between(0.06, 0.3)
+    p["hair_side"] = dice.between(0.1, 0.24) if long else dice.between(0.02, 0.07)
+    p["hair_top"] = dice.between(0.1, 0.26) if long else dice.between(0.05, 0.34)
     p["hair_front"] = dice.between(0.08, 0.14) if long else dice.between(0.07, 0.16)
-    p["hairline"] = -dice.around(1.02 if female else 1.04, 0.1) - (0.0 if female else 0.16 * age)
+    p["hairline"] = -dice.around(1.14 if female else 1.16, 0.12) - (0.0 if female else 0.16 * age)
     p["temple"] = dice.around(0.96, 0.06)
     p["part"] = dice.around(0.0, 0.7)
-    p["volume"] = dice.between(0.0, 1.0)
     p["wave"] = dice.between(0.0, 0.12) if dice.chance(0.6) else dice.between(0.1, 0.3)
     p["curl"] = dice.between(0.5, 1.0) if dice.chance(0.1 + 0.3 * (dark > 0.75)) else 0.0
     p["strand"] = dice.between(14.0, 26.0)
@@ -280,9 +279,15 @@ def _hair(p: Any, dice: _Dice, female: bool, dark: float) -> bool:
     p["hair_shine"] = dice.between(0.2, 1.0)
     p["fringe"] = dice.between(0.3, 0.72) if dice.chance(0.35 if female else 0.25) else dice.between(0.0, 0.12)
     p["fringe_jag"] = dice.between(0.08, 0.3)
+    p["sweep"] = dice.around(0.0, 0.45) * (0.3 + float(p["fringe"]))
+    p["rough"] = 0.05 if long else dice.between(0.05, 0.2)
+    p["lean"] = 0.06 * float(p["part"])
+    p["combed"] = 0.0 if long else float(dice.chance(0.6))
+    p["comb_cos"], p["comb_sin"] = _turn(dice.between(-0.55, 0.55))
+    p["recede"] = dice.between(0.0, 0.12) + (0.0 if female else 0.25 * age)
     p["length"] = dice.between(1.0, 3.2) if long else 0.0
-    p["curtain"] = dice.between(0.3, 0.46)
-    p["curtain_x"] = dice.between(1.1, 1.22)
+    p["curtain"] = dice.between(0.3, 0.55)
+    p["curtain_x"] = dice.between(1.04, 1.18)
     p["sideburn"] = dice.between(0.0, 0.5)
     return bald
 
@@ -321,8 +326,8 @@ def _scene(p: Any, dice: _Dice) -> None:
     p["scene_x"], p["scene_y"] = dice.between(0.0, 64.0), dice.between(0.0, 64.0)
     p["scene_sharp"] = dice.unit() * dice.unit()
     p["scene_detail"] = dice.between(0.1, 0.5)
-    bright = dice.between(30, 200)
-    tint = dice.colour(0.5, 1.0, 0.22)
+    bright = dice.between(30, 230)
+    tint = dice.colour(0.5, 1.0, 0.3 * dice.unit())
     vivid = 6.0 + 50.0 * dice.unit() * dice.unit()
     for name, low, high in (("scene_a", 0.35, 0.9), ("scene_b", 0.3, 1.4), ("scene_c", 0.5, 1.9)):
         own = dice.colour(low * bright, high * bright, vivid)

@@ -7,7 +7,15 @@ import math
 from numba import njit
 
 from blurgen.faces.procedural.features import brow, eye, mouth, nose
-from blurgen.faces.procedural.hair import FAR, back_hair, hair_colour, hair_hit
+from blurgen.faces.procedural.hair import (
+    FAR,
+    back_hair,
+    curtain_hit,
+    curtain_normal,
+    hair_colour,
+    shell_hit,
+    shell_normal,
+)
 from blurgen.faces.procedural.head import ellipsoid_hit, head_normal, to_head, trace_head
 from blurgen.faces.procedural.noise import bump, clamp01, cover, mix, ramp
 from blurgen.faces.procedural.scene import background, clothes, glasses_frame
@@ -20,6 +28,7 @@ _HAIR = int(Label.HAIR)
 _CAMERA = 14.0  # distance of the viewer, in distances between the pupils
 _EYES_Z = 0.98
 _SHADOW_STEPS = 12
+_FLOOR = -3.0  # height of the scene behind
 
 
 @njit(cache=True, error_model="numpy")
@@ -38,24 +47,30 @@ def _ray(p, row, column, size):
 
 
 @njit(cache=True, error_model="numpy")
-def _shape(p, size, head_path, head_edge, hair_path, hair_alpha, hair_normal, height):
+def _shape(p, size, head_path, head_edge, shell_path, shell_alpha, curtain_path, curtain_alpha, height):
     """Find head and hair under every pixel; ``height`` is what light from the side meets."""
     pixel = 1.0 / (size * p.iod)
     for row in range(size):
         for column in range(size):
             ox, oy, oz, dx, dy, dz, _, _ = _ray(p, row, column, size)
-            path, alpha, nx, ny, nz = hair_hit(p, ox, oy, oz, dx, dy, dz, pixel)
-            hair_path[row, column] = path
-            hair_alpha[row, column] = alpha
-            hair_normal[row, column, 0] = nx
-            hair_normal[row, column, 1] = ny
-            hair_normal[row, column, 2] = nz
-            top = -path if alpha > 0.5 else -FAR
-            on_head, edge = trace_head(p, ox, oy, oz, dx, dy, dz)
-            head_path[row, column] = on_head
+            top = _FLOOR
+            path, alpha = curtain_hit(p, ox, oy, oz, dx, dy, dz, pixel)
+            curtain_path[row, column] = path
+            curtain_alpha[row, column] = alpha
+            if alpha > 0.5:
+                top = max(top, -path)
+            path, alpha = shell_hit(p, ox, oy, oz, dx, dy, dz, pixel)
+            shell_path[row, column] = path
+            shell_alpha[row, column] = alpha
+            if alpha > 0.5:
+                top = max(top, -path)
+            path, edge = FAR, 1.0
+            if alpha < 1.0:
+                path, edge = trace_head(p, ox, oy, oz, dx, dy, dz)
+                if edge < 0.5 * pixel:
+                    top = max(top, -path)
+            head_path[row, column] = path
             head_edge[row, column] = edge
-            if edge < 0.5 * pixel:
-                top = max(top, -on_head)
             height[row, column] = top
 
 
@@ -74,9 +89,11 @@ def _lightness(p, height, row, column, start, size):
             break
         ix = int(x)
         iy = int(y)
-        over = height[iy, ix] - (start + way * p.key_z)
+        upper = mix(height[iy, ix], height[iy, ix + 1], x - ix)
+        lower = mix(height[iy + 1, ix], height[iy + 1, ix + 1], x - ix)
+        over = mix(upper, lower, y - iy) - (start + way * p.key_z)
         if over > 0.0 and over < 0.9:
-            dark = max(dark, clamp01(over / (0.02 + 0.22 * way)))
+            dark = max(dark, clamp01(over / (0.05 + 0.25 * way)))
         way *= 1.24
     return 1.0 - dark
 
@@ -133,7 +150,7 @@ def _body(p, ox, oy, oz, dx, dy, dz, vx, vy, pixel, lx, ly, lz, r, g, b):
     if alpha > 0.0:
         x, y, z = ox + path * dx, oy + path * dy, oz + path * dz
         sr, sg, sb = bare_skin(p, x, y, z, p.skin[0], p.skin[1], p.skin[2])
-        under = 0.22 + 0.78 * ramp(1.35, 2.4, y - 0.25 * abs(x))
+        under = 0.2 + 0.8 * ramp(p.chin_y - 0.15, p.chin_y + 0.8, y - 0.25 * abs(x))
         tendon = abs(x) - 0.75 * (2.6 - y) - 0.05
         sr, sg, sb = lit(
             p, x / p.neck, -0.1, math.sqrt(max(0.05, 1.0 - x * x / (p.neck * p.neck))), lx, ly, lz,
@@ -175,7 +192,9 @@ def _tone(p, u, v, light):
 
 
 @njit(cache=True, error_model="numpy")
-def _colour(p, size, head_path, head_edge, hair_path, hair_alpha, hair_normal, height, pixels, labels):
+def _colour(
+    p, size, head_path, head_edge, shell_path, shell_alpha, curtain_path, curtain_alpha, height, pixels, labels
+):
     """Light and colour every pixel, back to front; the label is that of the topmost half-covering part."""
     pixel = 1.0 / (size * p.iod)
     lx, ly, lz = to_head(p, p.key_x, p.key_y, p.key_z)
@@ -185,16 +204,17 @@ def _colour(p, size, head_path, head_edge, hair_path, hair_alpha, hair_normal, h
             v = (row + 0.5) / size
             ox, oy, oz, dx, dy, dz, vx, vy = _ray(p, row, column, size)
             label = _BACKGROUND
-            front = hair_alpha[row, column]
+            shell = shell_alpha[row, column]
+            beside = curtain_alpha[row, column]
             on_head = clamp01(1.0 - head_edge[row, column] / pixel)
-            hair_first = hair_path[row, column] < head_path[row, column] or on_head <= 0.0
+            before = beside * clamp01(0.5 + (head_path[row, column] - curtain_path[row, column]) / 0.04)
             r, g, b = 0.0, 0.0, 0.0
-            if on_head < 1.0 and front < 1.0:
+            if on_head < 1.0 and shell < 1.0 and beside < 1.0:
                 r, g, b = background(p, u, v, 1.0 / size)
                 path, alpha = back_hair(p, ox, oy, oz, dx, dy, dz, pixel)
                 if alpha > 0.0:
                     x, y, z = ox + path * dx, oy + path * dy, oz + path * dz
-                    hr, hg, hb = hair_colour(p, x, y, z, 0.3 * x, 0.0, 0.75, lx, ly, lz, 0.55, 0.3)
+                    hr, hg, hb = hair_colour(p, x, y, z, 0.3 * x, 0.0, 0.75, pixel, lx, ly, lz, 0.55, 0.3)
                     r, g, b = mix(r, hr, alpha), mix(g, hg, alpha), mix(b, hb, alpha)
                     if alpha >= 0.5:
                         label = _HAIR
@@ -202,20 +222,17 @@ def _colour(p, size, head_path, head_edge, hair_path, hair_alpha, hair_normal, h
                 if alpha >= 0.5:
                     label = _BACKGROUND
             hr, hg, hb = 0.0, 0.0, 0.0
-            if front > 0.0:
-                path = hair_path[row, column]
+            if beside > 0.0 and shell < 1.0:
+                path = curtain_path[row, column]
                 x, y, z = ox + path * dx, oy + path * dy, oz + path * dz
-                shadow = _lightness(p, height, row, column, -path + 0.06, size)
-                sky = _openness(p, height, row, column, -path, size)
-                nx = hair_normal[row, column, 0]
-                ny = hair_normal[row, column, 1]
-                nz = hair_normal[row, column, 2]
-                hr, hg, hb = hair_colour(p, x, y, z, nx, ny, nz, lx, ly, lz, sky, shadow)
-                if not hair_first:
-                    r, g, b = mix(r, hr, front), mix(g, hg, front), mix(b, hb, front)
-                    if front >= 0.5:
-                        label = _HAIR
-            if on_head > 0.0 and not (hair_first and front >= 1.0):
+                shadow = _lightness(p, height, row, column, -path + 0.2, size)
+                sky = _openness(p, height, row, column, -path + 0.15, size)
+                nx, ny, nz = curtain_normal(p, x, y, z)
+                hr, hg, hb = hair_colour(p, x, y, z, nx, ny, nz, pixel, lx, ly, lz, sky, shadow)
+                r, g, b = mix(r, hr, beside), mix(g, hg, beside), mix(b, hb, beside)
+                if beside >= 0.5:
+                    label = _HAIR
+            if on_head > 0.0 and before < 1.0 and shell < 1.0:
                 path = head_path[row, column]
                 x, y, z = ox + path * dx, oy + path * dy, oz + path * dz
                 shadow = _lightness(p, height, row, column, -path + 0.03, size)
@@ -224,18 +241,28 @@ def _colour(p, size, head_path, head_edge, hair_path, hair_alpha, hair_normal, h
                 r, g, b = mix(r, sr, on_head), mix(g, sg, on_head), mix(b, sb, on_head)
                 if on_head >= 0.5:
                     label = on
-            if p.glasses > 0.0:
-                path = (1.2 - oz) / dz
-                alpha, glare = glasses_frame(p, ox + path * dx, oy + path * dy, pixel)
-                if on_head > 0.0:
-                    gloss = 0.5 + 0.7 * shadow if front < 1.0 else 0.6
-                    r, g, b = r + glare, g + glare, b + glare
-                    r, g, b = mix(r, p.frame[0] * gloss, alpha), mix(g, p.frame[1] * gloss, alpha), mix(b, p.frame[2] * gloss, alpha)
+                if p.glasses > 0.0:
+                    path = (1.2 - oz) / dz
+                    alpha, glare = glasses_frame(p, ox + path * dx, oy + path * dy, pixel)
+                    alpha *= on_head
+                    gloss = 0.5 + 0.7 * shadow
+                    r = mix(r + glare, p.frame[0] * gloss, alpha)
+                    g = mix(g + glare, p.frame[1] * gloss, alpha)
+                    b = mix(b + glare, p.frame[2] * gloss, alpha)
                     if alpha >= 0.5:
                         label = _BACKGROUND
-            if front > 0.0 and hair_first:
-                r, g, b = mix(r, hr, front), mix(g, hg, front), mix(b, hb, front)
-                if front >= 0.5:
+                r, g, b = mix(r, hr, before), mix(g, hg, before), mix(b, hb, before)
+                if before >= 0.5:
+                    label = _HAIR
+            if shell > 0.0:
+                path = shell_path[row, column]
+                x, y, z = ox + path * dx, oy + path * dy, oz + path * dz
+                shadow = _lightness(p, height, row, column, -path + 0.06, size)
+                sky = _openness(p, height, row, column, -path, size)
+                nx, ny, nz = shell_normal(p, x, y, z)
+                hr, hg, hb = hair_colour(p, x, y, z, nx, ny, nz, pixel, lx, ly, lz, sky, shadow)
+                r, g, b = mix(r, hr, shell), mix(g, hg, shell), mix(b, hb, shell)
+                if shell >= 0.5:
                     label = _HAIR
             pixels[row, column, 0] = _tone(p, u, v, r)
             pixels[row, column, 1] = _tone(p, u, v, g)
@@ -244,10 +271,15 @@ def _colour(p, size, head_path, head_edge, hair_path, hair_alpha, hair_normal, h
 
 
 @njit(cache=True, error_model="numpy", nogil=True)
-def render(p, size, scratch, hair_normal, pixels, labels):
+def render(p, size, scratch, pixels, labels):
     """Fill ``pixels`` [size, size, 3] and ``labels`` [size, size], uint8, with the person ``p``.
 
-    ``scratch`` is float64 [5, size, size], ``hair_normal`` float64 [size, size, 3].
+    ``scratch`` is float64 [7, size, size].
     """
-    _shape(p, size, scratch[0], scratch[1], scratch[2], scratch[3], hair_normal, scratch[4])
-    _colour(p, size, scratch[0], scratch[1], scratch[2], scratch[3], hair_normal, scratch[4], pixels, labels)
+    head_path, head_edge = scratch[0], scratch[1]
+    shell_path, shell_alpha = scratch[2], scratch[3]
+    curtain_path, curtain_alpha, height = scratch[4], scratch[5], scratch[6]
+    _shape(p, size, head_path, head_edge, shell_path, shell_alpha, curtain_path, curtain_alpha, height)
+    _colour(
+        p, size, head_path, head_edge, shell_path, shell_alpha, curtain_path, curtain_alpha, height, pixels, labels
+    )

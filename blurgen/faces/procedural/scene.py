@@ -38,10 +38,10 @@ def _discs(x, y, soft, salt):
 
 
 @njit(cache=True, error_model="numpy")
-def _wall(x, y, soft, salt):
-    """Return (shade, mortar) of a wall of bricks."""
+def _wall(x, y, shift, soft, salt):
+    """Return (shade, mortar) of a wall of bricks; every other row is shifted."""
     row = math.floor(y)
-    x = 0.45 * x + (0.5 if int(row) % 2 else 0.0)
+    x = 0.45 * x + (shift if int(row) % 2 else 0.0)
     column = math.floor(x)
     gap = min(0.5 - abs(x - column - 0.5), 99.0) / 0.45
     gap = min(gap, 0.5 - abs(y - row - 0.5))
@@ -85,22 +85,22 @@ def background(p, u, v, pixel):
         extra = 0.8 * _discs(0.7 * x, 0.7 * y, 0.7 * soft, salt + 2) + 0.5 * _discs(1.7 * x, 1.7 * y, 1.7 * soft, salt + 7)
         t *= 0.4
     elif kind == 2:
-        shade, mortar = _wall(1.4 * x, 1.4 * y, 1.4 * soft, salt + 3)
+        shade, mortar = _wall(1.4 * x, 1.4 * y, 0.5, 1.4 * soft, salt + 3)
         t = 0.15 + 0.5 * shade
         extra = 0.8 * mortar
     elif kind == 3:
         warp = fractal_noise(0.7 * x, 0.7 * y, 3, salt + 4)
-        leaf = fractal_noise(1.6 * x + 2.0 * warp, 1.6 * y + 2.0 * warp, octaves, salt + 5)
+        leaf = fractal_noise(1.9 * x + 0.5 * warp, 1.9 * y + 0.5 * warp, octaves, salt + 5)
         t = ramp(-0.25, 0.35, leaf)
-        extra = ramp(0.25, 0.45, leaf + 0.4 * warp)
+        extra = ramp(0.3, 0.5, leaf + 0.5 * warp)
     elif kind == 4:
         shade, edge = _panels(1.3 * x, 0.5 * y, soft, salt + 6)
         t = (shade * 3.0) % 1.0
         extra = ramp(0.7, 0.75, shade)
         grain -= 0.9 * edge
     elif kind == 5:
-        shade, frame = _wall(0.8 * x, 0.8 * y, soft, salt + 8)
-        inner, bars = _wall(3.2 * x, 1.6 * y, 3.0 * soft, salt + 9)
+        shade, frame = _wall(1.7 * x, 0.5 * y, 0.0, soft, salt + 8)
+        inner, bars = _wall(5.1 * x, 1.0 * y, 0.0, 3.0 * soft, salt + 9)
         t = 0.75 * frame
         extra = (1.0 - frame) * ramp(0.45, 0.55, shade) * (1.0 - bars)
         grain -= (1.0 - frame) * 0.6 * bars

@@ -25,7 +25,7 @@ def _speckle(x, y, size, salt):
 @njit(cache=True, error_model="numpy")
 def bare_skin(p, x, y, z, r, g, b):
     """Return the colour of skin with mottling and pores at a place of the head."""
-    across = x + 0.7 * z * (1.0 if x > 0.0 else -1.0)
+    across = x * (1.6 - 0.5 * z)  # keeps the grain even where the cheek turns away
     patch = fractal_noise(across * 2.3 + 9.0, y * 2.3, 3, p.salt + 51)
     pore = value_noise(across * 24.0, y * 24.0, p.salt + 52) + 0.8 * value_noise(across * 41.0, y * 41.0, p.salt + 53)
     tone = 1.0 + p.pores * (0.8 * pore + 0.5 * patch)
@@ -98,9 +98,9 @@ def lit(p, nx, ny, nz, lx, ly, lz, r, g, b, open_sky, shadow, gloss):
     that reaches it. Red light travels farther under the skin, so it reaches beyond the edge of shade.
     """
     facing = nx * lx + ny * ly + nz * lz
-    through_r = clamp01((facing + 0.32) / 1.32) * mix(0.16, 1.0, shadow)
+    through_r = clamp01((facing + 0.32) / 1.32) * mix(0.1, 1.0, shadow)
     through_g = clamp01((facing + 0.16) / 1.16) * mix(0.05, 1.0, shadow)
-    through_b = clamp01((facing + 0.12) / 1.12) * mix(0.03, 1.0, shadow)
+    through_b = clamp01((facing + 0.12) / 1.12) * mix(0.04, 1.0, shadow)
     sky = p.ambient * open_sky * (0.72 - 0.28 * ny)
     bounce = p.fill * open_sky * clamp01(0.3 * nz - nx * lx + 0.2)
     hx = lx

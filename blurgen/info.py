@@ -1,0 +1,113 @@
+"""What a dataset is, in numbers: for ``blurgen info`` and whoever reads its JSON."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from blurgen.faces.store import FaceStore
+from blurgen.kernels import KernelBank
+from blurgen.manifest import FACES, FULL, KERNELS, Manifest, inside, read_manifest, set_names
+from blurgen.progress import size_text
+from blurgen.shards import row_bytes
+
+
+def dataset_info(root: str | Path) -> dict[str, Any]:
+    """Return what the dataset in ``root`` is, JSON-able; reads no pixel and counts nothing anew.
+
+    Keys: ``complete``, ``recipe_only``, ``recipe``, ``sets`` (rows, bytes, shards and share of all samples of
+    each), ``bytes`` of all shards, ``faces`` and ``kernels``. InputError when there is no dataset.
+    """
+    root = Path(root)
+    manifest = read_manifest(root)
+    sets = {name: _set_info(manifest, name) for name in set_names(manifest.recipe)}
+    return {
+        "complete": manifest.complete,
+        "recipe_only": manifest.recipe_only,
+        "recipe": manifest.recipe.to_json(),
+        "sets": sets,
+        "bytes": sum(entry["bytes"] for entry in sets.values()),
+        "faces": _faces_info(inside(root, FACES)),
+        "kernels": _kernels_info(inside(root, KERNELS)),
+    }
+
+
+def info_text(info: dict[str, Any], title: str) -> str:
+    """Return what ``dataset_info`` found, for people."""
+    recipe, faces, kernels = info["recipe"], info["faces"], info["kernels"]
+    state = "complete" if info["complete"] else "not finished: run the same build-dataset again"
+    lines = [
+        f"{title}: {recipe['count']:,} triplets of {recipe['patch_size']} x {recipe['patch_size']} pixels, "
+        + ("recipe only, made on the fly" if info["recipe_only"] else state),
+        f"  seed {recipe['seed']}, noise sigma {recipe['noise_sigma']:g}, {recipe['shard_size']:,} rows a shard",
+        f"  faces: {faces['count']:,}, {faces['labelled']:,} with labels, {size_text(faces['bytes'])}",
+    ]
+    lines += [f"    {_source_text(source)}" for source in recipe["faces"]["sources"]]
+    lines += [f"    skipped: {entry['reason']}" for entry in faces["skipped"]]
+    if (more := faces["skipped_count"] - len(faces["skipped"])) > 0:
+        lines.append(f"    and {more:,} more skipped")
+    lines.append(f"  kernels: {kernels['count']:,}, sizes {_sizes_text(kernels['sizes'])}")
+    for name, entry in info["sets"].items():
+        if info["recipe_only"]:
+            lines.append(f"  {name}: made on the fly")
+        else:
+            share = f", {entry['share']:.1%} of all samples" if name != FULL else ""
+            lines.append(
+                f"  {name}: {entry['rows']:,} rows{share}, {entry['shards']:,} shards, "
+                f"{size_text(entry['bytes'])}"
+            )
+    if info["recipe_only"]:
+        whole = recipe["count"] * row_bytes(recipe["patch_size"])
+        lines.append(f"  (as shards, the full set would take {size_text(whole)})")
+    return "\n".join(lines)
+
+
+def _set_info(manifest: Manifest, name: str) -> dict[str, Any]:
+    records = manifest.sets[name].values()
+    rows = manifest.rows(name)
+    samples = manifest.rows(FULL)
+    return {
+        "rows": rows,
+        "bytes": sum(record.bytes for record in records),
+        "shards": len(records),
+        "share": rows / samples if samples else None,
+    }
+
+
+def _faces_info(path: Path) -> dict[str, Any]:
+    faces = FaceStore.open(path)
+    skipped = faces.made_with.get("skipped")
+    named = [entry for entry in skipped if isinstance(entry, dict)] if isinstance(skipped, list) else []
+    count = faces.made_with.get("skipped_count")
+    return {
+        "count": faces.count,
+        "labelled": int(np.count_nonzero(faces.labelled)),
+        "bytes": path.stat().st_size,
+        "skipped": [{key: str(entry.get(key, "")) for key in ("name", "reason")} for entry in named],
+        "skipped_count": count if isinstance(count, int) else len(named),
+    }
+
+
+def _kernels_info(path: Path) -> dict[str, Any]:
+    bank = KernelBank.load(path)
+    sizes, counts = np.unique(bank.sizes, return_counts=True)
+    return {
+        "count": len(bank),
+        "sizes": {str(size): int(count) for size, count in zip(sizes, counts, strict=True)},
+        "made_with": bank.made_with,
+    }
+
+
+def _source_text(source: dict[str, Any]) -> str:
+    rest = ", ".join(
+        f"{name} {value}"
+        for name, value in source.items()
+        if name not in {"source", "listing", "label_listing"} and value is not None
+    )
+    return f"{source.get('source', '?')}: {rest}"
+
+
+def _sizes_text(sizes: dict[str, int]) -> str:
+    return ", ".join(f"{size}: {count:,}" for size, count in sizes.items())

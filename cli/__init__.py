@@ -1,0 +1,1 @@
+"""The command lines: thin click commands that parse, call the library once, and print."""

@@ -1,0 +1,226 @@
+"""The command ``blurgen``: faces and kernels, datasets made from them, and looking after those."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import click
+
+from blurgen_cli.errors import OneLineErrors
+from blurgen_cli.faces import make_faces
+
+_PATH = click.Path(path_type=Path)
+_JOBS = click.option(
+    "--jobs", type=click.IntRange(1), default=os.cpu_count(), show_default="all cores", help="Processes."
+)
+
+
+@click.group(cls=OneLineErrors, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="blurgen", prog_name="blurgen")
+def main() -> None:
+    """Synthetic camera-shake datasets for image deblurring, reproducible to the bit."""
+
+
+main.add_command(make_faces)
+
+
+class _ShardRange(click.ParamType):
+    """``A:B``: shard numbers A to B - 1."""
+
+    name = "A:B"
+
+    def convert(
+        self, value: str | tuple[int, int], param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[int, int]:
+        if isinstance(value, tuple):
+            return value
+        first, colon, end = value.partition(":")
+        if not (colon and first.isdecimal() and end.isdecimal() and int(first) < int(end)):
+            self.fail(f"{value!r} must be A:B with A below B, such as 0:100", param, ctx)
+        return int(first), int(end)
+
+
+@main.command("build-dataset")
+@click.option(
+    "--faces",
+    "specs",
+    required=True,
+    multiple=True,
+    metavar="KIND:PATH",
+    help="Where faces come from, such as folder:photos or procedural:500; may be repeated.",
+)
+@click.option("--labels", metavar="DIR", help="Label maps for faces that come without.")
+@click.option(
+    "--split", type=click.Choice(["all", "train", "validation", "test"]), default="all", show_default=True
+)
+@click.option("--limit", type=click.IntRange(1), help="Take only N faces of each source, chosen by --seed.")
+@click.option("--kernels", type=_PATH, required=True, help="The kernel bank, from 'blurgen make-kernels'.")
+@click.option("--out", type=_PATH, required=True, help="Folder of the dataset; one begun there is finished.")
+@click.option(
+    "--per-image", type=click.IntRange(1), default=63, show_default=True, help="Crops of each face."
+)
+@click.option("--count", type=click.IntRange(1, 10**12), help="Triplets in all, instead of --per-image.")
+@click.option("--class-isolated", is_flag=True, help="Also sets in which only one class is blurred.")
+@click.option(
+    "--isolation",
+    type=click.Choice(["composite", "layered"]),
+    default="composite",
+    show_default=True,
+    help="Blur the pixels of the class in place, or move it as an object over the rest.",
+)
+@click.option("--patch-size", type=click.IntRange(8, 1024), default=128, show_default=True, help="In pixels.")
+@click.option(
+    "--noise-sigma", type=click.FloatRange(0, 0.2), default=0.03, show_default=True, help="Of full scale."
+)
+@click.option("--seed", type=click.IntRange(0, 2**64 - 1), default=0, show_default=True)
+@click.option(
+    "--shard-size", type=click.IntRange(1, 2**20), default=4096, show_default=True, help="In triplets."
+)
+@click.option("--shards", type=_ShardRange(), help="Make only shards A to B - 1, for job arrays.")
+@click.option("--recipe-only", is_flag=True, help="Write no shards: readers make the pixels on the fly.")
+@click.option(
+    "--on-error",
+    type=click.Choice(["skip", "fail"]),
+    default="skip",
+    show_default=True,
+    help="What to do about a file that is no usable face.",
+)
+@_JOBS
+@click.option("--backend", type=click.Choice(["loky", "dask", "ray"]), default="loky", show_default=True)
+@click.option("--scheduler", metavar="ADDRESS", help="Of the Dask scheduler or the Ray cluster.")
+def build_dataset(
+    specs: tuple[str, ...],
+    labels: str | None,
+    split: str,
+    limit: int | None,
+    kernels: Path,
+    out: Path,
+    per_image: int,
+    count: int | None,
+    class_isolated: bool,
+    isolation: str,
+    patch_size: int,
+    noise_sigma: float,
+    seed: int,
+    shard_size: int,
+    shards: tuple[int, int] | None,
+    recipe_only: bool,
+    on_error: str,
+    jobs: int,
+    backend: str,
+    scheduler: str | None,
+) -> None:
+    """Make clean/blurry/mask triplets from faces and kernels.
+
+    The same command again finishes what is missing and touches nothing that is done.
+    """
+    if scheduler is not None and backend == "loky":
+        raise click.UsageError("--scheduler needs --backend dask or --backend ray.")
+    from blurgen.build import build_dataset as build
+    from blurgen.faces import parse_source
+    from blurgen.kernels import KernelBank
+    from blurgen.progress import Console
+
+    bank = KernelBank.load(kernels)
+    sources = [
+        parse_source(
+            spec,
+            min_side=patch_size + bank.max_size - 1,
+            patch_size=patch_size,
+            seed=seed,
+            split=split,
+            limit=limit,
+            labels=labels,
+        )
+        for spec in specs
+    ]
+    made = build(
+        sources,
+        bank,
+        out,
+        per_image=per_image,
+        count=count,
+        class_isolated=class_isolated,
+        isolation=isolation,  # type: ignore[arg-type]
+        patch_size=patch_size,
+        noise_sigma=noise_sigma,
+        seed=seed,
+        shard_size=shard_size,
+        shards=shards,
+        recipe_only=recipe_only,
+        on_error=on_error,  # type: ignore[arg-type]
+        jobs=jobs,
+        backend=backend,  # type: ignore[arg-type]
+        scheduler=scheduler,
+        progress=Console(),
+    )
+    if made.complete:
+        click.echo(f"{out}: {len(made):,} triplets, complete")
+    else:
+        click.echo(f"{out}: {len(made):,} of {made.recipe.count:,} triplets so far")
+
+
+@main.command()
+@click.argument("path", type=_PATH)
+@click.option("--json", "as_json", is_flag=True, help="For programs.")
+def info(path: Path, as_json: bool) -> None:
+    """Say what a dataset (a folder) or a kernel bank (a file) is."""
+    from blurgen.info import dataset_info, info_text
+
+    found = dataset_info(path)
+    click.echo(json.dumps(found, indent=2) if as_json else info_text(found, str(path)))
+
+
+@main.command()
+@click.argument("path", metavar="DIR", type=_PATH)
+@_JOBS
+@click.pass_context
+def verify(ctx: click.Context, path: Path, jobs: int) -> None:
+    """Read every byte of a dataset and name whatever is wrong: exit status 0 if nothing is, 2 otherwise."""
+    from blurgen.progress import Console
+    from blurgen.verify import verify as find_problems
+
+    problems = find_problems(path, jobs=jobs, progress=Console())
+    for problem in problems:
+        click.echo(f"{path}/{problem}")
+    if problems:
+        click.echo(f"Error: {path}: {len(problems)} problems; 'blurgen repair' makes shards again.", err=True)
+        ctx.exit(2)
+    click.echo(f"{path}: all is well")
+
+
+@main.command()
+@click.argument("path", metavar="DIR", type=_PATH)
+@_JOBS
+@click.pass_context
+def repair(ctx: click.Context, path: Path, jobs: int) -> None:
+    """Make damaged or missing shards again, bit for bit, and touch no others."""
+    from blurgen.progress import Console
+    from blurgen.repair import repair as make_again
+
+    done = make_again(path, jobs=jobs, progress=Console())
+    for file in done.files:
+        click.echo(f"{path}/{file}: made again")
+    for problem in done.remaining:
+        click.echo(f"Error: {path}/{problem}", err=True)
+    if done.remaining:
+        ctx.exit(2)
+    click.echo(f"{path}: all is well")
+
+
+@main.command()
+@click.argument("path", metavar="DIR", type=_PATH)
+@click.option("--out", type=_PATH, required=True, help="The picture, such as sheet.png.")
+@click.option("--rows", type=click.IntRange(1, 200), default=8, show_default=True)
+@click.option(
+    "--seed", type=click.IntRange(0, 2**64 - 1), default=0, show_default=True, help="Other samples."
+)
+def preview(path: Path, out: Path, rows: int, seed: int) -> None:
+    """Draw a contact sheet: clean, blurry, mask, kernel, and each class blurred alone."""
+    from blurgen.dataset import open_dataset
+    from blurgen.preview.dataset import contact_sheet, save_sheet
+
+    save_sheet(contact_sheet(open_dataset(path), rows, seed), out)
+    click.echo(str(out))
