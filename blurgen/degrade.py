@@ -337,6 +337,7 @@ def _blur_layer(lanes, shares, stride, taps, kernel, noise, halves, clean, out):
 
 @njit(cache=True)
 def _look_up(noise, halves, first, size, sums):
+    # An unsigned index: numba tests a signed one for being negative, which keeps the loop from being vectors.
     for j in range(size):
         sums[j] = noise[halves[np.uint64(first + j)]]
     for j in range(size, SEGMENT):
@@ -372,11 +373,13 @@ def _count(mask, counts):
     counts[:] = 0
     for y in range(mask.shape[0]):
         for start in range(0, mask.shape[1], SEGMENT):
+            size = min(SEGMENT, mask.shape[1] - start)
             for c in range(_CLASSES):
                 low, high = _FIRST_LABEL[c], _LAST_LABEL[c]
+                # Bytes hold the count of a segment, and vectors hold more bytes than words.
                 found = np.uint8(0)
-                for x in range(start, min(start + SEGMENT, mask.shape[1])):
-                    label = mask[y, x]
+                for x in range(size):
+                    label = mask[y, np.uint64(start + x)]
                     found = np.uint8(found + np.uint8((label >= low) & (label <= high)))
                 counts[c] += found
 

@@ -191,7 +191,7 @@ def foreign_dataset(file: h5py.File, name: str, most_elements: int) -> h5py.Data
 
 
 def check_foreign(dataset: h5py.Dataset, where: str, most_elements: int) -> None:
-    """Raise InputError unless reading a dataset another program wrote is harmless, see ``foreign_dataset``."""
+    """Raise InputError unless reading another program's dataset is harmless, see ``foreign_dataset``."""
     plan = dataset.id.get_create_plist()
     layout = plan.get_layout()
     if layout == h5py.h5d.VIRTUAL or (layout == h5py.h5d.CONTIGUOUS and plan.get_external_count()):

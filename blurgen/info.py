@@ -41,7 +41,7 @@ def info_text(info: dict[str, Any], title: str) -> str:
     lines = [
         f"{title}: {recipe['count']:,} triplets of {recipe['patch_size']} x {recipe['patch_size']} pixels, "
         + ("recipe only, made on the fly" if info["recipe_only"] else state),
-        f"  seed {recipe['seed']}, noise sigma {recipe['noise_sigma']:g}, {recipe['shard_size']:,} rows a shard",
+        f"  seed {recipe['seed']}, noise sigma {recipe['noise_sigma']:g}",
         f"  faces: {faces['count']:,}, {faces['labelled']:,} with labels, {size_text(faces['bytes'])}",
     ]
     lines += [f"    {_source_text(source)}" for source in recipe["faces"]["sources"]]

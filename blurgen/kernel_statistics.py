@@ -13,6 +13,7 @@ from blurgen.raster import UNIT
 DIRECTION_BINS: Final = 12
 """Directions are counted in steps of 15 degrees from 0 (horizontal) over 90 (vertical) to 180."""
 
+_HISTOGRAM_BINS = 40
 _MOST_AT_ONCE = 4096  # kernels turned to floating point at a time: bounds memory
 
 
@@ -29,7 +30,7 @@ def statistics(bank: KernelBank, paths: int = 1000) -> dict[str, Any]:
     ends over
       length) of at most ``paths`` camera paths, evenly spread over the bank; absent for imported kernels.
 
-    All but counts are summaries: min, p10, median, p90, max, mean.
+    All but counts are summaries: min, p10, median, p90, max, mean, and a histogram of 40 bins.
     """
     parts = [_of_weights(bank.weights[i : i + _MOST_AT_ONCE]) for i in range(0, len(bank), _MOST_AT_ONCE)]
     measured = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
@@ -145,7 +146,10 @@ def _of_paths(bank: KernelBank, chosen: NDArray[np.int64]) -> dict[str, NDArray[
     }
 
 
-def _summary(values: NDArray[np.float64]) -> dict[str, float]:
+def _summary(values: NDArray[np.float64]) -> dict[str, Any]:
     p10, median, p90 = np.percentile(values, [10, 50, 90])
     numbers = (values.min(), p10, median, p90, values.max(), values.mean())
-    return {key: round(float(value), 6) for key, value in zip(_KEYS, numbers, strict=True)}
+    counts, edges = np.histogram(values, bins=_HISTOGRAM_BINS)
+    summary: dict[str, Any] = {key: round(float(value), 6) for key, value in zip(_KEYS, numbers, strict=True)}
+    summary["histogram"] = {"edges": edges.round(6).tolist(), "counts": counts.tolist()}
+    return summary

@@ -157,7 +157,7 @@ def make_bank(
     random numbers (attempt 1, 2, ...), so the result still depends on the arguments alone. Raises ValueError
     for wrong arguments, also when there are not as many different kernels as asked for.
     """
-    made_with = {
+    made_with: dict[str, Any] = {
         "model": model,
         "seed": seed,
         "count": count,

@@ -154,7 +154,8 @@ def _check_sources(
 
 
 def _kind(description: dict[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in description.items() if name not in {"count", "listing"}}
+    """Return a source's description without what says which files there are."""
+    return {name: value for name, value in description.items() if name != "count" and "listing" not in name}
 
 
 def _check_recipe(root: Path, there: Recipe, here: Recipe) -> None:

@@ -10,6 +10,7 @@ import click
 
 from blurgen_cli.errors import OneLineErrors
 from blurgen_cli.faces import make_faces
+from blurgen_cli.kernels import import_kernels, kernel_info, make_kernels
 
 _PATH = click.Path(path_type=Path)
 _JOBS = click.option(
@@ -24,6 +25,8 @@ def main() -> None:
 
 
 main.add_command(make_faces)
+main.add_command(make_kernels)
+main.add_command(import_kernels)
 
 
 class _ShardRange(click.ParamType):
@@ -165,8 +168,14 @@ def build_dataset(
 @main.command()
 @click.argument("path", type=_PATH)
 @click.option("--json", "as_json", is_flag=True, help="For programs.")
-def info(path: Path, as_json: bool) -> None:
+@click.option("--plot", type=_PATH, help="Plot the statistics of a kernel bank into this PNG file.")
+def info(path: Path, as_json: bool, plot: Path | None) -> None:
     """Say what a dataset (a folder) or a kernel bank (a file) is."""
+    if path.is_file():
+        kernel_info(str(path), as_json, None if plot is None else str(plot))
+        return
+    if plot is not None:
+        raise click.UsageError("--plot is for kernel banks; 'blurgen preview' draws a dataset.")
     from blurgen.info import dataset_info, info_text
 
     found = dataset_info(path)

@@ -8,7 +8,9 @@ import click
 @click.command("make-faces")
 @click.option("--count", type=click.IntRange(1, 999_999), required=True, help="How many faces.")
 @click.option("--out", type=click.Path(), required=True, help="Folder for images/ and labels/.")
-@click.option("--size", type=click.IntRange(64, 2048), default=256, show_default=True, help="Width in pixels.")
+@click.option(
+    "--size", type=click.IntRange(64, 2048), default=256, show_default=True, help="Width in pixels."
+)
 @click.option("--seed", type=click.IntRange(0, 2**64 - 1), default=0, show_default=True)
 @click.option("--jobs", type=click.IntRange(1), default=1, show_default=True, help="Processes.")
 def make_faces(count: int, out: str, size: int, seed: int, jobs: int) -> None:
@@ -16,12 +18,11 @@ def make_faces(count: int, out: str, size: int, seed: int, jobs: int) -> None:
 
     A second run with the same options finishes what is missing.
     """
-    from tqdm import tqdm  # noqa: PLC0415
+    from blurgen.faces.procedural import write_faces
+    from blurgen.progress import Console
 
-    from blurgen.faces.procedural import write_faces  # noqa: PLC0415
-
-    with tqdm(total=count, unit="face", desc="faces", mininterval=0.5) as bar:
+    with Console().bar("make-faces", count, "faces") as bar:
         written = write_faces(
-            out, count, size=size, seed=seed, jobs=jobs, progress=lambda done, _: bar.update(done - bar.n)
+            out, count, size=size, seed=seed, jobs=jobs, progress=lambda _done, _total: bar.advance()
         )
     click.echo(f"{count} faces in {out} ({written} new)")

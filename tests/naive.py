@@ -239,6 +239,74 @@ def linear_path(seed, number, attempt, samples):
     return x, y, [1.0] * samples
 
 
+def gaussian_process_path(seed, number, attempt, samples):
+    """Return lists x, y, weight of all samples."""
+    words = PathWords(seed, number, attempt)
+    d = 2.23606797749979 / 0.3 / (samples - 1)
+    a, c = matern52_transition(d), matern52_noise(d)
+
+    def deviates(b):
+        return [g for lane in range(3) for g in (words.low(b, lane), words.high(b, lane))]
+
+    def start(g):
+        return [g[0], math.sqrt(1.0 / 3.0) * g[1], math.sqrt(8.0 / 9.0) * g[2] - g[0] / 3.0]
+
+    def step(f, g):
+        return [
+            a[0][0] * f[0] + a[0][1] * f[1] + a[0][2] * f[2] + c[0][0] * g[0],
+            (a[1][0] * f[0] + a[1][1] * f[1] + a[1][2] * f[2]) + (c[1][0] * g[0] + c[1][1] * g[1]),
+            (a[2][0] * f[0] + a[2][1] * f[1] + a[2][2] * f[2])
+            + (c[2][0] * g[0] + c[2][1] * g[1] + c[2][2] * g[2]),
+        ]
+
+    g = deviates(0)
+    horizontal, vertical = start(g[:3]), start(g[3:])
+    x, y = [horizontal[0]], [vertical[0]]
+    for t in range(1, samples):
+        g = deviates(FIRST_STEP_BLOCK + t - 1)
+        horizontal, vertical = step(horizontal, g[:3]), step(vertical, g[3:])
+        x.append(horizontal[0])
+        y.append(vertical[0])
+    return x, y, [1.0] * samples
+
+
+def matern52_transition(d):
+    """Return exp(F d) as three rows; the exponential function by ten squarings of a polynomial."""
+    e, small = 1.0, d / 1024.0
+    for k in range(8, 0, -1):
+        e = 1.0 - small / k * e
+    for _ in range(10):
+        e = e * e
+    s = d * d / 2.0
+    return [
+        [e * (1.0 + d + s), e * (d + 2.0 * s), e * s],
+        [e * -s, e * (1.0 + d - 2.0 * s), e * (d - s)],
+        [e * (s - d), e * (2.0 * s - 3.0 * d), e * (1.0 - 2.0 * d + s)],
+    ]
+
+
+def matern52_noise(d):
+    """Return the Cholesky factor of the covariance of the noise gathered in ``d``, as three rows."""
+    nodes = (-0.906179845938664, -0.538469310105683, 0.0, 0.538469310105683, 0.906179845938664)
+    weights = (0.236926885056189, 0.478628670499366, 0.568888888888889, 0.478628670499366, 0.236926885056189)
+    q = [[0.0] * 3 for _ in range(3)]
+    half = d / 16 / 2.0
+    for panel in range(16):
+        for node, weight in zip(nodes, weights, strict=True):
+            b = [row[2] for row in matern52_transition(half * (2.0 * panel + 1.0 + node))]
+            for i in range(3):
+                for j in range(3):
+                    q[i][j] += 16.0 / 3.0 * half * weight * b[i] * b[j]
+    c = [[0.0] * 3 for _ in range(3)]
+    for i in range(3):
+        for j in range(i + 1):
+            rest = q[i][j]
+            for k in range(j):
+                rest = rest - c[i][k] * c[j][k]
+            c[i][j] = math.sqrt(rest) if i == j else rest / c[j][j]
+    return c
+
+
 def matern52(r):
     """Return the covariance of a Matern 5/2 process of unit variance at distance ``r`` in length scales."""
     a = math.sqrt(5) * r
@@ -296,7 +364,8 @@ def label_majority(labels, height, width):
     """The label map scaled to height x width: most of the pixels in each cell, the smaller of equals."""
 
     def cell(available, wanted, number):
-        inside = [i for i in range(available) if number * 2 * available <= (2 * i + 1) * wanted < (number + 1) * 2 * available]
+        begin, end = number * 2 * available, (number + 1) * 2 * available
+        inside = [i for i in range(available) if begin <= (2 * i + 1) * wanted < end]
         return inside or [(2 * number + 1) * available // (2 * wanted)]
 
     scaled = np.zeros((height, width), np.uint8)

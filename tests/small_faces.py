@@ -51,7 +51,7 @@ def face_pixels(labels: np.ndarray, seed: int = 0) -> np.ndarray:
 def write_picture(path: Path, array: np.ndarray, **options) -> bytes:
     """Write an array as a picture, its folders as well, and return the bytes of the file."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(array).save(path, **options)
+    Image.fromarray(array).save(path, **{"compress_level": 1, **options})
     return path.read_bytes()
 
 

@@ -185,9 +185,8 @@ class Batches:
         """Cut a square from each patch; where depends on the seed and the position in the walk."""
         room = self._source.patch_size - self._side + 1
         corners = [words(self._seed, _CROP_STREAM, first + i, 2) for i in range(self._share)]
-        squares = [
-            tuple(slice(c, c + self._side) for c in ((int(w) * room) >> 32 for w in ws)) for ws in corners
-        ]
+        places = [[(int(word) * room) >> 32 for word in corner] for corner in corners]
+        squares = [(slice(top, top + self._side), slice(left, left + self._side)) for top, left in places]
         return Patches(*(torch.stack([p[s] for p, s in zip(t, squares, strict=True)]) for t in patches))
 
 

@@ -21,7 +21,7 @@ from umsn.batches import PatchSource, ShardPatches
 from umsn.deblur import load_networks, usable_device
 from umsn.learners import DeblurLearner, FirstStageLearner, Learner, SegmentationLearner
 from umsn.losses import Perceptual
-from umsn.nets import build_network, network_config, variant_config
+from umsn.nets import VARIANTS, build_network, network_config, variant_config
 from umsn.stages import PRESETS, Preset, Stage
 from umsn.train import Machine, Plan, train_stage
 
@@ -45,6 +45,23 @@ class Settings:
     vgg_face: Path | None = None
     perceptual: bool = True
     """Whether to use the perceptual loss where the preset has one; needs ``vgg_face``."""
+
+    def __post_init__(self) -> None:
+        for name, allowed in (
+            ("preset", tuple(PRESETS)),
+            ("variant", VARIANTS),
+            ("masks", ("snet", "labels")),
+        ):
+            if getattr(self, name) not in allowed:
+                raise ValueError(
+                    f"Argument '{name}' must be one of {', '.join(allowed)}, not '{getattr(self, name)}'."
+                )
+        for name in ("iterations", "batch_size", "learning_rate"):
+            value = getattr(self, name)
+            if value is not None and not value > 0:
+                raise ValueError(f"Argument '{name}' must be above 0, not {value}.")
+        if not 0 <= self.ema < 1:
+            raise ValueError(f"Argument 'ema' must be from 0 to below 1, not {self.ema}.")
 
 
 def train(
@@ -93,7 +110,7 @@ def train(
                 Plan(
                     each,
                     seed=settings.seed,
-                    crop=preset.crop,
+                    crop=_crop(preset, data.dataset),
                     schedule=preset.schedule,
                     ema=settings.ema,
                     log_every=preset.log_every,
@@ -111,6 +128,11 @@ def train(
                 # What this stage wrote is what the next begins with, in every process.
                 dist.barrier()
         return [out / f"{each.name}.safetensors" for each in stages]
+
+
+def _crop(preset: Preset, dataset: Dataset) -> int | None:
+    side = dataset.recipe.patch_size
+    return preset.crop if preset.crop is not None and preset.crop < side else None
 
 
 def _preset(settings: Settings) -> Preset:

@@ -11,6 +11,7 @@ Killed at any moment and resumed, a training on the CPU ends with the same weigh
 from __future__ import annotations
 
 import contextlib
+import json
 import math
 import signal
 import threading
@@ -89,7 +90,8 @@ def train_stage(
     """
     stage, device = plan.stage, machine.device
     state_path = run / f"{stage.name}.state.safetensors"
-    about = {**about, **_identity(plan)}
+    # As it will come back from a file, lists for tuples.
+    about = json.loads(json.dumps({**about, **_identity(plan)}))
 
     # What is trained, and where it stands.
     learner.to(device=device)
@@ -156,7 +158,7 @@ def train_stage(
             # What is read, shown and kept.
             last = done == stage.iterations
             if done % plan.log_every == 0 or last:
-                log.scalars(done, {**meter.read(stage.batch_size), "learning_rate": rate})
+                log.scalars(done, {**meter.read(stage.batch_size, machine.ranks), "learning_rate": rate})
             if leader and validation is not None and (done % plan.validate_every == 0 or last):
                 with _averaged(learner.network, average):
                     score = _validate(learner, validation, log, done, machine)
@@ -250,7 +252,11 @@ def _restore(
         with torch.no_grad():
             for i, (name, p) in enumerate(zip(names, optimizer.param_groups[0]["params"], strict=True)):
                 p.copy_(tensors[f"weight.{name}"])
-                state[i] = checkpoint.under_prefix(f"adam.{name}", tensors)
+                # In the memory layout of the weight: the fused optimiser goes through both side by side.
+                state[i] = {
+                    key: torch.empty_like(p).copy_(value) if value.ndim else value
+                    for key, value in checkpoint.under_prefix(f"adam.{name}", tensors).items()
+                }
             for i, value in enumerate(average):
                 value.copy_(tensors[f"average.{i}"])
         optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
@@ -325,8 +331,12 @@ class _Meter:
             self._sums[name] = self._sums.get(name, 0) + value.detach().float()
         self._count += 1
 
-    def read(self, batch_size: int) -> dict[str, float]:
-        means = {name: float(value) / self._count for name, value in self._sums.items()}
+    def read(self, batch_size: int, ranks: int) -> dict[str, float]:
+        """Return the means over all processes, images per second, and the share of time spent waiting."""
+        sums = torch.stack(list(self._sums.values()))
+        if ranks > 1:
+            dist.all_reduce(sums)
+        means = dict(zip(self._sums, (sums / (self._count * ranks)).tolist(), strict=True))
         seconds = time.perf_counter() - self._since
         means["images_per_second"] = self._count * batch_size / seconds
         means["data_wait"] = (self._batches.waited - self._waited) / seconds

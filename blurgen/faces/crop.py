@@ -28,7 +28,7 @@ CENTRE_ABOVE_FACE = 22.6
 
 
 EYE_BELOW_EYEBROW = 0.27
-"""Of the way from an eyebrow to the mouth."""
+"""Of the way from the eyebrows to the mouth."""
 
 
 @dataclass(frozen=True)
@@ -52,8 +52,10 @@ class FacePoints:
         mouth = middle(labels, Label.UPPER_LIP, Label.INNER_MOUTH, Label.LOWER_LIP)
         if mouth is None:
             return None
-        right = _eye(labels, Label.RIGHT_EYE, Label.RIGHT_EYEBROW, mouth)
-        left = _eye(labels, Label.LEFT_EYE, Label.LEFT_EYEBROW, mouth)
+        brows = middle(labels, Label.LEFT_EYEBROW, Label.RIGHT_EYEBROW)
+        below = np.zeros(2) if brows is None else EYE_BELOW_EYEBROW * (mouth - brows)
+        right = _eye(labels, Label.RIGHT_EYE, Label.RIGHT_EYEBROW, below)
+        left = _eye(labels, Label.LEFT_EYE, Label.LEFT_EYEBROW, below)
         right = left if right is None else right
         left = right if left is None else left
         if right is None or left is None:
@@ -124,36 +126,32 @@ def crop_labels(labels: NDArray[np.uint8], window: Window) -> NDArray[np.uint8]:
     label appears that was not there. Where the map is enlarged it takes the nearest pixel's.
     """
     part = labels[window.top : window.bottom, window.left : window.right]
-    first_row, end_row = _cells(part.shape[0], window.height)
-    first_column, end_column = _cells(part.shape[1], window.width)
+    part = part[_nearest(part.shape[0], window.height)][:, _nearest(part.shape[1], window.width)]
+    rows, columns = _cells(part.shape[0], window.height), _cells(part.shape[1], window.width)
     present = np.unique(part)
-    votes = np.empty((present.size, window.height, window.width), np.int32)
-    for label, counts in zip(present, votes, strict=True):
-        # sums[y, x]: how many of the pixels above and left of (y, x) have the label
-        sums = np.zeros((part.shape[0] + 1, part.shape[1] + 1), np.int32)
-        np.cumsum(np.cumsum(part == label, axis=0, dtype=np.int32), axis=1, out=sums[1:, 1:])
-        band = sums[end_row] - sums[first_row]
-        counts[:] = band[:, end_column] - band[:, first_column]
-    return present[votes.argmax(axis=0)]
+    number = np.searchsorted(present, part)
+    ballots = (rows[:, None] * window.width + columns) * present.size + number
+    votes = np.bincount(ballots.ravel(), minlength=window.height * window.width * present.size)
+    return present[votes.reshape(window.height, window.width, present.size).argmax(axis=2)]
 
 
-def _cells(available: int, wanted: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return first and past-the-end pixel, int64 ``[wanted]``, of each of ``wanted`` equal cells of a line."""
-    cells = np.arange(wanted)
-    owner = (2 * np.arange(available) + 1) * wanted // (2 * available)
-    first, end = np.searchsorted(owner, cells), np.searchsorted(owner, cells, side="right")
-    nearest = (2 * cells + 1) * available // (2 * wanted)
-    return np.where(first == end, nearest, first), np.where(first == end, nearest + 1, end)
+def _nearest(available: int, wanted: int) -> NDArray[np.int64]:
+    """Return the pixel nearest to each of ``wanted`` cells if there are fewer pixels, else all pixels."""
+    if wanted <= available:
+        return np.arange(available)
+    return (2 * np.arange(wanted) + 1) * available // (2 * wanted)
+
+
+def _cells(available: int, wanted: int) -> NDArray[np.int64]:
+    """Return in which of ``wanted`` equal cells of a line each pixel's centre lies, int64 ``[available]``."""
+    return (2 * np.arange(available) + 1) * wanted // (2 * available)
 
 
 def _eye(
-    labels: NDArray[np.uint8], eye: Label, eyebrow: Label, mouth: NDArray[np.float64]
+    labels: NDArray[np.uint8], eye: Label, eyebrow: Label, below: NDArray[np.float64]
 ) -> NDArray[np.float64] | None:
-    found = middle(labels, eye)
-    if found is not None:
-        return found
-    above = middle(labels, eyebrow)
-    return None if above is None else above + EYE_BELOW_EYEBROW * (mouth - above)
+    found, brow = middle(labels, eye), middle(labels, eyebrow)
+    return found if found is not None or brow is None else brow + below
 
 
 def _span(centre: float, wanted: float, least: float, available: int) -> tuple[int, int]:

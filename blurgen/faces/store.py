@@ -150,7 +150,7 @@ class FaceStore:
             self.__dict__.pop(view, None)
 
     def __getstate__(self) -> Path:
-        return self.path
+        return self.path.absolute()
 
     def __setstate__(self, path: Path) -> None:
         self.__init__(path)  # type: ignore[misc]

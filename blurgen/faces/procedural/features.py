@@ -53,7 +53,7 @@ def brow(p, x, y, pixel, r, g, b, label):
 
 
 @njit(cache=True, error_model="numpy")
-def _eyeball(p, x, dx, y, pixel):
+def _eyeball(p, dx, y, pixel):
     """Return the colour of the open eye; dx from its middle to the viewer's right, y down."""
     gx = dx - p.gaze_x
     gy = y - p.gaze_y
@@ -79,7 +79,9 @@ def _eyeball(p, x, dx, y, pixel):
     hx = gx - 0.035 * p.key_x * 1.6
     hy = gy + 0.035
     alpha = cover(math.sqrt(hx * hx + hy * hy) - 0.02, pixel)
-    alpha = max(alpha, 0.4 * cover(math.sqrt((gx + 0.03) * (gx + 0.03) + (gy - 0.035) * (gy - 0.035)) - 0.011, pixel))
+    alpha = max(
+        alpha, 0.4 * cover(math.sqrt((gx + 0.03) * (gx + 0.03) + (gy - 0.035) * (gy - 0.035)) - 0.011, pixel)
+    )
     return mix(r, 1.3, alpha), mix(g, 1.3, alpha), mix(b, 1.3, alpha)
 
 
@@ -115,7 +117,7 @@ def eye(p, x, y, pixel, r, g, b, label, gloss):
 
     alpha = cover(inside, pixel)
     if alpha > 0.0:
-        er, eg, eb = _eyeball(p, x, abs(x) * (1.0 if x > 0.0 else -1.0) - (0.5 if x > 0.0 else -0.5), rise, pixel)
+        er, eg, eb = _eyeball(p, x - (0.5 if x > 0.0 else -0.5), rise, pixel)
         lid = 1.0 - 0.62 * ramp(0.05, 0.0, rise - upper)
         r, g, b = mix(r, er * lid, alpha), mix(g, eg * lid, alpha), mix(b, eb * lid, alpha)
         tear = bump((out + 0.93) * (out + 0.93) * 80.0) * alpha
@@ -146,7 +148,7 @@ def nose(p, x, y, pixel, r, g, b, label):
     down = clamp01((y + 0.12) / (foot + 0.12))
     half = mix(0.12, p.nose_wing + 0.125, ramp(0.35, 0.9, down))
     lift = foot - 0.12 * side * side / (half * half)
-    inside = max(side - half, max(-0.12 - y, y - lift))
+    inside = max(side - half, -0.12 - y, y - lift)
     if inside < 0.0:
         label = _NOSE
     dx = (side - 0.58 * p.nose_wing - 0.01) / (0.34 * p.nose_wing + 0.012)
@@ -159,7 +161,7 @@ def nose(p, x, y, pixel, r, g, b, label):
 
 
 @njit(cache=True, error_model="numpy")
-def _inner_mouth(p, u, depth, gap, low, pixel):
+def _inner_mouth(p, u, depth, low, pixel):
     """Return the colour between the lips: teeth under the upper lip, tongue, darkness."""
     r, g, b = 0.05, 0.012, 0.012
     tongue = ramp(0.1, 0.0, low) * (1.0 - u * u)
@@ -169,7 +171,9 @@ def _inner_mouth(p, u, depth, gap, low, pixel):
     cell = tooth - math.floor(tooth) - 0.5
     bottom = 0.105 - 0.02 * abs(cell) - 0.028 * u * u
     alpha = cover(depth - bottom, pixel) * ramp(0.98, 0.7, abs(u))
-    shade = p.teeth * (0.88 - 0.5 * u * u) * (1.0 - 0.35 * ramp(0.43, 0.5, abs(cell))) * ramp(-0.035, 0.03, depth)
+    shade = (
+        p.teeth * (0.88 - 0.5 * u * u) * (1.0 - 0.35 * ramp(0.43, 0.5, abs(cell))) * ramp(-0.035, 0.03, depth)
+    )
     return mix(r, shade, alpha), mix(g, 0.93 * shade, alpha), mix(b, 0.84 * shade, alpha)
 
 
@@ -196,7 +200,7 @@ def mouth(p, x, y, pixel, r, g, b, label, gloss):
     g *= 1.0 - 0.42 * shade
     b *= 1.0 - 0.42 * shade
 
-    inside = max(max(crown - y, y - foot), side)
+    inside = max(crown - y, y - foot, side)
     alpha = cover(inside, pixel + 0.012)
     if alpha <= 0.0:
         return r, g, b, label, gloss
@@ -218,7 +222,7 @@ def mouth(p, x, y, pixel, r, g, b, label, gloss):
     if gap > 0.0:
         alpha = cover(opened, pixel) * ramp(0.0, 0.02, gap)
         if alpha > 0.0:
-            mr, mg, mb = _inner_mouth(p, u, y - top, gap, low - y, pixel)
+            mr, mg, mb = _inner_mouth(p, u, y - top, low - y, pixel)
             r, g, b = mix(r, mr, alpha), mix(g, mg, alpha), mix(b, mb, alpha)
         if opened < 0.0 and inside < 0.0:
             label = _INNER_MOUTH

@@ -67,7 +67,9 @@ def _check_free(root: Path) -> None:
             raise InputError(f"{root} holds {entry.name}, which is not a drawn face; choose an empty folder")
         for file in sorted(entry.iterdir()):
             if not _OWN_FILE.fullmatch(file.name):
-                raise InputError(f"{entry} holds {file.name}, which is not a drawn face; choose an empty folder")
+                raise InputError(
+                    f"{entry} holds {file.name}, which is not a drawn face; choose an empty folder"
+                )
 
 
 def _write_face(root: Path, number: int, seed: int, size: int) -> bool:
@@ -81,7 +83,9 @@ def _write_face(root: Path, number: int, seed: int, size: int) -> bool:
 def _write_png(path: Path, values: NDArray[np.uint8]) -> bool:
     if path.exists():
         if not _shows(path, values):
-            raise InputError(f"{path} shows something else; choose an empty folder, or the same seed and size")
+            raise InputError(
+                f"{path} shows something else; choose an empty folder, or the same seed and size"
+            )
         return False
     memory = BytesIO()
     Image.fromarray(values).save(memory, "PNG")

@@ -27,14 +27,14 @@ def strand_place(p, x, y, z):
     Strands start at the parting on top, spread, and fall straight from the temples on.
     """
     if p.combed > 0.0:
-        bend = (p.wave + 0.08) * fractal_noise(x * 1.3 + 3.0, y * 1.3 + z, 3, p.salt + 91)
+        bend = (p.wave + 0.08) * fractal_noise(x * 1.3 + 3.0, y * 1.3 + z, 2, p.salt + 91)
         low = max(y + 0.7, 0.0)  # below the temples it lies down
         across = x * p.comb_cos + (y + 0.4 * z + 0.25 * x * x) * p.comb_sin * (1.0 - 0.5 * min(low, 1.0))
         return across + bend - 0.5 * z * low * x, y * p.comb_cos - x * p.comb_sin
     part = 0.5 * p.part
     side = 1.0 if x > part else -1.0
     spread = _spread(y)
-    bend = p.wave * fractal_noise(x * 1.1 + 3.0, y * 1.4 + 0.4 * z, 3, p.salt + 91)
+    bend = p.wave * fractal_noise(x * 1.1 + 3.0, y * 1.4 + 0.4 * z, 2, p.salt + 91)
     across = (x - part) / spread - side * 0.6 * z + bend * (0.6 + 0.5 * clamp01(y + 1.2))
     return across, y - 0.5 * z
 
@@ -45,20 +45,23 @@ def strands(p, x, y, z, pixel):
     if p.curl > 0.0:
         a = fractal_noise(x * 4.0 + 0.5 * z, y * 4.0, 2, p.salt + 92)
         ring = fractal_noise(x * 7.0 + 2.0 * a, y * 7.0 + 2.0 * a + z, 3, p.salt + 93)
-        return a, (1.0 - 3.2 * abs(ring)) * p.curl
+        return 1.5 * a, (1.3 - 4.5 * abs(ring)) * p.curl
     across, along = strand_place(p, x, y, z)
     f = p.strand
     clump = value_noise(across * 0.3 * f, along * 0.9, p.salt + 94)
     fine = 0.6 * value_noise(across * 0.9 * f + 0.8 * clump, along * 1.6, p.salt + 95)
     # single strands fade where they are thinner than a pixel
-    fine += 0.55 * clamp01(1.8 - 1.9 * f * pixel / _spread(y)) * value_noise(across * 1.9 * f, along * 2.6, p.salt + 96)
+    fine += (
+        0.55
+        * clamp01(1.8 - 1.9 * f * pixel / _spread(y))
+        * value_noise(across * 1.9 * f, along * 2.6, p.salt + 96)
+    )
     return clump, fine
 
 
 @njit(cache=True, error_model="numpy")
-def _hair_here(p, x, y, z, pixel):
+def _hair_here(p, x, y, z, across, along):
     """Return how much of the shell is hair here: not over the face, not below the cut."""
-    across, along = strand_place(p, x, y, z)
     jag = value_noise(across * 0.45 * p.strand, along * 0.8, p.salt + 97)
     if p.fringe >= 0.2:
         jag += 0.6 * value_noise(across * 1.1 * p.strand, along, p.salt + 98)
@@ -91,7 +94,7 @@ def _hair_here(p, x, y, z, pixel):
 
 @njit(cache=True, error_model="numpy")
 def shell_hit(p, ox, oy, oz, dx, dy, dz, pixel):
-    """Return (path, alpha) of the hair over the skull, which lies outside the head everywhere."""
+    """Return (path, alpha) of the hair over the skull."""
     rx = p.skull_x + p.hair_side
     ry = p.skull_y + p.hair_top
     rz = 1.42 + p.hair_front
@@ -101,11 +104,11 @@ def shell_hit(p, ox, oy, oz, dx, dy, dz, pixel):
     x, y, z = ox + path * dx, oy + path * dy, oz + path * dz
     across, along = strand_place(p, x, y, z)
     tuft = 0.6 * fractal_noise(x * 2.2, y * 2.2, 3, p.salt + 90)
-    tuft += 0.5 * value_noise(across * 0.6 * p.strand, along * 0.8, p.salt + 86)
+    tuft += 0.5 * value_noise(across * 0.25 * p.strand, along * 0.8, p.salt + 86)
     outline = cover((near - 1.0 - p.rough * max(tuft, -0.15)) * 1.35, 2.2 * pixel)
     if outline <= 0.0:
         return FAR, 0.0
-    return path, outline * _hair_here(p, x, y, z, pixel)
+    return path, outline * _hair_here(p, x, y, z, across, along)
 
 
 @njit(cache=True, error_model="numpy")
@@ -128,7 +131,15 @@ def curtain_hit(p, ox, oy, oz, dx, dy, dz, pixel):
     for side in (-1.0, 1.0):
         wave = p.wave * 0.9 * value_noise((oy + 0.3) * 1.3, side * 7.3, p.salt + 89)
         path, near = ellipsoid_hit(
-            ox - side * p.curtain_x + wave, oy - 0.5 * p.length + 0.35, oz + 0.2, dx, dy, dz, p.curtain, tall, 0.55
+            ox - side * p.curtain_x + wave,
+            oy - 0.5 * p.length + 0.35,
+            oz + 0.2,
+            dx,
+            dy,
+            dz,
+            p.curtain,
+            tall,
+            0.55,
         )
         if near > 1.05:
             continue
@@ -160,7 +171,9 @@ def back_hair(p, ox, oy, oz, dx, dy, dz, pixel):
     if p.length <= 0.0:
         return FAR, 0.0
     wide = 1.12 + 0.6 * p.hair_side + 0.25 * p.curtain
-    path, near = ellipsoid_hit(ox, oy - 0.4 * p.length, oz + 0.85, dx, dy, dz, wide, 0.9 + 0.62 * p.length, 0.5)
+    path, near = ellipsoid_hit(
+        ox, oy - 0.4 * p.length, oz + 0.85, dx, dy, dz, wide, 0.9 + 0.62 * p.length, 0.5
+    )
     if near > 1.1:
         return FAR, 0.0
     x, y, z = ox + path * dx, oy + path * dy, oz + path * dz

@@ -13,7 +13,7 @@ from numba import njit
 from blurgen.faces.procedural.noise import bump, ramp
 
 _STEPS = 20
-_CLOSE = 0.0025
+CLOSE = 0.0025  # such a distance to the head counts as on it
 MISS = -1e9
 
 
@@ -128,7 +128,9 @@ def head_distance(p, x, y, z):
     skull = ellipsoid_distance(x, y + 0.42, z + 0.3, p.skull_x, p.skull_y, 1.42)
     low = max(y - 0.25, 0.0) / 1.5
     wide = 1.0 - p.jaw_taper * low * low
-    jaw = ellipsoid_distance(x / wide, y - p.face_y, z - 0.02, p.face_x, p.face_ry, 1.08) * (0.55 + 0.45 * wide)
+    jaw = ellipsoid_distance(x / wide, y - p.face_y, z - 0.02, p.face_x, p.face_ry, 1.08) * (
+        0.55 + 0.45 * wide
+    )
     d = _blend(skull, jaw, 0.35)
     if y > 0.9:
         chin = ellipsoid_distance(x, y - p.chin_y + 0.26, z - p.chin_z, p.chin_x, 0.27, 0.3)
@@ -143,8 +145,8 @@ def head_distance(p, x, y, z):
 
 @njit(cache=True, error_model="numpy")
 def trace_head(p, ox, oy, oz, dx, dy, dz):
-    """Follow a ray to the head; return (path, distance): to the surface (distance 0), or to the nearest place."""
-    path, near = ellipsoid_hit(ox, oy - 0.08, oz - 0.05, dx, dy, dz, 1.42, 2.14, 1.95)
+    """Follow a ray to the head; return (path, distance) of the place on the head, or nearest to it."""
+    path, near = ellipsoid_hit(ox, oy - 0.08, oz - 0.05, dx, dy, dz, 1.37, 2.3, 1.72)
     if near >= 1.0:
         return path, 1.0
     best = 1.0
@@ -154,8 +156,8 @@ def trace_head(p, ox, oy, oz, dx, dy, dz):
         if d < best:
             best = d
             best_path = path
-            if d < _CLOSE:
-                return path, 0.0
+            if d < CLOSE:
+                return path, d
         elif d > best + 0.12:
             break
         path += max(0.96 * d, 0.002)
@@ -163,10 +165,9 @@ def trace_head(p, ox, oy, oz, dx, dy, dz):
 
 
 @njit(cache=True, error_model="numpy")
-def head_normal(p, x, y, z):
-    """Return the outward unit normal of the head at a place on its surface."""
+def head_normal(p, x, y, z, here):
+    """Return the outward unit normal of the head at a place near its surface, at distance ``here`` to it."""
     e = 0.008
-    here = head_distance(p, x, y, z)
     nx = head_distance(p, x + e, y, z) - here
     ny = head_distance(p, x, y + e, z) - here
     nz = head_distance(p, x, y, z + e) - here

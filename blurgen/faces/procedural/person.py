@@ -12,33 +12,150 @@ import numpy as np
 from blurgen.philox import Stream, words
 
 _SCALARS = (
-    # the picture
-    "iod origin_x origin_y roll_cos roll_sin yaw_cos yaw_sin pitch_cos pitch_sin turn "
-    # light: towards the key light in the camera's frame, strengths, tone of the picture
-    "key_x key_y key_z key ambient fill exposure contrast vignette "
+    # the picture and the pose
+    "iod",
+    "origin_x",
+    "origin_y",
+    "roll_cos",
+    "roll_sin",
+    "yaw_cos",
+    "yaw_sin",
+    "pitch_cos",
+    "pitch_sin",
+    "turn",
+    # the key light's direction in the camera's frame, strengths, the tone of the picture
+    "key_x",
+    "key_y",
+    "key_z",
+    "key",
+    "ambient",
+    "fill",
+    "exposure",
+    "contrast",
+    "vignette",
     # the head
-    "skull_x skull_y face_x face_y face_ry jaw_taper chin_x chin_y chin_z socket brow_ridge cheek fold "
+    "skull_x",
+    "skull_y",
+    "face_x",
+    "face_y",
+    "face_ry",
+    "jaw_taper",
+    "chin_x",
+    "chin_y",
+    "chin_z",
+    "socket",
+    "brow_ridge",
+    "cheek",
+    "fold",
+    "neck",
     # the nose
-    "nose_y nose_z nose_out nose_wide nose_tip nose_wing "
+    "nose_y",
+    "nose_z",
+    "nose_out",
+    "nose_wide",
+    "nose_tip",
+    "nose_wing",
     # eyes and brows
-    "eye_y eye_half eye_up eye_low eye_tilt iris gaze_x gaze_y pupil lash crease makeup "
-    "brow_y brow_inner brow_length brow_arch brow_tilt brow_thick brow_dense "
-    # mouth
-    "mouth_y mouth_half mouth_open lip_up lip_low smile cupid teeth "
-    # skin
-    "age pores freckles blush shine mole_x mole_y stubble beard beard_edge moustache "
+    "eye_y",
+    "eye_half",
+    "eye_up",
+    "eye_low",
+    "eye_tilt",
+    "iris",
+    "gaze_x",
+    "gaze_y",
+    "pupil",
+    "lash",
+    "crease",
+    "makeup",
+    "brow_y",
+    "brow_inner",
+    "brow_length",
+    "brow_arch",
+    "brow_tilt",
+    "brow_thick",
+    "brow_dense",
+    # the mouth
+    "mouth_y",
+    "mouth_half",
+    "mouth_open",
+    "lip_up",
+    "lip_low",
+    "smile",
+    "cupid",
+    "teeth",
+    # the skin
+    "age",
+    "pores",
+    "freckles",
+    "blush",
+    "shine",
+    "mole_x",
+    "mole_y",
+    "stubble",
+    "beard",
+    "beard_edge",
+    "moustache",
     # hair
-    "bald hair_side hair_top hair_front hairline temple part wave curl strand strand_depth hair_shine rough lean combed comb_cos comb_sin recede "
-    "fringe fringe_jag sweep length curtain curtain_x sideburn "
-    # worn
-    "glasses glasses_half glasses_high glasses_round glasses_thick neckline cloth_kind cloth_scale neck "
-    # behind
-    "scene scene_scale scene_x scene_y scene_sharp scene_detail"
-).split()
+    "bald",
+    "hair_side",
+    "hair_top",
+    "hair_front",
+    "hairline",
+    "temple",
+    "part",
+    "wave",
+    "curl",
+    "strand",
+    "strand_depth",
+    "hair_shine",
+    "rough",
+    "lean",
+    "combed",
+    "comb_cos",
+    "comb_sin",
+    "recede",
+    "fringe",
+    "fringe_jag",
+    "sweep",
+    "length",
+    "curtain",
+    "curtain_x",
+    "sideburn",
+    # what is worn
+    "glasses",
+    "glasses_half",
+    "glasses_high",
+    "glasses_round",
+    "glasses_thick",
+    "neckline",
+    "cloth_kind",
+    "cloth_scale",
+    # what is behind
+    "scene",
+    "scene_scale",
+    "scene_x",
+    "scene_y",
+    "scene_sharp",
+    "scene_detail",
+)
 _COLOURS = (
-    "light sky skin lip iris_colour iris_rim brow_colour hair_colour hair_tip frame cloth cloth_second "
-    "scene_a scene_b scene_c"
-).split()
+    "light",
+    "sky",
+    "skin",
+    "lip",
+    "iris_colour",
+    "iris_rim",
+    "brow_colour",
+    "hair_colour",
+    "hair_tip",
+    "frame",
+    "cloth",
+    "cloth_second",
+    "scene_a",
+    "scene_b",
+    "scene_c",
+)
 
 PERSON = np.dtype(
     [(name, "f8") for name in _SCALARS] + [(name, "f8", (3,)) for name in _COLOURS] + [("salt", "i8")],
@@ -203,7 +320,7 @@ def _mouth(p: Any, dice: _Dice, female: bool) -> None:
     p["lip_up"] = dice.around(0.1, 0.04) - 0.025 * max(float(p["smile"]), 0.0)
     p["lip_low"] = dice.around(0.15, 0.05) - 0.03 * max(float(p["smile"]), 0.0)
     p["cupid"] = dice.between(0.1, 0.45)
-    p["teeth"] = dice.between(0.55, 0.95)
+    p["teeth"] = dice.between(0.7, 1.1)
     drop = 0.55 * float(p["mouth_open"])
     p["chin_y"] += drop
     p["face_ry"] += drop
@@ -249,6 +366,8 @@ def _hair(p: Any, dice: _Dice, female: bool, dark: float) -> bool:
         kind = int(dice.chance(0.4))
     else:
         kind = 1 + int(5 * dice.unit())
+    base: tuple[float, ...]
+    tip: tuple[float, ...]
     base, tip = _HAIR[kind]
     if dice.chance(0.03):
         base = dice.colour(60, 160, 90)
@@ -277,7 +396,9 @@ def _hair(p: Any, dice: _Dice, female: bool, dark: float) -> bool:
     p["strand"] = dice.between(14.0, 26.0)
     p["strand_depth"] = dice.between(0.35, 0.7)
     p["hair_shine"] = dice.between(0.2, 1.0)
-    p["fringe"] = dice.between(0.3, 0.72) if dice.chance(0.35 if female else 0.25) else dice.between(0.0, 0.12)
+    p["fringe"] = (
+        dice.between(0.3, 0.72) if dice.chance(0.35 if female else 0.25) else dice.between(0.0, 0.12)
+    )
     p["fringe_jag"] = dice.between(0.08, 0.3)
     p["sweep"] = dice.around(0.0, 0.45) * (0.3 + float(p["fringe"]))
     p["rough"] = 0.05 if long else dice.between(0.05, 0.2)
@@ -326,7 +447,7 @@ def _scene(p: Any, dice: _Dice) -> None:
     p["scene_x"], p["scene_y"] = dice.between(0.0, 64.0), dice.between(0.0, 64.0)
     p["scene_sharp"] = dice.unit() * dice.unit()
     p["scene_detail"] = dice.between(0.1, 0.5)
-    bright = dice.between(30, 230)
+    bright = dice.between(45, 245)
     tint = dice.colour(0.5, 1.0, 0.3 * dice.unit())
     vivid = 6.0 + 50.0 * dice.unit() * dice.unit()
     for name, low, high in (("scene_a", 0.35, 0.9), ("scene_b", 0.3, 1.4), ("scene_c", 0.5, 1.9)):

@@ -16,7 +16,7 @@ from blurgen.faces.procedural.hair import (
     shell_hit,
     shell_normal,
 )
-from blurgen.faces.procedural.head import ellipsoid_hit, head_normal, to_head, trace_head
+from blurgen.faces.procedural.head import CLOSE, ellipsoid_hit, head_normal, to_head, trace_head
 from blurgen.faces.procedural.noise import bump, clamp01, cover, mix, ramp
 from blurgen.faces.procedural.scene import background, clothes, glasses_frame
 from blurgen.faces.procedural.skin import bare_skin, beard, facial_skin, lit
@@ -29,6 +29,7 @@ _CAMERA = 14.0  # distance of the viewer, in distances between the pupils
 _EYES_Z = 0.98
 _SHADOW_STEPS = 12
 _FLOOR = -3.0  # height of the scene behind
+_HAIR_OUTSIDE = 0.0  # above this height the hair over the skull lies outside the head
 
 
 @njit(cache=True, error_model="numpy")
@@ -64,13 +65,14 @@ def _shape(p, size, head_path, head_edge, shell_path, shell_alpha, curtain_path,
             shell_alpha[row, column] = alpha
             if alpha > 0.5:
                 top = max(top, -path)
-            path, edge = FAR, 1.0
-            if alpha < 1.0:
+            head_path[row, column] = FAR
+            head_edge[row, column] = 1.0
+            if alpha < 1.0 or oy + path * dy > _HAIR_OUTSIDE:
                 path, edge = trace_head(p, ox, oy, oz, dx, dy, dz)
+                head_path[row, column] = path
+                head_edge[row, column] = edge
                 if edge < 0.5 * pixel:
                     top = max(top, -path)
-            head_path[row, column] = path
-            head_edge[row, column] = edge
             height[row, column] = top
 
 
@@ -120,9 +122,9 @@ def _openness(p, height, row, column, start, size):
 
 
 @njit(cache=True, error_model="numpy")
-def _head_colour(p, x, y, z, pixel, lx, ly, lz, open_sky, shadow):
+def _head_colour(p, x, y, z, edge, pixel, lx, ly, lz, open_sky, shadow):
     """Return the lit colour and the label of the head at a place of its surface."""
-    nx, ny, nz = head_normal(p, x, y, z)
+    nx, ny, nz = head_normal(p, x, y, z, edge)
     r, g, b = bare_skin(p, x, y, z, p.skin[0], p.skin[1], p.skin[2])
     label = _SKIN
     gloss = p.shine
@@ -153,8 +155,19 @@ def _body(p, ox, oy, oz, dx, dy, dz, vx, vy, pixel, lx, ly, lz, r, g, b):
         under = 0.2 + 0.8 * ramp(p.chin_y - 0.15, p.chin_y + 0.8, y - 0.25 * abs(x))
         tendon = abs(x) - 0.75 * (2.6 - y) - 0.05
         sr, sg, sb = lit(
-            p, x / p.neck, -0.1, math.sqrt(max(0.05, 1.0 - x * x / (p.neck * p.neck))), lx, ly, lz,
-            sr, sg, sb, under * (1.0 - 0.15 * bump(tendon * tendon * 90.0)), under * under, 0.0,
+            p,
+            x / p.neck,
+            -0.1,
+            math.sqrt(max(0.05, 1.0 - x * x / (p.neck * p.neck))),
+            lx,
+            ly,
+            lz,
+            sr,
+            sg,
+            sb,
+            under * (1.0 - 0.15 * bump(tendon * tendon * 90.0)),
+            under * under,
+            0.0,
         )
         r, g, b = mix(r, sr, alpha), mix(g, sg, alpha), mix(b, sb, alpha)
         covered = alpha
@@ -170,7 +183,11 @@ def _body(p, ox, oy, oz, dx, dy, dz, vx, vy, pixel, lx, ly, lz, r, g, b):
             sr, sg, sb = bare_skin(p, x, y, z, p.skin[0], p.skin[1], p.skin[2])
             ey = (y - 0.12) / 0.29
             er = math.sqrt(near * near * 0.7 + ey * ey * 0.3)
-            rim = 1.0 - 0.55 * bump((er - 0.62) * (er - 0.62) * 30.0) - 0.4 * bump((ey - 0.15) * (ey - 0.15) * 8.0 + er * er * 4.0)
+            rim = (
+                1.0
+                - 0.55 * bump((er - 0.62) * (er - 0.62) * 30.0)
+                - 0.4 * bump((ey - 0.15) * (ey - 0.15) * 8.0 + er * er * 4.0)
+            )
             sr, sg, sb = lit(
                 p, side * 0.6, ey * 0.4, 0.7, lx, ly, lz, sr * 1.02, sg * 0.9, sb * 0.9, rim, 0.85 * rim, 0.02
             )
@@ -188,12 +205,22 @@ def _tone(p, u, v, light):
     light = light / (0.82 + 0.18 * light)  # shoulder: highlights roll off
     value = math.sqrt(light)
     value = mix(value, value * value * (3.0 - 2.0 * min(value, 1.0)), p.contrast)
-    return int(math.floor(clamp01(value) * 255.0 + 0.5))
+    return int(clamp01(value) * 255.0 + 0.5)
 
 
 @njit(cache=True, error_model="numpy")
 def _colour(
-    p, size, head_path, head_edge, shell_path, shell_alpha, curtain_path, curtain_alpha, height, pixels, labels
+    p,
+    size,
+    head_path,
+    head_edge,
+    shell_path,
+    shell_alpha,
+    curtain_path,
+    curtain_alpha,
+    height,
+    pixels,
+    labels,
 ):
     """Light and colour every pixel, back to front; the label is that of the topmost half-covering part."""
     pixel = 1.0 / (size * p.iod)
@@ -206,7 +233,11 @@ def _colour(
             label = _BACKGROUND
             shell = shell_alpha[row, column]
             beside = curtain_alpha[row, column]
-            on_head = clamp01(1.0 - head_edge[row, column] / pixel)
+            on_head = clamp01(1.0 - (head_edge[row, column] - CLOSE) / pixel)
+            if on_head > 0.0:
+                shell *= clamp01(1.0 + (head_path[row, column] - shell_path[row, column]) / 0.04)
+            if beside > 0.0:
+                shell *= 1.0 - beside * clamp01((shell_path[row, column] - curtain_path[row, column]) / 0.05)
             before = beside * clamp01(0.5 + (head_path[row, column] - curtain_path[row, column]) / 0.04)
             r, g, b = 0.0, 0.0, 0.0
             if on_head < 1.0 and shell < 1.0 and beside < 1.0:
@@ -237,7 +268,9 @@ def _colour(
                 x, y, z = ox + path * dx, oy + path * dy, oz + path * dz
                 shadow = _lightness(p, height, row, column, -path + 0.03, size)
                 sky = _openness(p, height, row, column, -path, size)
-                sr, sg, sb, on = _head_colour(p, x, y, z, pixel, lx, ly, lz, sky, shadow)
+                sr, sg, sb, on = _head_colour(
+                    p, x, y, z, head_edge[row, column], pixel, lx, ly, lz, sky, shadow
+                )
                 r, g, b = mix(r, sr, on_head), mix(g, sg, on_head), mix(b, sb, on_head)
                 if on_head >= 0.5:
                     label = on
@@ -281,5 +314,15 @@ def render(p, size, scratch, pixels, labels):
     curtain_path, curtain_alpha, height = scratch[4], scratch[5], scratch[6]
     _shape(p, size, head_path, head_edge, shell_path, shell_alpha, curtain_path, curtain_alpha, height)
     _colour(
-        p, size, head_path, head_edge, shell_path, shell_alpha, curtain_path, curtain_alpha, height, pixels, labels
+        p,
+        size,
+        head_path,
+        head_edge,
+        shell_path,
+        shell_alpha,
+        curtain_path,
+        curtain_alpha,
+        height,
+        pixels,
+        labels,
     )

@@ -43,8 +43,7 @@ def _wall(x, y, shift, soft, salt):
     row = math.floor(y)
     x = 0.45 * x + (shift if int(row) % 2 else 0.0)
     column = math.floor(x)
-    gap = min(0.5 - abs(x - column - 0.5), 99.0) / 0.45
-    gap = min(gap, 0.5 - abs(y - row - 0.5))
+    gap = min((0.5 - abs(x - column - 0.5)) / 0.45, 0.5 - abs(y - row - 0.5))
     return hashed(int(column), int(row), salt), cover(gap - 0.055, soft)
 
 
@@ -62,7 +61,7 @@ def _panels(x, y, soft, salt):
     shelf = cover(abs(y - row - 0.04) - 0.05, soft)
     height = 0.12 + 0.35 * mix(a, c, low)
     shelf = max(shelf, cover(y - row - height, soft))
-    edge = min(min(at, 1.0 - at), abs(at - split))
+    edge = min(at, 1.0 - at, abs(at - split))
     return mix(a, c, low), max(shelf, 0.7 * cover(edge - 0.02, soft))
 
 
@@ -82,7 +81,9 @@ def background(p, u, v, pixel):
     if kind == 0:
         t = clamp01(v + 0.4 * (t - 0.5))
     elif kind == 1:
-        extra = 0.8 * _discs(0.7 * x, 0.7 * y, 0.7 * soft, salt + 2) + 0.5 * _discs(1.7 * x, 1.7 * y, 1.7 * soft, salt + 7)
+        extra = 0.8 * _discs(0.7 * x, 0.7 * y, 0.7 * soft, salt + 2) + 0.5 * _discs(
+            1.7 * x, 1.7 * y, 1.7 * soft, salt + 7
+        )
         t *= 0.4
     elif kind == 2:
         shade, mortar = _wall(1.4 * x, 1.4 * y, 0.5, 1.4 * soft, salt + 3)
@@ -95,12 +96,12 @@ def background(p, u, v, pixel):
         extra = ramp(0.3, 0.5, leaf + 0.5 * warp)
     elif kind == 4:
         shade, edge = _panels(1.3 * x, 0.5 * y, soft, salt + 6)
-        t = (shade * 3.0) % 1.0
+        t = 3.0 * shade - math.floor(3.0 * shade)
         extra = ramp(0.7, 0.75, shade)
         grain -= 0.9 * edge
     elif kind == 5:
         shade, frame = _wall(1.7 * x, 0.5 * y, 0.0, soft, salt + 8)
-        inner, bars = _wall(5.1 * x, 1.0 * y, 0.0, 3.0 * soft, salt + 9)
+        _, bars = _wall(5.1 * x, 1.0 * y, 0.0, 3.0 * soft, salt + 9)
         t = 0.75 * frame
         extra = (1.0 - frame) * ramp(0.45, 0.55, shade) * (1.0 - bars)
         grain -= (1.0 - frame) * 0.6 * bars
@@ -145,7 +146,11 @@ def clothes(p, x, y, pixel):
     elif p.cloth_kind == 3.0:
         t = ramp(0.0, 0.1, fractal_noise(x * s * 0.5, y * s * 0.5, 3, p.salt + 303))
     seam = bump((y - top - 0.07) * (y - top - 0.07) * 3000.0)
-    shade = (0.62 + 0.45 * fold + 0.1 * weave - 0.22 * seam - 0.2 * p.key_x * x * 0.6) * (p.key + p.ambient) * 0.75
+    shade = (
+        (0.62 + 0.45 * fold + 0.1 * weave - 0.22 * seam - 0.2 * p.key_x * x * 0.6)
+        * (p.key + p.ambient)
+        * 0.75
+    )
     shade = max(shade, 0.06)
     return (
         alpha,
@@ -167,7 +172,7 @@ def glasses_frame(p, x, y, pixel):
     d = abs(ring - 1.0) * min(p.glasses_half, p.glasses_high) - p.glasses_thick * (1.3 if dy < 0.0 else 0.9)
     bridge = max(abs(y + 0.03 + 0.25 * x * x) - p.glasses_thick, side - 0.2)
     arm = max(abs(y + 0.06) - p.glasses_thick, 0.52 + 0.97 * p.glasses_half - side)
-    frame = cover(min(min(d, bridge), arm), pixel)
+    frame = cover(min(d, bridge, arm), pixel)
     streak = x * 0.8 + y + 0.2
     glare = 0.1 * ramp(0.1, 0.02, abs(streak - math.floor(streak + 0.5))) if ring < 1.0 else 0.0
     return frame, glare + (0.02 if ring < 1.0 else 0.0)

@@ -27,7 +27,9 @@ def bare_skin(p, x, y, z, r, g, b):
     """Return the colour of skin with mottling and pores at a place of the head."""
     across = x * (1.6 - 0.5 * z)  # keeps the grain even where the cheek turns away
     patch = fractal_noise(across * 2.3 + 9.0, y * 2.3, 3, p.salt + 51)
-    pore = value_noise(across * 24.0, y * 24.0, p.salt + 52) + 0.8 * value_noise(across * 41.0, y * 41.0, p.salt + 53)
+    pore = value_noise(across * 24.0, y * 24.0, p.salt + 52) + 0.8 * value_noise(
+        across * 41.0, y * 41.0, p.salt + 53
+    )
     tone = 1.0 + p.pores * (0.8 * pore + 0.5 * patch)
     return r * tone, g * (tone - 0.09 * patch), b * (tone - 0.09 * patch)
 
@@ -44,7 +46,9 @@ def facial_skin(p, x, y, r, g, b):
     b *= 1.0 - 0.9 * blush
     if p.freckles > 0.0:
         where = p.freckles * ramp(1.2, 0.4, side) * bump((y - 0.4) * (y - 0.4) * 1.4)
-        spot = where * (_speckle(x, y, 0.075, p.salt + 61) + 0.6 * _speckle(x + 3.3, y + 1.7, 0.045, p.salt + 65))
+        spot = where * (
+            _speckle(x, y, 0.075, p.salt + 61) + 0.6 * _speckle(x + 3.3, y + 1.7, 0.045, p.salt + 65)
+        )
         r *= 1.0 - 0.4 * spot
         g *= 1.0 - 0.6 * spot
         b *= 1.0 - 0.7 * spot
@@ -56,10 +60,23 @@ def facial_skin(p, x, y, r, g, b):
         wave = y + 0.05 * value_noise(x * 2.0, 3.0, p.salt + 71) + 0.06 * x * x
         furrow = wave * 7.0
         cell = furrow - math.floor(furrow) - 0.5
-        spot += 0.3 * age * bump(cell * cell * 60.0) * ramp(-0.42, -0.55, y) * ramp(-1.1, -0.9, y) * ramp(0.8, 0.5, side)
+        spot += (
+            0.3
+            * age
+            * bump(cell * cell * 60.0)
+            * ramp(-0.42, -0.55, y)
+            * ramp(-1.1, -0.9, y)
+            * ramp(0.8, 0.5, side)
+        )
         foot = (y + 0.02) * 12.0 / (0.4 + side)
         cell = foot - math.floor(foot) - 0.5
-        spot += 0.35 * age * bump(cell * cell * 50.0) * bump((side - 0.88) * (side - 0.88) * 60.0) * bump(y * y * 30.0)
+        spot += (
+            0.35
+            * age
+            * bump(cell * cell * 50.0)
+            * bump((side - 0.88) * (side - 0.88) * 60.0)
+            * bump(y * y * 30.0)
+        )
     spot = min(spot, 0.8)
     return r * (1.0 - 0.6 * spot), g * (1.0 - 0.75 * spot), b * (1.0 - 0.75 * spot)
 
@@ -116,7 +133,7 @@ def lit(p, nx, ny, nz, lx, ly, lz, r, g, b, open_sky, shadow, gloss):
     glint *= glint
     shine = gloss * shadow * (0.3 * broad + 0.9 * glint) * p.key
     rim = 1.0 - clamp01(nz)
-    shine += 0.06 * rim * rim * open_sky * p.ambient
+    shine += 0.02 * rim * rim * open_sky * p.ambient
     return (
         r * (p.key * through_r * p.light[0] + sky * p.sky[0] + bounce) + shine * p.light[0],
         g * (p.key * through_g * p.light[1] + sky * p.sky[1] + bounce) + shine * p.light[1],

@@ -1,0 +1,371 @@
+"""Claim: blurry patches are made at the speed of the processor, and are still exact.
+
+    python benchmarks/synthesis.py
+
+The same crops of the same faces with the same kernels go through every way in turn, round after round, so
+that a busy machine slows all of them alike; the ratios are what to quote. Ours is checked byte for byte
+against tests/naive.py, the others by how far their blur is from the exact one, in grey levels.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import multiprocessing
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from multiprocessing.synchronize import Barrier
+from pathlib import Path
+from typing import Any
+
+for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+    os.environ[_name] = "1"  # one way, one core; read when the libraries are loaded
+
+import cv2
+import machine
+import numpy as np
+import scipy.signal
+import torch
+from numba import njit
+
+from blurgen.convolve import SEGMENT, Taps, add_kernel
+from blurgen.degrade import Degrader, _draw_words
+from blurgen.faces.procedural import draw_face
+from blurgen.kernels import make_bank
+from blurgen.recipe import INDEX_DTYPE
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT / "tests"))
+import naive  # noqa: E402
+
+PATCH, SIGMA, SEED = 128, 0.03, 0
+FACES, SIDE = 24, 256
+CHECKED = 6
+TWO_CORE_SECONDS = 3.0
+
+
+@dataclass
+class Work:
+    """The crops that every way blurs."""
+
+    faces: np.ndarray  # uint8 [n, SIDE, SIDE, 3]
+    labels: np.ndarray  # uint8 [n, SIDE, SIDE]
+    weights: np.ndarray  # uint16 [K, M, M]
+    sizes: np.ndarray  # uint8 [K]
+    index: np.ndarray  # INDEX_DTYPE
+
+    def patch(self, row) -> tuple[np.ndarray, np.ndarray]:
+        """Return what a peer needs for one row: the pixels to convolve, and the kernel in its own size."""
+        radius, middle = int(self.sizes[row["kernel"]]) // 2, self.weights.shape[1] // 2
+        kernel = self.weights[row["kernel"]]
+        kernel = kernel[middle - radius : middle + radius + 1, middle - radius : middle + radius + 1]
+        top, left = int(row["top"]) - radius, int(row["left"]) - radius
+        size = PATCH + 2 * radius
+        return self.faces[row["image"], top : top + size, left : left + size], kernel
+
+
+def make_work(count: int) -> Work:
+    bank = make_bank()
+    drawn = [draw_face(number, SEED, SIDE) for number in range(FACES)]
+    margin = bank.max_size // 2
+    rng = np.random.default_rng(SEED)
+    index = np.zeros(count, INDEX_DTYPE)
+    index["sample"] = np.arange(count)
+    index["image"] = np.arange(count) % FACES
+    index["kernel"] = rng.integers(0, len(bank), count)
+    for side in ("top", "left"):
+        index[side] = rng.integers(margin, SIDE - PATCH - margin + 1, count)
+    faces, labels = (np.stack(arrays) for arrays in zip(*drawn, strict=True))
+    return Work(faces, labels, bank.weights, bank.sizes, index)
+
+
+def ours(work: Work, *, isolated: bool = False) -> Callable[[np.ndarray], np.ndarray]:
+    area = SIDE * SIDE
+    degrader = Degrader(
+        work.faces.reshape(-1),
+        work.labels.reshape(-1),
+        np.arange(FACES) * area,
+        np.full(FACES, SIDE),
+        np.full(FACES, SIDE),
+        work.weights,
+        work.sizes,
+        patch_size=PATCH,
+        noise_sigma=SIGMA,
+        seed=SEED,
+    )
+    made = {}
+
+    def run(index):
+        # The arrays are used again, as a builder does that writes them to a file.
+        made[len(index)] = degrader.render(index, isolated=isolated, out=made.get(len(index)))
+        return made[len(index)].blurry
+
+    return run
+
+
+def one_by_one(work: Work, blur: Callable, draw: Callable) -> Callable[[np.ndarray], np.ndarray]:
+    """Blur, add noise and round patch after patch; ``blur`` returns grey levels of full scale 255."""
+
+    def run(index):
+        out = np.empty((len(index), PATCH, PATCH, 3), np.uint8)
+        for n, row in enumerate(index):
+            blurred = blur(*work.patch(row))
+            out[n] = np.clip(blurred + draw(blurred.shape) + 0.5, 0, 255)
+        return out
+
+    return run
+
+
+def blur_scipy(window, kernel):
+    kernel = kernel / 32768
+    channels = [scipy.signal.convolve(window[..., c].astype(float), kernel, mode="valid") for c in range(3)]
+    return np.stack(channels, axis=2)
+
+
+def blur_opencv(window, kernel):
+    radius = len(kernel) // 2
+    turned = np.ascontiguousarray(kernel[::-1, ::-1], np.float32) / 32768
+    return cv2.filter2D(window, cv2.CV_32F, turned)[radius:-radius, radius:-radius]
+
+
+def blur_torch(window, kernel):
+    channels = torch.from_numpy(np.ascontiguousarray(window)).permute(2, 0, 1)[:, None].float()
+    turned = torch.from_numpy(kernel[::-1, ::-1].astype(np.float32))[None, None]
+    return torch.nn.functional.conv2d(channels, turned)[:, 0].permute(1, 2, 0).numpy() / 32768
+
+
+def make_ways(work: Work) -> dict[str, tuple[Callable, int]]:
+    """Return each way and how many patches it makes at a time, so that rounds stay short."""
+    legacy, modern = np.random.RandomState(SEED), np.random.default_rng(SEED)
+
+    def normal(shape):
+        return legacy.normal(0, SIGMA * 255, shape)
+
+    def normal_float32(shape):
+        return modern.standard_normal(shape, np.float32) * np.float32(SIGMA * 255)
+
+    return {
+        "ours": (ours(work), 512),
+        "ours, with the four class sets": (ours(work, isolated=True), 512),
+        "OpenCV filter2D + numpy noise": (one_by_one(work, blur_opencv, normal_float32), 64),
+        "PyTorch conv2d + numpy noise": (one_by_one(work, blur_torch, normal_float32), 16),
+        "3 x scipy.signal.convolve + numpy noise (the authors)": (one_by_one(work, blur_scipy, normal), 16),
+    }
+
+
+def check(work: Work, ways: dict[str, tuple[Callable, int]]) -> dict[str, str]:
+    """Return what the check of each way says; ours must be equal to the naive version."""
+    index = work.index[:CHECKED]
+    plain, sets = ways["ours"][0](index), None
+    ways["ours, with the four class sets"][0](index)
+    sets = ways["ours, with the four class sets"][0](index)
+    errors = dict.fromkeys(("OpenCV", "PyTorch", "scipy"), 0.0)
+    for n, row in enumerate(index):
+        image, top, left = int(row["image"]), int(row["top"]), int(row["left"])
+        kernel = work.weights[row["kernel"]]
+        face, labels = work.faces[image], work.labels[image]
+        _, blurry, *_ = naive.triplet(face, labels, kernel, SEED, int(row["sample"]), top, left, PATCH, SIGMA)
+        np.testing.assert_array_equal(plain[n], blurry)
+        np.testing.assert_array_equal(sets[n], blurry)
+        exact = naive.blur(face, kernel, top, left, PATCH) / 32768
+        for name, blur in zip(errors, (blur_opencv, blur_torch, blur_scipy), strict=True):
+            errors[name] = max(errors[name], float(np.abs(blur(*work.patch(row)) - exact).max()))
+    np.testing.assert_equal(errors["PyTorch"], 0.0)
+    said = ["equal to naive"] * 2 + [
+        "exact blur" if error == 0 else f"blur off by {error:.0e}" for error in errors.values()
+    ]
+    return dict(zip(ways, said, strict=True))
+
+
+def time_ways(work: Work, ways: dict[str, tuple[Callable, int]], rounds: int) -> dict[str, dict[str, float]]:
+    """Return wall and processor seconds a patch on one core, medians and quartiles over rounds."""
+    wall: dict[str, list[float]] = {name: [] for name in ways}
+    processor: dict[str, list[float]] = {name: [] for name in ways}
+    for turn in range(rounds + 1):
+        for name, (run, size) in ways.items():
+            start = turn * size % (len(work.index) - size)
+            index = work.index[start : start + size]
+            wall_start, processor_start = time.perf_counter(), time.process_time()
+            run(index)
+            if turn:  # the first round warms up
+                wall[name].append((time.perf_counter() - wall_start) / size)
+                processor[name].append((time.process_time() - processor_start) / size)
+    return {
+        name: {
+            "wall": float(np.median(wall[name])),
+            "wall_quartiles": [float(q) for q in np.percentile(wall[name], [25, 75])],
+            "processor": float(np.median(processor[name])),
+        }
+        for name in ways
+    }
+
+
+def work_beside_another(number: int, count: int, start: Barrier, results: Any) -> None:
+    """Run every way for a while at the same time as another process does."""
+    torch.set_num_threads(1)
+    cv2.setNumThreads(1)
+    work = make_work(count)
+    for name, (run, size) in make_ways(work).items():
+        run(work.index[:size])
+        start.wait()
+        began, made = time.perf_counter(), 0
+        while time.perf_counter() - began < TWO_CORE_SECONDS:
+            run(work.index[:size])
+            made += size
+        results.put((number, name, made / (time.perf_counter() - began)))
+
+
+def two_cores(count: int) -> dict[str, float]:
+    """Return triplets a second of two processes together."""
+    context = multiprocessing.get_context("spawn")
+    start, results = context.Barrier(2), context.Queue()
+    workers = [
+        context.Process(target=work_beside_another, args=(number, count, start, results))
+        for number in range(2)
+    ]
+    for worker in workers:
+        worker.start()
+    total: dict[str, float] = {}
+    for _ in range(2 * 5):
+        _, name, rate = results.get(timeout=600)
+        total[name] = total.get(name, 0.0) + rate
+    for worker in workers:
+        worker.join()
+    return total
+
+
+@njit(cache=True)
+def _multiply_add_only(lanes, taps, sums, times):
+    for _ in range(times):
+        add_kernel(lanes, 0, taps, 0, sums)
+
+
+def best_seconds(run: Callable, rounds: int = 20) -> float:
+    run()
+    seconds = []
+    for _ in range(rounds):
+        start = time.process_time()
+        run()
+        seconds.append(time.process_time() - start)
+    return min(seconds)
+
+
+def floor(work: Work) -> dict[str, float]:
+    """Return the least time a triplet can take here, part by part, in microseconds."""
+    elements = 3 * PATCH * PATCH
+    groups, repeats = 64, 4000
+    one_place = Taps(
+        np.array([0, groups]), *(np.zeros(groups, np.int32) for _ in range(3)), np.zeros(1, np.int64)
+    )
+    lanes, sums = np.zeros(2 * SEGMENT, np.uint32), np.zeros(SEGMENT, np.int32)
+    spent = best_seconds(lambda: _multiply_add_only(lanes, one_place, sums, repeats))
+    rate = 4 * groups * SEGMENT * repeats / spent
+    taps = float(np.count_nonzero(work.weights) / len(work.weights))
+    words = np.zeros(elements // 2, np.uint32)
+    spent_on_words = best_seconds(
+        lambda: [_draw_words(np.uint64(1), np.uint64(n), words) for n in range(200)]
+    )
+    margin = float(work.sizes.mean()) - 1
+    moved = 3 * (PATCH + margin) ** 2 + PATCH * PATCH + 2 * elements + PATCH * PATCH
+    source = np.zeros(32 << 20, np.uint8)
+    target = source.copy()
+    spent_on_copy = best_seconds(lambda: np.copyto(target, source), 10)
+    return {
+        "taps_per_element": taps,
+        "multiply_adds": taps * elements,
+        "multiply_adds_per_second": rate,
+        "multiply_adds_us": 1e6 * taps * elements / rate,
+        "random_words": elements / 2,
+        "random_words_us": 1e6 * spent_on_words / 200,
+        "bytes": moved,
+        "bytes_us": 1e6 * moved * spent_on_copy / (2 * len(source)),
+    }
+
+
+def compile_seconds() -> float:
+    """Return how long the first triplets take in a process that finds no compiled code."""
+    program = (
+        f"import sys, time; sys.path[:0] = {[str(ROOT / 'benchmarks')]!r}\n"
+        "import synthesis, numpy as np\n"
+        "work = synthesis.Work(np.zeros((24, 256, 256, 3), np.uint8), np.zeros((24, 256, 256), np.uint8),\n"
+        "    np.zeros((1, 29, 29), np.uint16), np.full(1, 29, np.uint8), np.zeros(1, synthesis.INDEX_DTYPE))\n"
+        "work.weights[0, 14, 14] = 32768\n"
+        "start = time.process_time(); synthesis.ours(work)(work.index); print(time.process_time() - start)\n"
+    )
+    with tempfile.TemporaryDirectory() as cache:
+        environment = os.environ | {"NUMBA_CACHE_DIR": cache}
+        done = subprocess.run(
+            [sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=True
+        )
+    return float(done.stdout)
+
+
+def report(results: dict[str, Any]) -> str:
+    """Return the Markdown that the README quotes from."""
+    ways, lowest = results["ways"], results["floor"]
+    mine = ways["ours"]
+    lines = [
+        "| way | triplets/s a core | per CPU second | two cores | ours is faster by | checked | compile |",
+        "|---|--:|--:|--:|--:|---|--:|",
+    ]
+    for name, way in ways.items():
+        quartiles = [1 / q for q in reversed(way["wall_quartiles"])]
+        lines.append(
+            f"| {name} | {1 / way['wall']:,.0f} ({quartiles[0]:,.0f} to {quartiles[1]:,.0f}) "
+            f"| {1 / way['processor']:,.0f} | {way['two_cores']:,.0f} "
+            f"| {way['processor'] / mine['processor']:.1f} | {way['check']} "
+            f"| {results['compile_seconds']:.1f} s once |"
+            if name.startswith("ours")
+            else f"| {name} | {1 / way['wall']:,.0f} ({quartiles[0]:,.0f} to {quartiles[1]:,.0f}) "
+            f"| {1 / way['processor']:,.0f} | {way['two_cores']:,.0f} "
+            f"| {way['processor'] / mine['processor']:.1f} | {way['check']} | |"
+        )
+    total = sum(lowest[f"{part}_us"] for part in ("multiply_adds", "random_words", "bytes"))
+    lines += [
+        "",
+        f"Floor of a triplet: {lowest['multiply_adds'] / 1e6:.2f} M multiply-adds "
+        f"({lowest['taps_per_element']:.1f} taps) in {lowest['multiply_adds_us']:.1f} us, "
+        f"{lowest['random_words']:,.0f} random words in {lowest['random_words_us']:.1f} us, "
+        f"{lowest['bytes'] / 1e3:.0f} kB moved in {lowest['bytes_us']:.1f} us: {total:.0f} us together. "
+        f"Ours takes {1e6 * mine['processor']:.0f} us, {1e6 * mine['processor'] / total:.1f} times the floor.",
+    ]
+    return "\n".join(lines)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--rounds", type=int, default=15)
+    parser.add_argument("--json", type=Path, default=ROOT / "benchmarks/results/synthesis.json")
+    arguments = parser.parse_args()
+    torch.set_num_threads(1)
+    cv2.setNumThreads(1)
+    host = machine.describe("numpy", "numba", "scipy", "opencv-python-headless", "torch")
+    count = 2048
+    work = make_work(count)
+    ways = make_ways(work)
+    checks, timed = check(work, ways), time_ways(work, ways, arguments.rounds)
+    together = two_cores(count)
+    results = {
+        "machine": host,
+        "work": {
+            "patch": PATCH,
+            "noise_sigma": SIGMA,
+            "kernels": len(work.weights),
+            "rounds": arguments.rounds,
+        },
+        "ways": {name: timed[name] | {"two_cores": together[name], "check": checks[name]} for name in ways},
+        "floor": floor(work),
+        "compile_seconds": compile_seconds(),
+    }
+    arguments.json.parent.mkdir(parents=True, exist_ok=True)
+    arguments.json.write_text(json.dumps(results, indent=1) + "\n", "utf-8")
+    print(report(results))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,277 @@
+"""Reading a dataset gives what is in it, in any process, and nothing from elsewhere."""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import pickle
+import re
+import shutil
+from concurrent.futures import ThreadPoolExecutor
+
+import h5py
+import numpy as np
+import pytest
+import small_dataset
+
+import blurgen
+from blurgen.dataset import Dataset, open_dataset
+from blurgen.errors import InputError
+from blurgen.labels import CLASS_NAMES
+
+SETS = ("full", *(f"isolated/{name}" for name in CLASS_NAMES))
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory):
+    return small_dataset.write_photos(tmp_path_factory.mktemp("photos") / "labelled")
+
+
+@pytest.fixture(scope="module")
+def root(photos, tmp_path_factory):
+    out = tmp_path_factory.mktemp("whole") / "data"
+    small_dataset.build(photos, out)
+    return out
+
+
+@pytest.fixture(scope="module")
+def recipe_only(photos, tmp_path_factory):
+    out = tmp_path_factory.mktemp("recipe") / "data"
+    small_dataset.build(photos, out, recipe_only=True)
+    return out
+
+
+@pytest.fixture
+def copy(root, tmp_path):
+    shutil.copytree(root, tmp_path / "data")
+    return tmp_path / "data"
+
+
+def stored(root, name):
+    """Return the four arrays of a set, read by h5py in the order of the shards."""
+    parts = []
+    for path in sorted((root / name).glob("*.h5")):
+        with h5py.File(path) as file:
+            parts.append([file[array][()] for array in ("clean", "blurry", "mask", "index")])
+    return [np.concatenate(arrays) for arrays in zip(*parts, strict=True)]
+
+
+def same(one, other):
+    return all(np.array_equal(a, b) for a, b in zip(one, other, strict=True))
+
+
+@pytest.mark.parametrize("name", SETS)
+@pytest.mark.parametrize("kind", ["shards", "recipe only"])
+def test_batches_are_what_the_shards_hold(root, recipe_only, name, kind):
+    data = open_dataset(root if kind == "shards" else recipe_only)
+    expected = stored(root, name)
+    length = len(expected[3])
+    assert len(data.open_set(name)) == length
+    random = np.random.default_rng(0)
+    for rows in (
+        random.permutation(length),
+        random.integers(0, length, 50),
+        np.arange(3, 7),
+        np.arange(5, 25),
+        [0],
+        [],
+        [length - 1, 0, length - 1],
+        np.array([7, 6, 5], np.uint8),
+    ):
+        assert same(data.batch(rows, name).parts(), [array[list(rows)] for array in expected])
+    for rows in (slice(None), slice(2, 30, 3), slice(-4, None), slice(8, 8)):
+        assert same(data.open_set(name).batch(rows).parts(), [array[rows] for array in expected])
+
+
+def test_it_is_a_sequence_of_triplets(root):
+    data = blurgen.open_dataset(root)
+    assert data.sets == SETS
+    assert len(data) == len(list(data)) == 42
+    skin = data.open_set("isolated/skin")
+    assert data[-1].index == data[41].index
+    assert same(
+        (skin[3].clean, skin[3].blurry, skin[3].mask, skin[3].index),
+        [a[1] for a in skin.batch([5, 3]).parts()],
+    )
+    for row in (42, -43):
+        with pytest.raises(IndexError):
+            data[row]
+
+
+def test_a_run_of_rows_in_one_shard_is_not_copied(root):
+    data = open_dataset(root)
+    one, other = data.batch(np.arange(12, 18)), data.batch(slice(14, 16))
+    assert np.shares_memory(one.clean, other.clean)
+    assert not one.blurry.flags.writeable
+    assert data.batch([12, 14]).clean.flags.writeable
+
+
+@pytest.mark.parametrize("rows", [[42], [-1], [0.5], [[1]], ["a"], [True]])
+def test_rows_that_do_not_exist_raise_index_error(root, rows):
+    with pytest.raises(IndexError, match="'rows'"):
+        open_dataset(root).batch(rows)
+
+
+def test_find_leads_from_a_sample_to_its_rows(root, recipe_only):
+    for folder in (root, recipe_only):
+        data = open_dataset(folder)
+        for name in SETS:
+            index = data.batch(slice(None), name).index
+            found = [data.find(sample, name) for sample in range(42)]
+            assert [row for row in found if row is not None] == list(range(len(index)))
+            assert [s for s in range(42) if found[s] is not None] == index["sample"].tolist()
+        assert data.find(42) is None
+        assert data.find(10**9, "isolated/hair") is None
+
+
+def content(data: Dataset) -> list[bytes]:
+    return [array.tobytes() for name in data.sets for array in data.batch([1, 20, 12], name).parts()]
+
+
+@pytest.mark.parametrize("method", ["fork", "spawn"])
+@pytest.mark.parametrize("kind", ["shards", "recipe only"])
+@pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork.*:DeprecationWarning")
+def test_other_processes_read_the_same(root, recipe_only, method, kind):
+    data = open_dataset(root if kind == "shards" else recipe_only)
+    expected = content(data)  # opened and used before the other process gets it
+    with multiprocessing.get_context(method).Pool(1) as pool:
+        assert pool.apply(content, (data,)) == expected
+
+
+def test_a_pickle_is_small_and_keeps_what_was_counted(root, recipe_only):
+    for folder in (root, recipe_only):
+        data = open_dataset(folder)
+        expected = content(data)
+        text = pickle.dumps(data)
+        assert len(text) < 10_000
+        assert content(pickle.loads(text)) == expected
+
+
+def test_threads_may_share_it(root):
+    data = open_dataset(root)
+    rows = [np.random.default_rng(i).permutation(42)[:20] for i in range(40)]
+    with ThreadPoolExecutor(4) as pool:
+        for chosen, batch in zip(rows, pool.map(data.batch, rows), strict=True):
+            assert np.array_equal(batch.index["sample"], chosen)
+
+
+def test_more_shards_than_may_be_open_at_once(root, monkeypatch):
+    monkeypatch.setattr("blurgen.dataset.resource.getrlimit", lambda _: (4, 4))
+    data = open_dataset(root)
+    for _ in range(3):
+        assert len(data.batch(np.random.default_rng(0).permutation(42))) == 42
+
+
+def test_a_dataset_that_is_not_there_is_told(tmp_path):
+    with pytest.raises(InputError, match=r"is no dataset \(it has no dataset\.json\)"):
+        open_dataset(tmp_path)
+    with pytest.raises(InputError, match="is no dataset"):
+        open_dataset(tmp_path / "nowhere")
+
+
+def test_an_unknown_set_is_refused(root):
+    with pytest.raises(InputError, match=r"has no set 'isolated/ears', only full, isolated/background"):
+        open_dataset(root).open_set("isolated/ears")
+
+
+def test_a_missing_shard_is_named_when_the_dataset_is_opened(copy):
+    (copy / "isolated/hair/shard-00002.h5").unlink()
+    with pytest.raises(InputError, match=r"isolated/hair/shard-00002\.h5: is missing.*blurgen repair"):
+        open_dataset(copy)
+
+
+def test_another_shard_in_its_place_is_refused(copy):
+    shutil.copy(copy / "full/shard-00004.h5", copy / "full/shard-00001.h5")
+    with pytest.raises(InputError, match=r"full/shard-00001\.h5: is not the shard"):
+        open_dataset(copy).batch([10])
+
+
+def test_other_kernels_than_the_recipes_are_refused(copy):
+    (copy / "kernels.h5").unlink()
+    small_dataset.small_bank(seed=8).save(copy / "kernels.h5")
+    with pytest.raises(InputError, match=r"kernels\.h5: is not the kernel bank of the recipe"):
+        _ = open_dataset(copy).bank
+
+
+# --- hostile datasets ---------------------------------------------------------------------------------
+
+
+def change(root, path, value):
+    tree = json.loads((root / "dataset.json").read_text())
+    place = tree
+    for step in path[:-1]:
+        place = place[step]
+    place[path[-1]] = value
+    (root / "dataset.json").write_text(json.dumps(tree))
+
+
+SHARD = ("sets", "full", 1)
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        (("format",), "other"),
+        (("version",), 2),
+        (("version",), True),
+        (("complete",), "yes"),
+        (("recipe",), None),
+        (("recipe", "count"), 10**12),
+        (("recipe", "patch_size"), 25),
+        (("recipe", "shard_size"), 11),
+        (("recipe", "faces", "count"), 7),
+        (("sets",), []),
+        (("sets", "full"), {}),
+        (("sets", "full"), []),
+        (("sets", "full"), [5]),
+        (("sets", "isolated/ears"), []),
+        ((*SHARD, "file"), "/etc/passwd"),
+        ((*SHARD, "file"), "../full/shard-00001.h5"),
+        ((*SHARD, "file"), "full/shard-00002.h5"),
+        ((*SHARD, "file"), 5),
+        ((*SHARD, "rows"), [10, 2**70]),
+        ((*SHARD, "rows"), [20, 10]),
+        ((*SHARD, "rows"), [10]),
+        ((*SHARD, "rows"), "10"),
+        ((*SHARD, "samples"), [0, 10]),
+        ((*SHARD, "samples"), [11, 20]),
+        ((*SHARD, "samples"), [-10, 0]),
+        ((*SHARD, "bytes"), -1),
+        ((*SHARD, "bytes"), 1.5),
+        ((*SHARD, "digest"), "x"),
+        ((*SHARD, "content"), None),
+        ((*SHARD, "more"), None),
+        (("more",), None),
+    ],
+)
+def test_a_hostile_dataset_json_is_refused_in_one_line(copy, path, value):
+    change(copy, path, value)
+    with pytest.raises(InputError) as error:
+        data = open_dataset(copy)
+        data.batch([10, 5])
+        _ = data.faces
+    assert str(copy) in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "null", "\ufeff{}", "[" * 10_000, '{"format": NaN}', "\0"])
+def test_a_dataset_json_that_is_none_is_refused(copy, text):
+    (copy / "dataset.json").write_text(text)
+    with pytest.raises(InputError, match=re.escape(str(copy / "dataset.json"))):
+        open_dataset(copy)
+
+
+@pytest.mark.parametrize("name", ["dataset.json", "faces.h5", "kernels.h5", "full", "full/shard-00001.h5"])
+def test_links_out_of_the_folder_are_not_followed(copy, tmp_path, name):
+    elsewhere = tmp_path / "elsewhere"
+    (copy / name).rename(elsewhere)
+    (copy / name).symlink_to(elsewhere)
+    with pytest.raises(InputError, match="leads out of the dataset's folder"):
+        data = open_dataset(copy)
+        data.batch([10, 5])
+        _ = data.faces, data.bank
+
+
+def test_a_whole_dataset_may_be_reached_by_a_link(copy, tmp_path):
+    (tmp_path / "link").symlink_to(copy)
+    assert len(open_dataset(tmp_path / "link").batch([10, 5])) == 2

@@ -1,0 +1,483 @@
+"""The networks are those of the paper: their parts, their sizes, and what training relies on."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
+
+from blurgen.errors import InputError
+from umsn import _torch
+from umsn.nets import (
+    NETWORKS,
+    SIZES,
+    UMSN,
+    VARIANTS,
+    BNet,
+    BNetConfig,
+    ConfidenceNet,
+    ConfidenceNetConfig,
+    FirstStage,
+    FirstStageConfig,
+    SNet,
+    SNetConfig,
+    UMSNConfig,
+    build_network,
+    config_of,
+    count_parameters,
+    network_config,
+    network_name,
+    variant_config,
+)
+from umsn.nets.blocks import DenseTransition, InstanceNorm, NormReLUConv, ResBlock, SharedSeparableConv
+from umsn.nets.variants import TOLERANCE
+
+SMALL_TRUNK = {"width": 4, "blocks": 1, "last_width": 3}
+SMALL_CLASS = {"class_width": 3, "class_blocks": 1, "class_channels": 2}
+
+
+@pytest.fixture(autouse=True)
+def _seeded_on_one_thread() -> Iterator[None]:
+    torch.manual_seed(0)
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)  # small tensors: more threads only wait for each other
+    yield
+    torch.set_num_threads(threads)
+
+
+def a_batch(count: int = 2, height: int = 12, width: int = 16) -> tuple[Tensor, Tensor]:
+    """Images in [0, 1] and one-hot masks with some pixels of unknown class."""
+    classes = torch.randint(0, 5, (count, height, width))
+    masks = F.one_hot(classes, 5).permute(0, 3, 1, 2)[:, :4].float()
+    return torch.rand(count, 3, height, width), masks
+
+
+def small(name: str) -> nn.Module:
+    return {
+        "snet": lambda: SNet(SNetConfig(**SMALL_TRUNK)),
+        "bnet": lambda: BNet(BNetConfig(**SMALL_TRUNK, masks=True, nested=True)),
+        "first-stage": lambda: FirstStage(FirstStageConfig(width=3, blocks=1, out_channels=2, last_width=3)),
+        "umsn": lambda: UMSN(UMSNConfig(**SMALL_TRUNK, **SMALL_CLASS)),
+        "confidence": lambda: ConfidenceNet(ConfidenceNetConfig(width=3)),
+    }[name]()
+
+
+def run(net: nn.Module, images: Tensor, masks: Tensor) -> Tensor:
+    """Call a network with what it takes."""
+    if isinstance(net, SNet):
+        return net(images)
+    if isinstance(net, FirstStage):
+        return net(images, masks[:, 1:2])
+    if isinstance(net, ConfidenceNet):
+        return net(images * masks[:, :1], images.flip(0) * masks[:, :1])
+    return net(images, masks)
+
+
+def wake(net: nn.Module) -> nn.Module:
+    """Move every weight off the value it starts with, the identity and the near-zero ones above all."""
+    with torch.no_grad():
+        for parameter in net.parameters():
+            parameter.add_(torch.randn_like(parameter) * 0.1)
+    return net
+
+
+# Building blocks
+
+
+def test_instance_norm_is_its_formula() -> None:
+    x = torch.randn(2, 3, 5, 7) * 4 + 9
+    norm = wake(InstanceNorm(3))
+    for n in range(2):
+        for c in range(3):
+            channel = x[n, c]
+            expected = (channel - channel.mean()) / (channel.var(correction=0) + 1e-5).sqrt()
+            expected = norm.weight[c] * expected + norm.bias[c]
+            torch.testing.assert_close(norm(x)[n, c], expected, rtol=1e-4, atol=1e-4)
+
+
+def test_shared_separable_convolution_starts_as_the_identity() -> None:
+    x = torch.randn(2, 6, 9, 9)
+    assert torch.equal(SharedSeparableConv()(x), x)
+    assert torch.equal(SharedSeparableConv(groups=3)(x), x)
+
+
+def test_shared_separable_convolution_has_nine_weights_for_all_channels() -> None:
+    smooth = wake(SharedSeparableConv())
+    x = torch.randn(1, 5, 8, 8)
+    assert count_parameters(smooth) == 9
+    for c in range(5):
+        torch.testing.assert_close(
+            smooth(x)[:, c : c + 1], F.conv2d(x[:, c : c + 1], smooth.weight, padding=1)
+        )
+
+
+@pytest.mark.parametrize("smoothing", [False, True])
+def test_smoothing_removes_gridding(smoothing: bool) -> None:
+    """Fig. 4: on which inputs does one output of two dilated convolutions depend?"""
+    layers = [NormReLUConv(1, 1, 3, dilation=2) for _ in range(2)]
+    x = torch.zeros(1, 1, 21, 21, requires_grad=True)
+    y: Tensor = x
+    for layer in layers:
+        nn.init.ones_(layer.conv.weight)
+        if smoothing:
+            nn.init.ones_(layer.smooth.weight)
+        y = layer.conv(layer.smooth(y))
+    y[0, 0, 10, 10].backward()
+    reached = x.grad[0, 0] != 0
+    reach = 6 if smoothing else 4
+    field = reached[10 - reach : 11 + reach, 10 - reach : 11 + reach]
+    assert reached.sum() == field.sum()
+    assert bool(field.all()) == smoothing
+    if not smoothing:
+        assert not field[1::2].any() and not field[:, 1::2].any()
+
+
+def test_res_block_has_the_layers_of_the_paper() -> None:
+    block = ResBlock(5, 7)
+    convs = [(c.in_channels, c.out_channels, c.kernel_size, c.dilation) for c in (l.conv for l in block.layers)]
+    assert convs == [
+        (5, 21, (1, 1), (1, 1)),
+        (21, 21, (3, 3), (1, 1)),
+        (21, 21, (3, 3), (2, 2)),
+        (21, 7, (3, 3), (2, 2)),
+    ]
+    assert [layer.smooth is not None for layer in block.layers] == [False, False, True, True]
+    assert all(layer.norm is not None for layer in block.layers)
+    assert block.shortcut.weight.shape == (7, 5, 1, 1)
+    assert block(torch.randn(2, 5, 6, 6)).shape == (2, 7, 6, 6)
+
+
+def test_the_dense_connection_is_a_convolution_of_the_concatenation() -> None:
+    transition = DenseTransition(3, 5)
+    a, b = torch.randn(2, 3, 4, 4), torch.randn(2, 5, 4, 4)
+    torch.testing.assert_close(transition(a, b), F.conv2d(torch.cat((a, b), dim=1), transition.weight))
+
+
+def test_a_network_sees_dark_pixels_and_full_masks() -> None:
+    """What a normalisation and a ReLU ahead of the first convolution would hide from the branch."""
+    first = ResBlock(4, 4, raw_input=True).layers
+    x = torch.cat((torch.rand(1, 3, 8, 8), torch.ones(1, 1, 8, 8)), dim=1)
+    for position in ((0, 0, 3, 3), (0, 2, 5, 5)):
+        darker = x.clone()
+        darker[position] *= 0.5
+        assert not torch.allclose(first(x), first(darker))
+    assert first[0].norm is None
+
+
+# Networks
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.parametrize("size", [(12, 16), (11, 15), (2, 2)])
+def test_any_size_goes_in_and_the_same_comes_out(name: str, size: tuple[int, int]) -> None:
+    images, masks = a_batch(3, *size)
+    out = run(small(name), images, masks)
+    expected = {"snet": (3, 4, *size), "confidence": (3,)}.get(name, (3, 3, *size))
+    assert out.shape == expected
+    assert torch.isfinite(out).all()
+
+
+@pytest.mark.parametrize("name", ["snet", "bnet", "first-stage", "umsn"])
+def test_a_picture_of_one_row_is_refused(name: str) -> None:
+    with pytest.raises(ValueError, match="at least 2x2 pixels, not 1x8"):
+        run(small(name), *a_batch(1, 1, 8))
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_the_gradient_reaches_every_parameter(name: str) -> None:
+    net = small(name)
+    out = run(net, *a_batch())
+    (out * torch.randn_like(out)).sum().backward()
+    missed = [key for key, p in net.named_parameters() if p.grad is None or not p.grad.any()]
+    assert missed == []
+
+
+@pytest.mark.parametrize("name", ["bnet", "first-stage", "umsn"])
+def test_an_untrained_network_nearly_returns_its_input(name: str) -> None:
+    images, masks = a_batch()
+    assert (run(small(name), images, masks) - images).abs().max() < 0.2
+
+
+@pytest.mark.parametrize("name", ["bnet", "first-stage", "umsn"])
+def test_without_residual_the_output_is_the_input(name: str) -> None:
+    net, (images, masks) = wake(small(name)), a_batch()
+    head = net.base.head if isinstance(net, UMSN) else net.head
+    nn.init.zeros_(head.weight)
+    nn.init.zeros_(head.bias)
+    assert torch.equal(run(net, images, masks), images)
+
+
+def test_a_residual_of_any_brightness_can_be_learned() -> None:
+    """Normalisation takes brightness out of the branches; the last layer must be able to give it back."""
+    net, (images, masks) = small("bnet"), a_batch()
+    target = (images + 0.3).detach()
+    optimiser = torch.optim.Adam(net.parameters(), 0.02)
+    for _ in range(60):
+        optimiser.zero_grad()
+        loss = (net(images, masks) - target).abs().mean()
+        loss.backward()
+        optimiser.step()
+    assert loss < 0.06
+
+
+@pytest.mark.parametrize("name", ["bnet", "first-stage", "umsn"])
+def test_masks_matter(name: str) -> None:
+    net, (images, masks) = wake(small(name)), a_batch()
+    assert not torch.allclose(run(net, images, masks), run(net, images, masks.flip(1)), atol=1e-4)
+    assert not torch.allclose(run(net, images, masks * 0 + 1), run(net, images, masks * 0), atol=1e-4)
+
+
+def test_plain_b_net_ignores_masks_and_the_other_insists() -> None:
+    images, masks = a_batch()
+    plain = BNet(BNetConfig(**SMALL_TRUNK))
+    assert torch.equal(plain(images), plain(images, masks))
+    with pytest.raises(ValueError, match="'masks' must be given"):
+        BNet(BNetConfig(**SMALL_TRUNK, masks=True))(images)
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_training_and_evaluation_mode_give_the_same_and_no_other_image_counts(name: str) -> None:
+    net, (images, masks) = wake(small(name)), a_batch(2)
+    with torch.no_grad():
+        together = run(net.train(), images, masks)
+        assert torch.equal(together, run(net.eval(), images, masks))
+        if name != "confidence":
+            alone = run(net, images[1:], masks[1:])
+            torch.testing.assert_close(together[1:], alone, rtol=1e-4, atol=1e-5)
+
+
+def test_nested_residuals_are_specific_to_a_class() -> None:
+    """A mask can switch off a residual map's dependence on the image, which no linear map could."""
+    nested = BNet(BNetConfig(**SMALL_TRUNK, masks=True, nested=True)).nested
+    with torch.no_grad():
+        nested.conv.weight.zero_()
+        nested.conv.weight[:, 0] = 1  # red
+        nested.conv.weight[:, 3] = -2  # background
+        nested.conv.bias.zero_()
+    images, masks = a_batch()
+    maps = nested(torch.cat((images, masks), dim=1), torch.zeros(2, 3, 12, 16))
+    background = masks[:, :1].expand_as(maps) > 0
+    assert not maps[background].any()
+    assert torch.equal(maps[~background], images[:, :1].expand_as(maps)[~background])
+
+
+def test_confidence_lies_between_zero_and_one_and_falls_with_the_error() -> None:
+    net = ConfidenceNet(ConfidenceNetConfig(width=4))
+    target = torch.rand(1, 3, 32, 32)
+    noise = torch.randn_like(target)
+    with torch.no_grad():
+        found = [float(net(target + noise * size, target)) for size in (0, 1e-3, 1e-2, 0.1, 1, 1e3)]
+    assert all(0 < c <= 1 for c in found)
+    assert found == sorted(found, reverse=True)
+    assert found[1] > 2 * found[4]
+
+
+def test_confidence_of_each_class_is_that_of_its_masked_images() -> None:
+    net = wake(ConfidenceNet(ConfidenceNetConfig(width=4)))
+    (output, masks), target = a_batch(), torch.rand(2, 3, 12, 16)
+    together = net.per_class(output, target, masks).exp()
+    assert together.shape == (2, 4)
+    for i in range(4):
+        mask = masks[:, i : i + 1]
+        torch.testing.assert_close(together[:, i], net(mask * output, mask * target))
+
+
+# The four F-Nets
+
+
+def test_grouped_f_nets_equal_four_separate_ones() -> None:
+    images, masks = (t.double() for t in a_batch(2, 13, 16))
+    net = wake(small("umsn")).double()
+    found = {}
+    for grouped in (True, False):
+        net.grouped = grouped
+        net.zero_grad()
+        output = net(images, masks)
+        output.square().sum().backward()
+        found[grouped] = [output.detach()] + [p.grad.clone() for p in net.parameters()]
+    for together, apart in zip(found[True], found[False], strict=True):
+        torch.testing.assert_close(together, apart, rtol=1e-9, atol=1e-9)
+
+
+def test_grouping_leaves_no_trace_in_the_weights() -> None:
+    keys = small("umsn").state_dict().keys()
+    assert {key.split(".")[1] for key in keys if key.startswith("f_nets.")} == {"0", "1", "2", "3"}
+    assert all(key.startswith(("f_nets.", "base.")) for key in keys)
+
+
+def test_f_nets_come_from_first_stage_networks() -> None:
+    net, first_stages = small("umsn"), [wake(small("first-stage")) for _ in range(4)]
+    images, masks = a_batch()
+    for i, first_stage in enumerate(first_stages):
+        net.load_first_stage(i, first_stage)
+    features = net.class_features(images, masks)
+    assert features.shape == (2, 8, 6, 8)
+    for i, first_stage in enumerate(first_stages):
+        expected = first_stage.f_net(torch.cat((images, masks[:, i : i + 1]), dim=1))
+        torch.testing.assert_close(features[:, 2 * i : 2 * i + 2], expected, rtol=1e-4, atol=1e-4)
+
+
+def test_a_first_stage_network_of_another_size_is_refused() -> None:
+    with pytest.raises(ValueError, match=re.escape("(3, 1, 5, 0); this UMSN needs (3, 1, 2, 0)")):
+        small("umsn").load_first_stage(0, FirstStage(FirstStageConfig(3, 1, 5)))
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_first_stage_and_umsn_of_a_preset_fit(size: str) -> None:
+    with torch.device("meta"):
+        umsn = build_network("umsn", network_config("umsn", size))
+        umsn.load_first_stage(2, build_network("first-stage", network_config("first-stage", size)))
+
+
+# Ways to run them
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_channels_last_and_bfloat16_give_nearly_the_same(name: str) -> None:
+    net, (images, masks) = wake(small(name)), a_batch()
+    expected = run(net, images, masks)
+    last = run(
+        net.to(memory_format=torch.channels_last),
+        images.to(memory_format=torch.channels_last),
+        masks.to(memory_format=torch.channels_last),
+    )
+    torch.testing.assert_close(last, expected, rtol=1e-3, atol=1e-4)
+    with torch.autocast("cpu", torch.bfloat16):
+        low = run(net, images, masks)
+    assert (low.float() - expected).abs().mean() < 0.1 * expected.abs().mean()
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_compiles_to_one_graph(name: str) -> None:
+    net, (images, masks) = wake(small(name)), a_batch()
+    compiled = torch.compile(net, backend="aot_eager", fullgraph=True)
+    torch.testing.assert_close(run_compiled(compiled, net, images, masks), run(net, images, masks))
+
+
+def run_compiled(compiled: nn.Module, net: nn.Module, images: Tensor, masks: Tensor) -> Tensor:
+    if isinstance(net, SNet):
+        return compiled(images)
+    if isinstance(net, FirstStage):
+        return compiled(images, masks[:, 1:2])
+    if isinstance(net, ConfidenceNet):
+        return compiled(images * masks[:, :1], images.flip(0) * masks[:, :1])
+    return compiled(images, masks)
+
+
+# Configurations
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_a_network_can_be_rebuilt_from_json(name: str) -> None:
+    net, (images, masks) = wake(small(name)), a_batch()
+    stored = json.loads(json.dumps({"name": network_name(net), "config": config_of(net)}))
+    again = build_network(stored["name"], stored["config"])
+    again.load_state_dict(net.state_dict())
+    assert again.config == net.config
+    assert torch.equal(run(again, images, masks), run(net, images, masks))
+
+
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("name", NETWORKS)
+def test_preset_configurations_are_json(name: str, size: str) -> None:
+    config = json.loads(json.dumps(network_config(name, size)))
+    with torch.device("meta"):
+        net = build_network(name, config)
+    assert config_of(net) == config
+
+
+@pytest.mark.parametrize(
+    ("name", "config", "message"),
+    [
+        ("unet", {}, "There is no network 'unet'; there are snet, bnet,"),
+        ("umsn", {"depth": 3}, "network 'umsn' has an unknown field 'depth'"),
+        ("umsn", {"width": "64"}, "width = '64'; it must be a int"),
+        ("umsn", {"width": True}, "width = True; it must be a int"),
+        ("umsn", {"width": 0}, "'width' must be at least 1, not 0"),
+        ("bnet", {"nested": True}, "'nested' must be False where 'masks' is False"),
+        ("bnet", {"inner": [4, 4]}, "'inner' must have 8 numbers or none, not 2"),
+        ("bnet", {"inner": 4}, "inner = 4; it must be a list"),
+        ("bnet", {"blocks": 1, "inner": [4, "x", 4]}, "'inner' must hold whole numbers from 1 up, not 'x'"),
+        ("first-stage", {"inner": -1}, "'inner' must not be negative"),
+    ],
+)
+def test_a_foreign_configuration_is_refused_in_one_line(name: str, config: dict, message: str) -> None:
+    with pytest.raises(InputError, match=re.escape(message)) as refused:
+        build_network(name, config)
+    assert "\n" not in str(refused.value)
+
+
+def test_a_foreign_network_has_no_name() -> None:
+    with pytest.raises(ValueError, match="not Linear"):
+        network_name(nn.Linear(1, 1))
+
+
+def test_unknown_variants_and_sizes_are_refused() -> None:
+    with pytest.raises(ValueError, match="'variant' must be one of bnet, masks"):
+        variant_config("gan")
+    with pytest.raises(ValueError, match="'size' must be one of paper, quick, not 'huge'"):
+        network_config("umsn", "huge")
+
+
+def test_without_torch_one_line_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_torch.importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(InputError, match=re.escape('umsn needs PyTorch; to install it: pip install "blurgen[train]"')):
+        _torch.require_torch()
+    with pytest.raises(ImportError):
+        _torch.require_torch()
+
+
+# Sizes, beside those of the authors' published code, counted in theirs: 8.19 million parameters in the
+# generator (0.34 of them its confidence net), 0.36 in a first-stage network, 6.19 in S-Net.
+
+PARAMETERS = {
+    "umsn": (6_498_955, 8_190_000 - 340_000),
+    "first-stage": (263_071, 360_000),
+    "confidence": (341_073, 340_000),
+    "snet": (5_635_252, 6_190_000),
+}
+
+
+@pytest.mark.parametrize("name", PARAMETERS)
+def test_parameters_beside_the_published_networks(name: str) -> None:
+    """The paper's widths give these counts; the released networks are within 30 % of them, and larger."""
+    with torch.device("meta"):
+        found = count_parameters(build_network(name, network_config(name)))
+    ours, published = PARAMETERS[name]
+    print(f"{name}: {found / 1e6:.2f} M parameters, published {published / 1e6:.2f} M")
+    assert found == ours
+    assert 0.7 * published < found < 1.01 * published
+
+
+def test_operations_beside_the_published_network() -> None:
+    """120 GFLOP in the released code at 128x128, which has a second block of full width at full resolution."""
+    with torch.device("meta"), FlopCounterMode(display=False) as counter:
+        UMSN()(torch.rand(1, 3, 128, 128), torch.rand(1, 4, 128, 128))
+    found = counter.get_total_flops() / 1e9
+    print(f"UMSN: {found:.1f} GFLOP a forward pass at 128x128, published 120")
+    assert found == pytest.approx(79.0, abs=0.1)
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_all_rows_of_table_vi_are_equally_large(size: str) -> None:
+    with torch.device("meta"):
+        counts = {v: count_parameters(build_network(*variant_config(v, size))) for v in VARIANTS}
+    print(size, counts)
+    assert max(counts.values()) - min(counts.values()) <= 2 * TOLERANCE * counts["umsn"]
+
+
+def test_the_rows_of_table_vi_differ_in_what_the_paper_says() -> None:
+    switches = {v: (name, c.get("masks"), c.get("nested")) for v in VARIANTS for name, c in [variant_config(v)]}
+    assert switches == {
+        "bnet": ("bnet", False, False),
+        "masks": ("bnet", True, False),
+        "nested": ("bnet", True, True),
+        "umsn-no-confidence": ("umsn", None, None),
+        "umsn": ("umsn", None, None),
+    }

@@ -1,0 +1,71 @@
+"""The contact sheet shows what the dataset holds, each tile in its place."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import small_dataset
+
+from blurgen.errors import InputError
+from blurgen.labels import CLASS_NAMES
+from blurgen.preview.dataset import LABEL_COLOURS, contact_sheet, save_sheet
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("preview")
+    return small_dataset.build(small_dataset.write_photos(folder / "photos"), folder / "data")
+
+
+def holds(sheet, tile):
+    """Return whether a picture lies somewhere in the sheet, and at which column."""
+    height, width = tile.shape[:2]
+    for top, left in np.argwhere((sheet == tile[0, 0]).all(-1)):
+        if np.array_equal(sheet[top : top + height, left : left + width], tile):
+            return int(left)
+    return None
+
+
+def test_every_version_of_a_sample_lies_in_its_column(data):
+    sheet = np.asarray(contact_sheet(data, rows=42))
+    columns = set()
+    for sample in (0, 8, 41):
+        row = data[sample]
+        tiles = [row.clean, row.blurry, LABEL_COLOURS[row.mask]]
+        for name in CLASS_NAMES:
+            found = data.find(sample, f"isolated/{name}")
+            if found is not None:
+                tiles.append(data.open_set(f"isolated/{name}")[found].blurry)
+        places = [holds(sheet, tile) for tile in tiles]
+        assert None not in places
+        assert places == sorted(places)
+        columns.update(places)
+    assert len(columns) == 7
+
+
+def test_the_seed_chooses_the_samples(data):
+    one, same, other = (np.asarray(contact_sheet(data, rows=3, seed=seed)) for seed in (1, 1, 2))
+    assert np.array_equal(one, same)
+    assert not np.array_equal(one, other)
+
+
+def test_a_dataset_without_class_sets_has_fewer_columns(data, tmp_path):
+    photos = small_dataset.write_photos(tmp_path / "photos", 2, labelled=False)
+    plain = small_dataset.build(photos, tmp_path / "data", class_isolated=False)
+    assert contact_sheet(plain, rows=2).width < contact_sheet(data, rows=2).width
+
+
+def test_classes_have_colours_of_their_own():
+    assert len({tuple(colour) for colour in LABEL_COLOURS[:11]}) == 11
+    assert (LABEL_COLOURS[255] == 128).all()
+
+
+def test_a_name_that_is_no_picture_is_refused(data, tmp_path):
+    with pytest.raises(InputError, match=r"sheet\.xyz: cannot be written"):
+        save_sheet(contact_sheet(data, rows=1), tmp_path / "sheet.xyz")
+    assert not (tmp_path / "sheet.xyz").exists()
+
+
+def test_no_rows_are_refused(data):
+    with pytest.raises(ValueError, match="'rows' must be at least 1, not 0"):
+        contact_sheet(data, rows=0)
