@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -65,9 +66,26 @@ class Renderer:
             rows |= {name: np.flatnonzero(members[:, c]) for c, name in enumerate(ISOLATED)}
         return rows
 
-    def render(self, index: NDArray[np.void], *, isolated: bool = False) -> Triplets:
+    def render(
+        self, index: NDArray[np.void], *, isolated: bool = False, out: Triplets | None = None
+    ) -> Triplets:
         """Return the triplets of ``index`` (see ``Degrader.render``)."""
-        return self._degrader.render(index, isolated=isolated)
+        return self._degrader.render(index, isolated=isolated, out=out)
+
+    def batches(
+        self, index: NDArray[np.void], size: int, *, isolated: bool = False
+    ) -> Iterator[tuple[int, Triplets]]:
+        """Yield the triplets of ``index``, ``size`` at a time, and the row of the first.
+
+        The next ones overwrite them: memory that is used again costs far less than new.
+        """
+        buffers: Triplets | None = None
+        for start in range(0, len(index), size):
+            batch = index[start : start + size]
+            if buffers is not None and len(batch) < size:
+                buffers = None
+            buffers = self.render(batch, isolated=isolated, out=buffers)
+            yield start, buffers
 
     def rows(self, index: NDArray[np.void], name: str = FULL) -> ShardArrays:
         """Return rows of one set as its shards hold them; every row must belong to the set."""
@@ -79,14 +97,16 @@ class Renderer:
 
 
 def rows_of_set(
-    triplets: Triplets, index: NDArray[np.void], name: str, rows: NDArray[np.intp] | slice = slice(None)
+    triplets: Triplets, index: NDArray[np.void], name: str, rows: NDArray[np.intp] | None = None
 ) -> ShardArrays:
-    """Return those ``rows`` of rendered triplets as the shards of set ``name`` hold them."""
+    """Return those ``rows`` of rendered triplets (all, uncopied) as the shards of set ``name`` hold them."""
     blurry = triplets.blurry
     if name != FULL:
         if triplets.isolated is None:
             raise ValueError("Argument 'triplets' must have been rendered with isolated=True.")
         blurry = triplets.isolated[:, ISOLATED.index(name)]
+    if rows is None:
+        return ShardArrays(triplets.clean, blurry, triplets.mask, index)
     return ShardArrays(triplets.clean[rows], blurry[rows], triplets.mask[rows], index[rows])
 
 

@@ -83,13 +83,14 @@ def _make(
             writers[name] = shards.enter_context(
                 create_shard(path, len(rows[name]), renderer.recipe.patch_size)
             )
-        for start in range(0, len(index), _BATCH):
+        for start, triplets in renderer.batches(index, _BATCH, isolated=isolated):
             batch = index[start : start + _BATCH]
-            triplets = renderer.render(batch, isolated=isolated)
             for name, writer in writers.items():
-                inside_batch = rows[name][(rows[name] >= start) & (rows[name] < start + _BATCH)] - start
-                chosen = slice(None) if len(inside_batch) == len(batch) else inside_batch
-                writer.append(rows_of_set(triplets, batch, name, chosen))
+                first, end = np.searchsorted(rows[name], (start, start + _BATCH))
+                chosen = rows[name][first:end] - start
+                writer.append(
+                    rows_of_set(triplets, batch, name, chosen if len(chosen) < len(batch) else None)
+                )
     return {
         name: ShardRecord(len(rows[name]), writer.digest.bytes, writer.digest.digest, writer.digest.content)
         for name, writer in writers.items()

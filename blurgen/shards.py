@@ -8,6 +8,7 @@ appears under its name only when it is whole and on disk.
 from __future__ import annotations
 
 import errno
+import itertools
 import math
 import mmap
 import os
@@ -29,7 +30,9 @@ from blurgen.recipe import INDEX_DTYPE
 FORMAT: Final = "blurgen-shard"
 VERSION: Final = 1
 
-_PIECE = 1 << 22  # bytes hashed at a time
+_PIECE = 1 << 18  # bytes hashed at a time
+# One call maps the whole file, where the system can: much quicker than a page fault for every few pages.
+_MAP_FLAGS = mmap.MAP_SHARED | getattr(mmap, "MAP_POPULATE", 0)
 
 
 @dataclass(frozen=True)
@@ -241,10 +244,16 @@ def _write_at(descriptor: int, part: NDArray[np.generic], offset: int) -> None:
 def _digest(descriptor: int, layout: ShardLayout) -> ShardDigest:
     size = os.fstat(descriptor).st_size
     file, content = xxhash.xxh3_128(), xxhash.xxh3_128()
-    with mmap.mmap(descriptor, size, access=mmap.ACCESS_READ) as mapped, memoryview(mapped) as view:
-        for offset in range(0, size, _PIECE):
-            file.update(view[offset : offset + _PIECE])
-        for offset, length in layout.areas():
-            for start in range(offset, offset + length, _PIECE):
-                content.update(view[start : min(start + _PIECE, offset + length)])
+    areas = layout.areas()
+    if areas != sorted(areas):
+        raise InputError("A shard's arrays must lie in the order clean, blurry, mask, index; make it again.")
+    # Both digests are taken of a piece while it is in the processor's cache.
+    edges = [0, *(edge for offset, length in areas for edge in (offset, offset + length)), size]
+    with mmap.mmap(descriptor, size, _MAP_FLAGS, mmap.PROT_READ) as mapped, memoryview(mapped) as view:
+        for i, (first, end) in enumerate(itertools.pairwise(edges)):
+            for start in range(first, end, _PIECE):
+                with view[start : min(start + _PIECE, end)] as piece:
+                    file.update(piece)
+                    if i % 2:  # between these edges lies an array
+                        content.update(piece)
     return ShardDigest(size, file.hexdigest(), content.hexdigest())

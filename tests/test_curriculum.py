@@ -173,14 +173,8 @@ def test_two_processes_train_like_one_with_the_joint_batch(datasets, tmp_path):
         command = ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={ranks}"]
         command += [str(tmp_path / "script.py"), str(tmp_path / f"run{ranks}")]
         subprocess.run([sys.executable, *command], check=True, env=environment, capture_output=True)
-    one, two = (
-        [
-            json.loads(line)["loss"]
-            for line in (tmp_path / f"run{n}" / "metrics.jsonl").open()
-            if "loss" in line
-        ]
-        for n in (1, 2)
-    )
+    logs = [(tmp_path / f"run{ranks}" / "metrics.jsonl").read_text().splitlines() for ranks in (1, 2)]
+    one, two = ([json.loads(line)["loss"] for line in log[1:]] for log in logs)
     assert len(one) == 4
     assert two == pytest.approx(one, rel=1e-4)
 

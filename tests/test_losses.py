@@ -92,9 +92,9 @@ def test_a_free_confidence_tends_to_lambda_over_loss() -> None:
 def test_equation_4_is_smallest_at_lambda_over_loss() -> None:
     confidence = torch.linspace(0.001, 1, 1000)
     for loss in (0.002, 0.02, 0.3):
-        values = torch.stack([
-            confidence_loss(torch.tensor([[loss]]), c.log().view(1, 1), LAMBDA) for c in confidence
-        ])
+        values = torch.stack(
+            [confidence_loss(torch.tensor([[loss]]), c.log().view(1, 1), LAMBDA) for c in confidence]
+        )
         assert confidence[values.argmin()] == pytest.approx(min(1, LAMBDA / loss), abs=1e-3)
 
 
@@ -128,6 +128,7 @@ def test_the_confidence_net_learns_lambda_over_loss() -> None:
 
 def pairs(count: int, size: int = 16) -> tuple[Tensor, Tensor, Tensor]:
     """Smooth images, outputs with errors of many sizes, and blobs of classes."""
+
     def smooth(channels: int) -> Tensor:
         return F.interpolate(torch.randn(count, channels, 5, 5), (size, size), mode="bilinear")
 

@@ -48,7 +48,9 @@ def weights() -> Weights:
 
 
 def write_dag(path: Path, weights: Weights) -> None:
-    state = {f"{name}.{what}": t for name, pair in weights.items() for what, t in zip(("weight", "bias"), pair)}
+    state = {
+        f"{name}.{what}": t for name, pair in weights.items() for what, t in zip(("weight", "bias"), pair)
+    }
     torch.save(state | {"fc6.weight": torch.zeros(2, 2)}, path)
 
 
