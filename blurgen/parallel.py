@@ -52,17 +52,14 @@ def run_jobs(
     The first exception of a job ends the run. Raises WorkerDied when a worker does not come back, and
     InputError when a cluster's package is not installed or its scheduler does not answer.
     """
-    with ExitStack() as cluster:
+    with ExitStack() as stack:
         if workers.backend == "dask":
-            _join_dask(cluster, workers.scheduler)
+            _join_dask(stack, workers.scheduler)
         elif workers.backend == "ray":
             _join_ray(workers.scheduler)
-        parallel = joblib.Parallel(
-            n_jobs=workers.jobs if workers.backend == "loky" else -1,
-            backend=workers.backend,
-            return_as="generator_unordered",
-            batch_size=1,
-        )
+        jobs = workers.jobs if workers.backend == "loky" else -1
+        stack.enter_context(joblib.parallel_config(workers.backend, n_jobs=jobs))
+        parallel = joblib.Parallel(return_as="generator_unordered", batch_size=1)
         try:
             yield from parallel(joblib.delayed(function)(*each) for each in arguments)
         except Exception as error:
@@ -74,21 +71,21 @@ def run_jobs(
             raise
 
 
-def _join_dask(cluster: ExitStack, scheduler: str | None) -> None:
+def _join_dask(stack: ExitStack, scheduler: str | None) -> None:
     try:
-        from distributed import Client
+        from distributed import Client  # noqa: PLC0415
     except ImportError:
         raise InputError("--backend dask needs Dask: pip install distributed") from None
     try:
-        cluster.enter_context(Client(scheduler))
+        stack.enter_context(Client(scheduler))
     except (OSError, ValueError) as error:
         raise InputError(f"The Dask scheduler {scheduler} does not answer ({error}).") from None
 
 
 def _join_ray(scheduler: str | None) -> None:
     try:
-        import ray
-        from ray.util.joblib import register_ray
+        import ray  # noqa: PLC0415
+        from ray.util.joblib import register_ray  # noqa: PLC0415
     except ImportError:
         raise InputError("--backend ray needs Ray: pip install ray") from None
     try:

@@ -15,6 +15,8 @@ from blurgen.trajectory.deviates import LANES
 UNIT = 32768
 """Sum of the weights of every kernel (Q15)."""
 
+_BINS = 64
+
 
 @njit(cache=True, error_model="numpy")
 def place(x, y, weight, radii, by_mass, offset_x, offset_y, scale):
@@ -23,21 +25,10 @@ def place(x, y, weight, radii, by_mass, offset_x, offset_y, scale):
     ``x``, ``y``, ``weight`` are [samples, LANES]; ``radii`` [LANES] half sizes in pixels. The centre of mass
     (``by_mass``) or of the bounding box comes to 0, and the largest coordinate to the radius exactly.
     """
-    total = np.zeros(LANES)
-    sum_x = np.zeros(LANES)
-    sum_y = np.zeros(LANES)
-    low_x, high_x = x[0].copy(), x[0].copy()
-    low_y, high_y = y[0].copy(), y[0].copy()
-    for t in range(x.shape[0]):
-        for lane in range(LANES):
-            a, b, w = x[t, lane], y[t, lane], weight[t, lane]
-            total[lane] += w
-            sum_x[lane] += w * a
-            sum_y[lane] += w * b
-            low_x[lane] = min(low_x[lane], a)
-            high_x[lane] = max(high_x[lane], a)
-            low_y[lane] = min(low_y[lane], b)
-            high_y[lane] = max(high_y[lane], b)
+    found = np.zeros(7 * LANES)
+    found[3 * LANES : 5 * LANES], found[5 * LANES :] = np.inf, -np.inf
+    _gather(x.reshape(-1), y.reshape(-1), weight.reshape(-1), found, len(scale))
+    total, sum_x, sum_y, low_x, low_y, high_x, high_y = found.reshape(7, LANES)
     for lane in range(LANES):
         if by_mass:
             cx, cy = sum_x[lane] / total[lane], sum_y[lane] / total[lane]
@@ -47,6 +38,24 @@ def place(x, y, weight, radii, by_mass, offset_x, offset_y, scale):
         reach_y = max(high_y[lane] - cy, cy - low_y[lane])
         offset_x[lane], offset_y[lane] = cx, cy
         scale[lane] = radii[lane] / max(reach_x, reach_y)
+
+
+@njit(cache=True, error_model="numpy")
+def _gather(x, y, weight, found, lanes):
+    """Sum weight, weight x, weight y, and find the lowest and highest x and y, of every lane.
+
+    All flat, with a number of lanes not known when compiling, which lets the compiler make vectors of them.
+    """
+    for t in range(len(x) // LANES):
+        for lane in range(lanes):
+            a, b, w = x[LANES * t + lane], y[LANES * t + lane], weight[LANES * t + lane]
+            found[lane] += w
+            found[LANES + lane] += w * a
+            found[2 * LANES + lane] += w * b
+            found[3 * LANES + lane] = min(found[3 * LANES + lane], a)
+            found[4 * LANES + lane] = min(found[4 * LANES + lane], b)
+            found[5 * LANES + lane] = max(found[5 * LANES + lane], a)
+            found[6 * LANES + lane] = max(found[6 * LANES + lane], b)
 
 
 @njit(cache=True, error_model="numpy")
@@ -99,6 +108,18 @@ def quantise(weights, out):
                 fractions[taps] = value - whole
                 positions[taps] = i * width + j
                 taps += 1
+    # Whole bins of large fractions at once, then one by one in the bin where they run out.
+    counts = np.zeros(_BINS + 1, np.int64)
+    for k in range(taps):
+        counts[np.int64(fractions[k] * _BINS)] += 1
+    last = _BINS
+    while counts[last] < missing:
+        missing -= counts[last]
+        last -= 1
+    for k in range(taps):
+        if np.int64(fractions[k] * _BINS) > last:
+            out[positions[k] // width, positions[k] % width] += 1
+            fractions[k] = -1.0
     for _ in range(missing):
         best = 0
         for k in range(1, taps):

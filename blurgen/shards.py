@@ -244,16 +244,23 @@ def _write_at(descriptor: int, part: NDArray[np.generic], offset: int) -> None:
 def _digest(descriptor: int, layout: ShardLayout) -> ShardDigest:
     size = os.fstat(descriptor).st_size
     file, content = xxhash.xxh3_128(), xxhash.xxh3_128()
-    areas = layout.areas()
-    if areas != sorted(areas):
-        raise InputError("A shard's arrays must lie in the order clean, blurry, mask, index; make it again.")
-    # Both digests are taken of a piece while it is in the processor's cache.
-    edges = [0, *(edge for offset, length in areas for edge in (offset, offset + length)), size]
     with mmap.mmap(descriptor, size, _MAP_FLAGS, mmap.PROT_READ) as mapped, memoryview(mapped) as view:
-        for i, (first, end) in enumerate(itertools.pairwise(edges)):
-            for start in range(first, end, _PIECE):
-                with view[start : min(start + _PIECE, end)] as piece:
-                    file.update(piece)
-                    if i % 2:  # between these edges lies an array
-                        content.update(piece)
+        areas = layout.areas()
+        edges = [0, *(edge for offset, length in areas for edge in (offset, offset + length)), size]
+        if edges == sorted(edges):
+            # Both digests are taken of a piece while it is in the processor's cache.
+            for i, (first, end) in enumerate(itertools.pairwise(edges)):
+                is_array = i % 2 == 1
+                _update([file, content] if is_array else [file], view, first, end)
+        else:  # HDF5 puts a small array where there is room
+            _update([file], view, 0, size)
+            for offset, length in areas:
+                _update([content], view, offset, offset + length)
     return ShardDigest(size, file.hexdigest(), content.hexdigest())
+
+
+def _update(hashers: list[xxhash.xxh3_128], view: memoryview, first: int, end: int) -> None:
+    for start in range(first, end, _PIECE):
+        with view[start : min(start + _PIECE, end)] as piece:
+            for hasher in hashers:
+                hasher.update(piece)

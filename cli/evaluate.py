@@ -1,50 +1,129 @@
-"""``umsn evaluate``: the paper's tables for a checkpoint."""
+"""``umsn evaluate``: the paper's tables and figures for a checkpoint."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 
+_PATH = click.Path(path_type=Path)
+
+
+class _Named(click.ParamType):
+    """NAME=PATH."""
+
+    name = "name=path"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        name, separator, path = str(value).partition("=")
+        if not separator or not name.strip() or not path:
+            self.fail(f"'{value}' is not NAME=PATH.", param, ctx)
+        return name.strip(), Path(path)
+
 
 @click.command("evaluate")
-@click.option("--checkpoint", type=click.Path(path_type=Path), required=True, help="RUN/umsn.safetensors.")
-@click.option("--shards", type=click.Path(path_type=Path), help="A dataset of held-out faces and kernels.")
-@click.option("--blurry", type=click.Path(path_type=Path), help="Or: a folder of blurry pictures ...")
-@click.option("--clean", type=click.Path(path_type=Path), help="... with the clean ones ...")
-@click.option("--labels", type=click.Path(path_type=Path), help="... and perhaps their label maps.")
-@click.option("--limit", type=click.IntRange(1), help="Take only the first N rows of --shards.")
+@click.option("--checkpoint", type=_PATH, help="RUN/umsn.safetensors, or that of another variant.")
+@click.option("--shards", type=_PATH, help="A dataset of held-out faces and kernels.")
+@click.option("--blurry", type=_PATH, help="Or: a folder of blurry pictures ...")
+@click.option("--clean", type=_PATH, help="... with the clean ones ...")
+@click.option("--labels", type=_PATH, help="... and perhaps their label maps.")
+@click.option("--limit", type=click.IntRange(1), help="Take only the first N pictures.")
+@click.option(
+    "--compare",
+    type=_Named(),
+    multiple=True,
+    metavar="NAME=FOLDER",
+    help="Another method's pictures, named like the blurry ones. May be given again.",
+)
+@click.option(
+    "--references", is_flag=True, help="Add Wiener and Richardson-Lucy with the true kernels (--shards only)."
+)
+@click.option(
+    "--segmentation", type=_PATH, help="S-Net trained on clean pictures.  [default: beside the checkpoint]"
+)
+@click.option(
+    "--segmentation-blurry", type=_PATH, help="S-Net fine-tuned on blurry ones.  [default: likewise]"
+)
+@click.option(
+    "--ablation",
+    multiple=True,
+    metavar="NAME=CHECKPOINT|RUN",
+    help="A row of Table VI, or a folder with bnet, masks, nested, umsn-no-confidence, umsn .safetensors. "
+    "May be given again.",
+)
+@click.option("--vgg-face", type=_PATH, help="Weights of VGG-Face, for its distance.")
+@click.option(
+    "--embedder",
+    type=_PATH,
+    help="Face embedder for recognition: .onnx, or TorchScript (.pt). A TorchScript file is a program that "
+    "is run when it is loaded: use only one you trust; ONNX is only data.",
+)
+@click.option(
+    "--gallery",
+    type=_PATH,
+    help="Other pictures of the persons: a sub-folder for each, or pictures <identity>_<n>.",
+)
+@click.option("--identities", type=_PATH, help="Lines '<file> <identity>', as CelebA's identity_CelebA.txt.")
+@click.option(
+    "--embedder-size", type=click.IntRange(1), help="Side of its pictures.  [default: as the file says]"
+)
+@click.option(
+    "--embedder-range",
+    type=click.Choice(["-1..1", "0..1", "0..255"]),
+    default="-1..1",
+    show_default=True,
+    help="What black and white are to it.",
+)
+@click.option("--embedder-colours", type=click.Choice(["rgb", "bgr"]), default="rgb", show_default=True)
+@click.option("--save-pictures", is_flag=True, help="Keep every restored picture in OUT/pictures.")
 @click.option("--device", default="auto", show_default=True)
-@click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder for tables and sheet.")
+@click.option("--out", type=_PATH, required=True, help="Folder for tables and figures.")
 def evaluate(
-    checkpoint: Path,
     shards: Path | None,
     blurry: Path | None,
     clean: Path | None,
     labels: Path | None,
     limit: int | None,
+    compare: tuple[tuple[str, Path], ...],
+    ablation: tuple[str, ...],
+    embedder_size: int | None,
+    embedder_range: str,
+    embedder_colours: str,
     device: str,
     out: Path,
+    **request: Any,
 ) -> None:
-    """Deblur test pictures and score the results: PSNR and SSIM over all, by class and by kernel size.
+    """Deblur test pictures and measure the results: the paper's Tables I to VIII, and its figures.
 
     Test pictures are a dataset (--shards) or two folders (--blurry, --clean) whose files match by name, where
-    ID_kerNN_blur_kSS.png belongs to the clean picture ID.
+    ID_kerNN_blur_kSS.png belongs to the clean picture ID. Every table that what is given can fill is made;
+    the others are listed with what they need. Definitions stand below the tables.
     """
-    if (shards is None) == (blurry is None or clean is None):
+    if (shards is None) == (blurry is None) or (shards is None) != (clean is not None):
         raise click.UsageError("Give either --shards, or --blurry and --clean.")
+    if shards is not None and labels is not None:
+        raise click.UsageError("--labels goes with --blurry and --clean; a dataset has its own.")
+    if len(dict(compare)) < len(compare):
+        raise click.UsageError("Each --compare needs a name of its own.")
     from blurgen.progress import Console
+    from umsn.embedder import InputFormat
+    from umsn.evaluate import Request
     from umsn.evaluate import evaluate as run
-    from umsn.pairs import DatasetPairs, FolderPairs, Pairs
+    from umsn.pairs import open_pairs
+    from umsn.run_folder import ablation_rows
 
-    if shards is not None:
-        from blurgen.dataset import open_dataset
-
-        pairs: Pairs = DatasetPairs(open_dataset(shards), limit)
-    else:
-        assert blurry is not None and clean is not None
-        pairs = FolderPairs(blurry, clean, labels)
-    made = run(checkpoint, pairs, out, device=device, reporter=Console())
-    for table in made.tables:
-        click.echo(f"\n{table.markdown()}")
-    click.echo(f"Written to {out}: tables.md, tables.tex, scores.csv, scores.json, sheet.png")
+    made = run(
+        open_pairs(shards=shards, blurry=blurry, clean=clean, labels=labels, limit=limit),
+        out,
+        Request(
+            compare=dict(compare),
+            ablation=ablation_rows(ablation),
+            input_format=InputFormat(embedder_size, embedder_range, embedder_colours),
+            **request,
+        ),
+        device=device,
+        reporter=Console(),
+    )
+    click.echo(f"\n{made.markdown()}")
+    click.echo(f"Written to {out}: {', '.join(str(file.relative_to(out)) for file in made.files)}")

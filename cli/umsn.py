@@ -96,6 +96,7 @@ def train(
     precision: str,
     compile: bool,
     threads: int,
+    on_device: bool,
     **settings: object,
 ) -> None:
     """Train the stages of the paper; what is left in --out is what deblur and segment take."""
@@ -114,6 +115,7 @@ def train(
         precision=precision,  # type: ignore[arg-type]
         compile=compile,
         threads=threads,
+        on_device=on_device,
     )
     for path in checkpoints:
         click.echo(path)

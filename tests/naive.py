@@ -1,4 +1,4 @@
-"""Slow, obvious reference versions, written from FORMAT.md and the equations; nothing here imports blurgen."""
+"""Slow, obvious reference versions, written from FORMAT.md and the equations; none imports blurgen."""
 
 from __future__ import annotations
 

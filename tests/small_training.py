@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 from PIL import Image
@@ -33,16 +34,27 @@ def write_blobs(folder: Path, seed: int, count: int = 3, labelled: bool = True) 
 
 
 def build(
-    folder: Path, seed: int, *, labelled: bool = True, per_image: int = 8, recipe_only: bool = False
+    folder: Path,
+    seed: int,
+    *,
+    labelled: bool = True,
+    recipe_only: bool = False,
+    isolation: Literal["composite", "layered"] = "composite",
+    largest: int = 13,
 ) -> Dataset:
-    """Build a class-isolated dataset (without labels: a plain one) in ``folder/data``."""
+    """Build a class-isolated dataset (without labels: a plain one) of 24 samples in ``folder/data``.
+
+    The faces are 56 x 56: with kernels of up to 13 pixels the blur finds real pixels everywhere, with larger
+    ones it has to mirror.
+    """
     write_blobs(folder / "faces", seed, labelled=labelled)
     return build_dataset(
         [parse_source(f"folder:{folder / 'faces'}", min_side=44, patch_size=PATCH)],
-        make_bank(count=8, min_size=13, max_size=13, seed=seed, samples=200),
+        make_bank(count=9, min_size=13, max_size=largest, seed=seed, samples=200),
         folder / "data",
-        per_image=per_image,
+        per_image=8,
         class_isolated=labelled,
+        isolation=isolation,
         patch_size=PATCH,
         seed=seed,
         shard_size=16,

@@ -18,6 +18,8 @@ CPU = torch.device("cpu")
 class Numbered:
     """Patches whose every byte tells their row."""
 
+    endless = False
+
     def __init__(self, length, patch_size=8):
         self.length, self.patch_size = length, patch_size
 
@@ -73,6 +75,16 @@ def test_processes_share_the_joint_batch(threads):
     ]
     for i, batch in enumerate(joint):
         assert torch.equal(batch.clean, torch.cat([s[i].clean for s in shares]))
+
+
+def test_an_endless_source_is_used_up_in_order():
+    source = Numbered(4)
+    source.endless = True
+    assert rows_of(Batches(source, batch_size=3, seed=3, device=CPU), 1, 3) == [
+        [3, 4, 5],
+        [6, 7, 8],
+        [9, 10, 11],
+    ]
 
 
 def test_crops_move_together_and_stay_inside():

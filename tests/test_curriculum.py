@@ -121,10 +121,19 @@ def test_unlabelled_faces_do_where_s_nets_make_the_masks(datasets, run, tmp_path
 def test_a_recipe_trains_like_its_shards(datasets, tmp_path):
     made = build(tmp_path / "recipe", 1, recipe_only=True).root
     settings = replace(QUICK, masks="labels")
-    for name, data in (("shards", datasets["data"]), ("recipe", made)):
-        train(data, tmp_path / name, settings, stage="umsn", **CPU)
-    files = [(tmp_path / name / "umsn.safetensors").read_bytes() for name in ("shards", "recipe")]
-    assert files[0] == files[1]
+    for name, data in (("shards", datasets["data"]), ("recipe", made), ("device", made)):
+        train(data, tmp_path / name, settings, stage="umsn", on_device=name == "device", **CPU)
+    files = {(tmp_path / name / "umsn.safetensors").read_bytes() for name in ("shards", "recipe", "device")}
+    assert len(files) == 1
+
+
+def test_endless_data_is_new_data(datasets, tmp_path):
+    # 2 iterations of 20 are more than the dataset's 24 samples.
+    settings = replace(QUICK, masks="labels", batch_size=20)
+    for name, endless in (("a", True), ("b", True), ("c", False)):
+        train(datasets["data"], tmp_path / name, replace(settings, endless=endless), stage="umsn", **CPU)
+    files = [(tmp_path / name / "umsn.safetensors").read_bytes() for name in "abc"]
+    assert files[0] == files[1] != files[2]
 
 
 @pytest.mark.parametrize(

@@ -47,6 +47,8 @@ class PatchSource(Protocol):
     """Numbered patches: shards, or patches made on the device."""
 
     patch_size: int
+    endless: bool
+    """Whether there are rows beyond the length, each new: then rows are taken in order, each once."""
 
     def __len__(self) -> int: ...
 
@@ -79,6 +81,8 @@ def one_hot(classes: Tensor) -> Tensor:
 
 class ShardPatches:
     """The rows of one set of a dataset (``blurgen.open_dataset``), read or made on the host."""
+
+    endless = False
 
     def __init__(self, dataset: Any, set: str = FULL) -> None:
         self._dataset, self._set = dataset, set
@@ -151,7 +155,7 @@ class Batches:
             )
         if crop is not None and not 1 <= crop <= source.patch_size:
             raise ValueError(f"Argument 'crop' must be from 1 to {source.patch_size}, not {crop}.")
-        self._source, self._order = source, Order(len(source), seed)
+        self._source, self._order = source, None if source.endless else Order(len(source), seed)
         self._batch_size, self._share, self._rank = batch_size, batch_size // ranks, rank
         self._side = source.patch_size if crop is None else crop
         self._seed, self._device, self._threads = seed, device, threads
@@ -176,10 +180,16 @@ class Batches:
 
     def _read(self, iteration: int) -> Patches:
         first = iteration * self._batch_size + self._rank * self._share
-        patches = self._source.read(self._order.rows(first, self._share))
+        rows = (
+            np.arange(first, first + self._share)
+            if self._order is None
+            else self._order.rows(first, self._share)
+        )
+        patches = self._source.read(rows)
         if self._side < self._source.patch_size:
             patches = self._cut(patches, first)
-        return Patches(*(t.pin_memory() for t in patches)) if self._device.type == "cuda" else patches
+        on_its_way = self._device.type == "cuda" and patches.clean.device.type == "cpu"
+        return Patches(*(t.pin_memory() for t in patches)) if on_its_way else patches
 
     def _cut(self, patches: Patches, first: int) -> Patches:
         """Cut a square from each patch; where depends on the seed and the position in the walk."""
@@ -193,7 +203,10 @@ class Batches:
 def to_device(patches: Patches, device: torch.device) -> Batch:
     """Move patches to the device as uint8 and turn them into what networks take."""
     clean, blurry, labels = (t.to(device, non_blocking=True) for t in patches)
-    return Batch(as_image(clean), as_image(blurry), _class_table(device)[labels.long()])
+    # Tensor cores want the channels last, as the pixels come; a processor does as well with them first.
+    layout = torch.channels_last if device.type == "cuda" else torch.contiguous_format
+    clean, blurry = (as_image(pixels).contiguous(memory_format=layout) for pixels in (clean, blurry))
+    return Batch(clean, blurry, _class_table(device)[labels.long()])
 
 
 @lru_cache

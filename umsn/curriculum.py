@@ -17,8 +17,9 @@ from blurgen.dataset import Dataset, open_dataset
 from blurgen.errors import InputError
 from blurgen.labels import CLASS_NAMES
 from umsn import checkpoint
-from umsn.batches import PatchSource, ShardPatches
+from umsn.batches import FULL, PatchSource, ShardPatches
 from umsn.deblur import load_networks, usable_device
+from umsn.device_patches import DevicePatches
 from umsn.learners import DeblurLearner, FirstStageLearner, Learner, SegmentationLearner
 from umsn.losses import Perceptual
 from umsn.nets import VARIANTS, build_network, network_config, variant_config
@@ -45,6 +46,8 @@ class Settings:
     vgg_face: Path | None = None
     perceptual: bool = True
     """Whether to use the perceptual loss where the preset has one; needs ``vgg_face``."""
+    endless: bool = False
+    """Stages that use the full set: go on with new samples of the recipe, beyond those of the dataset."""
 
     def __post_init__(self) -> None:
         for name, allowed in (
@@ -77,13 +80,15 @@ def train(
     precision: Literal["auto", "fp32", "bf16"] = "auto",
     compile: bool = False,
     threads: int = 1,
+    on_device: bool = False,
     quiet: bool = False,
 ) -> list[Path]:
     """Train the stages that ``stage`` names on the dataset in ``shards``; return the checkpoints in ``out``.
 
     ``stage`` is ``all``, a stage, or ``first-stage`` for the four of them. ``validate`` is a dataset of other
     faces and kernels to score on. ``start_from`` is a folder of checkpoints of earlier stages, by default
-    ``out``. ``resume`` goes on where ``out`` stands. With torchrun, all processes train together; the batch
+    ``out``. ``resume`` goes on where ``out`` stands. ``on_device`` makes the patches on the device from the
+    recipe, the same to the bit, instead of reading them from shards. With torchrun, all processes train together; the batch
     size is that of all of them. Raises InputError for whatever cannot work, before anything is trained;
     Stopped (``umsn.train``) after SIGINT or SIGTERM, with the state saved.
     """
@@ -106,7 +111,7 @@ def train(
             learner, starts = _learner(each, settings, start, perceptual)
             train_stage(
                 learner,
-                data.patches(each),
+                data.patches(each, settings, machine.device if on_device or settings.endless else None),
                 Plan(
                     each,
                     seed=settings.seed,
@@ -187,8 +192,12 @@ class _Data:
                 "build the dataset from labelled faces."
             )
 
-    def patches(self, stage: Stage) -> PatchSource:
-        return ShardPatches(self.dataset, stage.shards)
+    def patches(self, stage: Stage, settings: Settings, device: torch.device | None) -> PatchSource:
+        """Return the patches of a stage: read or made on the host, or made on ``device``."""
+        if device is None:
+            return ShardPatches(self.dataset, stage.shards)
+        endless = settings.endless and stage.shards == FULL
+        return DevicePatches(self.dataset, stage.shards, device, endless=endless)
 
     def validation(self, stage: Stage) -> PatchSource | None:
         if self._held_out is None or stage.shards not in self._held_out.sets:
@@ -302,6 +311,8 @@ def _about(settings: Settings, dataset: Dataset, stage: Stage) -> dict[str, Any]
     about: dict[str, Any] = {"preset": settings.preset, "data": dataset.recipe.to_json(), "perceptual": None}
     if "perceptual" in stage.losses and settings.vgg_face is not None:
         about["perceptual"] = hashlib.sha256(settings.vgg_face.read_bytes()).hexdigest()
+    if stage.shards == FULL:
+        about["endless"] = settings.endless
     if stage.kind == "umsn":
         about |= {"variant": settings.variant, "masks": settings.masks}
     return about

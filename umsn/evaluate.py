@@ -1,90 +1,316 @@
-"""One command from a checkpoint and test pictures to the paper's tables (section IV-B)."""
+"""One command from a checkpoint and test pictures to the paper's tables and figures (section IV)."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
+import torch
+from PIL import Image
+from torch import nn
 
 from blurgen.errors import InputError
 from blurgen.hdf5 import write_aside
+from blurgen.labels import CLASS_NAMES
 from blurgen.progress import Reporter, Silent
-from umsn.deblur import Deblurrer
-from umsn.pairs import Pair, Pairs
-from umsn.scores import Score, score
-from umsn.strips import sheet, strip
-from umsn.tables import Table, per_picture_csv, summary_json, tables
+from umsn import confidence_scores, figures, references, run_folder
+from umsn.confidence_scores import ConfidenceScores
+from umsn.deblur import Deblurrer, Segmenter, usable_device
+from umsn.embedder import Embedder, InputFormat
+from umsn.feature_distance import FeatureDistance
+from umsn.fidelity import Fidelity
+from umsn.figures import Shown
+from umsn.gallery import open_gallery
+from umsn.measures import Findings, Measure
+from umsn.methods import TITLES, Method, Network, Pictures, blurry
+from umsn.nets import VARIANTS
+from umsn.pairs import Pairs
+from umsn.recognition import Recognition
+from umsn.scores import Score
+from umsn.segmentation_scores import SegmentationScores
+from umsn.tables import Table, csv_page, json_page, latex_page, markdown_page
 
-Method = Callable[[Pair], NDArray[np.uint8]]
-"""From a pair's blurry picture to the restored one, uint8 of the same shape."""
+BLURRY: Final = "blurry"
+WIENER: Final = "Wiener, true kernel"
+RICHARDSON_LUCY: Final = "Richardson-Lucy, true kernel"
 
 SHOWN: Final = 12
-"""Pictures on the sheet of results, spread evenly over the test set."""
+"""Pictures in the figures, spread evenly over the test set."""
+
+
+@dataclass(frozen=True)
+class Request:
+    """What to evaluate besides the blurry pictures; every part may be left out."""
+
+    checkpoint: Path | None = None
+    """Of a deblurring network; what else its training left beside it is found there."""
+    segmentation: Path | None = None
+    """Checkpoint of S-Net trained on clean pictures; None: the one beside ``checkpoint``, if any."""
+    segmentation_blurry: Path | None = None
+    """Checkpoint of S-Net fine-tuned on blurry pictures, likewise."""
+    compare: Mapping[str, Path] = field(default_factory=dict)
+    """Methods by name, each a folder of its pictures, named like the blurry ones."""
+    references: bool = False
+    """Whether to add deconvolution with the true kernels."""
+    ablation: Mapping[str, Path] = field(default_factory=dict)
+    """Rows of Table VI by name, each a checkpoint; a name of ``umsn.nets.VARIANTS`` must be what it is."""
+    vgg_face: Path | None = None
+    """Weights of VGG-Face."""
+    embedder: Path | None = None
+    gallery: Path | None = None
+    """Pictures of the persons on the test pictures, for ``embedder``; see ``umsn.gallery``."""
+    identities: Path | None = None
+    input_format: InputFormat = field(default_factory=InputFormat)
+    save_pictures: bool = False
+    """Whether to keep every restored picture, ``out/pictures/METHOD/NAME.png``."""
+
+    def __post_init__(self) -> None:
+        if (self.embedder is None) != (self.gallery is None):
+            raise InputError("Recognition takes both --embedder and --gallery.")
+        if self.identities is not None and self.gallery is None:
+            raise InputError("--identities says who is in a gallery; give --embedder and --gallery too.")
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Every score, and what was written where."""
+    """Every score, and what was made of them."""
 
     scores: list[Score]
     tables: list[Table]
-    sheet: Path
+    definitions: list[str]
+    left_out: list[str]
+    """Tables that could not be made, and why."""
+    files: list[Path]
+    """What was written, the tables first."""
+
+    def markdown(self) -> str:
+        """Return the page of tables."""
+        return markdown_page(self.tables, self.definitions, self.left_out)
 
 
 def evaluate(
-    checkpoint: str | os.PathLike[str],
     pairs: Pairs,
     out: str | os.PathLike[str],
+    request: Request,
     *,
     device: str = "cpu",
     reporter: Reporter = Silent(),
 ) -> Evaluation:
-    """Deblur every pair, score the result beside the blurry picture, and write it all into ``out``.
+    """Restore every blurry picture in every way asked for, measure, and write it all into ``out``.
 
-    Writes ``scores.csv`` (a line per method and picture), ``scores.json`` (means with confidence
-    intervals), ``tables.md``, ``tables.tex`` and ``sheet.png``. The network sees the blurry picture alone.
-    Raises InputError for an unusable checkpoint, and where pictures cannot be read or ``out`` not written.
+    Writes ``tables.md``, ``.tex``, ``.csv`` and ``.json`` (all tables), a CSV with every single value for
+    each measurement (``scores.csv`` and others) and ``figures/*.png``. Networks see the blurry picture alone.
+    What can be checked is checked before the first picture: InputError for whatever cannot be used.
     """
-    deblur = Deblurrer(checkpoint, device)
-    methods: dict[str, Method] = {
-        "blurry": lambda pair: pair.blurry,
-        "deblurred": lambda pair: deblur(pair.blurry),
-    }
-    return compare(methods, pairs, Path(out), reporter)
-
-
-def compare(
-    methods: Mapping[str, Method], pairs: Pairs, out: Path, reporter: Reporter = Silent()
-) -> Evaluation:
-    """Score any methods on the same pairs; see ``evaluate`` for what is written."""
     if not len(pairs):
         raise InputError("There are no pictures to evaluate on.")
-    out.mkdir(parents=True, exist_ok=True)
-    shown = set(np.linspace(0, len(pairs) - 1, min(SHOWN, len(pairs))).astype(int))
-    scores: list[Score] = []
-    strips = []
+    out = Path(out)
+    lineup = Lineup(pairs, request, usable_device(device))
+    fidelity = Fidelity(lineup.compared, lineup.ablation)
+    measures: list[Measure] = [fidelity, *_measures(request, lineup)]
+    shown = _run(pairs, out, lineup, measures, keep=request.save_pictures, reporter=reporter)
+    findings = [*(measure.findings() for measure in measures), lineup.trace()]
+    if request.references:
+        findings.append(Findings([], references.DEFINITIONS))
+    found_tables = [table for found in findings for table in found.tables]
+    made = Evaluation(
+        fidelity.scores,
+        found_tables,
+        list(dict.fromkeys(line for found in findings for line in found.definitions)),
+        [reason for name, reason in _REMEDIES.items() if name not in {t.name for t in found_tables}],
+        [],
+    )
+    checkpoint = None if request.checkpoint is None else str(request.checkpoint)
+    about = {"pictures": len(pairs), "methods": list(lineup.methods), "checkpoint": checkpoint}
+    pages = {
+        "tables.md": made.markdown(),
+        "tables.tex": latex_page(made.tables),
+        "tables.csv": csv_page(made.tables),
+        "tables.json": json_page(made.tables, made.definitions, made.left_out, about),
+        **{name: text for found in findings for name, text in found.records.items()},
+    }
+    for name, text in pages.items():
+        with write_aside(out / name) as aside:
+            aside.write_text(text, encoding="utf-8")
+        made.files.append(out / name)
+    for name, page in _figures(shown, lineup).items():
+        made.files.append(_save(page, out / "figures" / f"{name}.png"))
+    return made
+
+
+_REMEDIES: Final = {
+    "classes": "By class (Table I): the test pictures have no labels; give --labels.",
+    "segmentation": "Segmentation (Table II): needs labels, and S-Nets beside the checkpoint or with "
+    "--segmentation and --segmentation-blurry.",
+    "vgg-face": "VGG-Face distance (Table IV): give --vgg-face.",
+    "recognition": "Face recognition (Table V): give --embedder and --gallery.",
+    "ablation": "Ablation (Table VI): give --ablation.",
+    "confidence-training": "Confidence over training (Table VII): there is no log of a training with "
+    "confidence beside the checkpoint (metrics.jsonl).",
+    "confidence-kernels": "Confidence by kernel size (Table VIII): needs the state of a training with "
+    "confidence beside the checkpoint (umsn.state.safetensors), and its masks (S-Net or labels).",
+}
+
+
+class Lineup:
+    """Everything a request brings into the field, loaded and checked: methods by name, in their order.
+
+    Raises InputError for what cannot be used, and where two methods have one name.
+    """
+
+    def __init__(self, pairs: Pairs, request: Request, device: torch.device) -> None:
+        self.device = device
+        self.methods: dict[str, Method] = {}
+        self.trained: run_folder.Trained | None = None
+        self.main: str | None = None
+        """The method that is ``request.checkpoint``."""
+        self._files: dict[str, Path] = {}
+        self._join(BLURRY, blurry)
+        if request.references:
+            self._join_references(pairs)
+        for name, folder in request.compare.items():
+            self._join(name, Pictures(folder, pairs.names()))
+        if request.checkpoint is not None:
+            self.trained = run_folder.describe(request.checkpoint)
+            self.main = TITLES.get(self.trained.variant, "deblurred")
+            self._join(self.main, Network(request.checkpoint, str(device)), request.checkpoint)
+        self.compared = list(self.methods)
+        """Rows of Table III."""
+        self.ablation = [self._join_variant(name, path) for name, path in request.ablation.items()]
+        """Rows of Table VI."""
+        self.on_clean = self._segmenter("segmentation", "clean", request.segmentation)
+        self.fine_tuned = self._segmenter("segmentation-blurry", "blurry", request.segmentation_blurry)
+        self.saved = [name for name in self.methods if name != BLURRY and name not in request.compare]
+        """Methods whose pictures are nowhere yet."""
+
+    def trace(self) -> Findings:
+        """Return Table VII from the log beside the checkpoint; nothing where there is none."""
+        if self.trained is None or self.main is None:
+            return Findings([], ())
+        lines = run_folder.log_lines(self.trained.path.parent, self.trained.stage)
+        return confidence_scores.trace(lines, self.main)
+
+    def confidence(self) -> ConfidenceScores | None:
+        """Return the measurement for Table VIII; None where the confidence network is not there."""
+        if self.trained is None or self.main is None:
+            return None
+        network = run_folder.confidence_network(self.trained, self.device)
+        if network is None:
+            return None
+        masks = self.on_clean if self.trained.masks == "snet" else None
+        return ConfidenceScores(network, self.main, masks, self.device)
+
+    def deblurrer(self) -> Deblurrer | None:
+        """Return the network of ``request.checkpoint``."""
+        method = None if self.main is None else self.methods[self.main]
+        return method.deblur if isinstance(method, Network) else None
+
+    def first_stage(self) -> dict[int, nn.Module]:
+        """Return the first-stage networks beside the checkpoint by number of their class."""
+        if self.trained is None:
+            return {}
+        folder = self.trained.path.parent
+        found = {
+            number: run_folder.first_stage(folder, name, self.device)
+            for number, name in enumerate(CLASS_NAMES)
+        }
+        return {number: network for number, network in found.items() if network is not None}
+
+    def _join(self, name: str, method: Method, file: Path | None = None) -> None:
+        if name in self.methods:
+            raise InputError(f"Two methods are called '{name}'; give one of them another name.")
+        self.methods[name] = method
+        if file is not None:
+            self._files[name] = file.resolve()
+
+    def _join_references(self, pairs: Pairs) -> None:
+        references.require_scikit_image()
+        if not pairs.knows_kernels:
+            raise InputError("--references needs the true kernels, which only a dataset (--shards) has.")
+        self._join(WIENER, references.wiener)
+        self._join(RICHARDSON_LUCY, references.richardson_lucy)
+
+    def _join_variant(self, name: str, path: Path) -> str:
+        """Add a row of Table VI and return its name; the checkpoint under test is not run a second time."""
+        if name in VARIANTS:
+            run_folder.require_variant(path, name)
+        title = TITLES.get(name, name)
+        if self._files.get(title) != path.resolve():
+            self._join(title, Network(path, str(self.device)), path)
+        return title
+
+    def _segmenter(self, stage: str, image: str, given: Path | None) -> Segmenter | None:
+        path = given
+        if path is None and self.trained is not None:
+            beside = self.trained.path.parent / f"{stage}.safetensors"
+            path = beside if beside.is_file() else None
+        if path is None:
+            return None
+        run_folder.require_segmentation(path, image)
+        return Segmenter(path, str(self.device))
+
+
+def _measures(request: Request, lineup: Lineup) -> Iterator[Measure]:
+    if lineup.on_clean is not None or lineup.fine_tuned is not None:
+        yield SegmentationScores(lineup.on_clean, lineup.fine_tuned)
+    if request.vgg_face is not None:
+        yield FeatureDistance(request.vgg_face, lineup.device)
+    if request.embedder is not None and request.gallery is not None:
+        gallery = open_gallery(request.gallery, request.identities)
+        yield Recognition(Embedder(request.embedder, request.input_format), gallery)
+    confidence = lineup.confidence()
+    if confidence is not None:
+        yield confidence
+
+
+def _run(
+    pairs: Pairs, out: Path, lineup: Lineup, measures: Sequence[Measure], *, keep: bool, reporter: Reporter
+) -> list[Shown]:
+    """Restore and measure every pair; return those for the figures."""
+    try:
+        (out / "figures").mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"{out}: cannot be made ({error.strerror}); choose another --out.") from error
+    wanted = set(np.linspace(0, len(pairs) - 1, min(SHOWN, len(pairs))).astype(int).tolist())
+    shown = []
     with reporter.bar("evaluate", len(pairs), "pictures") as bar:
         for number, pair in enumerate(pairs):
-            restored = {name: method(pair) for name, method in methods.items()}
-            scores += [score(name, pair, picture) for name, picture in restored.items()]
-            if number in shown:
-                strips.append(strip(pair, restored))
+            restored = {name: method(pair) for name, method in lineup.methods.items()}
+            for measure in measures:
+                measure.add(pair, restored)
+            if number in wanted:
+                shown.append(Shown(pair, restored))
+            for name in lineup.saved if keep else ():
+                folder = out / "pictures" / re.sub(r"[^\w.-]+", "-", name)
+                folder.mkdir(parents=True, exist_ok=True)
+                _save(Image.fromarray(restored[name]), folder / f"{pair.name}.png")
             bar.advance()
-    made = tables(scores)
-    _write(out / "scores.csv", per_picture_csv(scores))
-    _write(out / "scores.json", summary_json(scores))
-    _write(out / "tables.md", "\n".join(table.markdown() for table in made))
-    _write(out / "tables.tex", "\n".join(table.latex() for table in made))
-    with write_aside(out / "sheet.png") as aside:
-        sheet(strips).save(aside, "PNG")
-    return Evaluation(scores, made, out / "sheet.png")
+    return shown
 
 
-def _write(path: Path, text: str) -> None:
+def _figures(shown: Sequence[Shown], lineup: Lineup) -> dict[str, Image.Image]:
+    """Return the pages that what is there can fill, by name."""
+    pages: dict[str, Image.Image | None] = {"results": figures.results(shown, lineup.compared)}
+    if lineup.ablation:
+        names = [BLURRY, *(name for name in lineup.ablation if name != BLURRY)]
+        pages["ablation"] = figures.results(shown, names)
+    if lineup.on_clean is not None or lineup.fine_tuned is not None:
+        pages["masks"] = figures.masks(shown, lineup.on_clean, lineup.fine_tuned, lineup.main)
+    networks = lineup.first_stage()
+    if networks:
+        pages["classes"] = figures.classes(shown, networks, lineup.device)
+    deblur = lineup.deblurrer()
+    if deblur is not None:
+        pages["residuals"] = figures.residuals(shown, deblur)
+    return {name: page for name, page in pages.items() if page is not None}
+
+
+def _save(page: Image.Image, path: Path) -> Path:
     with write_aside(path) as aside:
-        aside.write_text(text, encoding="utf-8")
+        page.save(aside, "PNG")
+    return path

@@ -6,14 +6,19 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, Protocol
+from typing import Final, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from blurgen.dataset import Dataset, open_dataset
 from blurgen.errors import InputError
 from blurgen.faces.decode import PICTURE_SUFFIXES, decode_labels, decode_picture
 
+SMALLEST_SIDE: Final = 17
+"""Of a picture that can be scored: SSIM needs 11 pixels, and the shift of up to 3 takes 3 at each side."""
+
+_UNIT: Final = 32768
 _KERNEL_SIZE: Final = re.compile(r"_blur_k(\d+)$")
 _BLUR_NAME: Final = re.compile(r"_ker\d+_blur_k\d+$")
 
@@ -34,38 +39,64 @@ class Pair:
     """uint8 ``[H, W]``, values of ``blurgen.labels.Label``; None when there are none."""
     kernel_size: int | None
     """Side of the blur kernel in pixels, None when unknown."""
+    kernel: NDArray[np.float64] | None = None
+    """float64 ``[size, size]``, sum 1: what the clean picture was convolved with; None when unknown."""
+    identity: str | None = None
+    """The person, where the data names persons."""
 
 
 class Pairs(Protocol):
     """A numbered list of pairs, each made or read when it is asked for."""
 
+    knows_kernels: bool
+    """Whether its pairs have kernels."""
+
     def __len__(self) -> int: ...
 
     def __iter__(self) -> Iterator[Pair]: ...
 
+    def names(self) -> list[str]:
+        """Return the names of all pairs, in order, without reading them."""
+
 
 class DatasetPairs:
-    """The triplets of a dataset (``blurgen.open_dataset``), at most ``limit`` of them."""
+    """The triplets of a dataset (``blurgen.open_dataset``), at most ``limit`` of them.
 
-    def __init__(self, dataset: Any, limit: int | None = None) -> None:
+    Raises InputError when its patches are too small to be scored.
+    """
+
+    knows_kernels = True
+
+    def __init__(self, dataset: Dataset, limit: int | None = None) -> None:
+        side = dataset.recipe.patch_size
+        if side < SMALLEST_SIDE:
+            raise InputError(f"{dataset.root}: {_too_small(side, side)}")
         self._dataset = dataset
         self._length = len(dataset) if limit is None else min(limit, len(dataset))
 
     def __len__(self) -> int:
         return self._length
 
+    def names(self) -> list[str]:
+        """Return ``sample0000000`` and so on."""
+        return [_sample_name(row) for row in range(self._length)]
+
     def __iter__(self) -> Iterator[Pair]:
-        sizes = self._dataset.bank.sizes
+        bank, identities = self._dataset.bank, self._dataset.faces.table["identity"]
         for row in range(self._length):
             triplet = self._dataset[row]
             labels = np.array(triplet.mask)
+            image, kernel = int(triplet.index["image"]), int(triplet.index["kernel"])
+            identity = int(identities[image])
             yield Pair(
-                name=f"sample{row:07d}",
-                face=f"image{int(triplet.index['image']):06d}",
+                name=_sample_name(row),
+                face=f"image{image:06d}",
                 blurry=np.array(triplet.blurry),
                 clean=np.array(triplet.clean),
                 labels=labels if (labels != 255).any() else None,
-                kernel_size=int(sizes[int(triplet.index["kernel"])]),
+                kernel_size=int(bank.sizes[kernel]),
+                kernel=bank.kernel(kernel) / _UNIT,
+                identity=str(identity) if identity >= 0 else None,
             )
 
 
@@ -78,11 +109,15 @@ class FolderPairs:
     sizes.
     """
 
-    def __init__(self, blurry: Path, clean: Path, labels: Path | None = None) -> None:
-        self._clean = _by_stem(clean)
-        self._labels = None if labels is None else _by_stem(labels)
+    knows_kernels = False
+
+    def __init__(
+        self, blurry: Path, clean: Path, labels: Path | None = None, limit: int | None = None
+    ) -> None:
+        self._clean = pictures_by_stem(clean)
+        self._labels = None if labels is None else pictures_by_stem(labels)
         self._files: list[tuple[Path, str]] = []
-        for stem, path in _by_stem(blurry).items():
+        for stem, path in list(pictures_by_stem(blurry).items())[:limit]:
             face = _BLUR_NAME.sub("", stem)
             face = face if face in self._clean else stem
             if face not in self._clean:
@@ -94,24 +129,58 @@ class FolderPairs:
     def __len__(self) -> int:
         return len(self._files)
 
+    def names(self) -> list[str]:
+        """Return the stems of the blurry pictures."""
+        return [path.stem for path, _ in self._files]
+
     def __iter__(self) -> Iterator[Pair]:
         for path, face in self._files:
-            blurry, clean = _read(path), _read(self._clean[face])
+            blurry, clean = read_picture(path), read_picture(self._clean[face])
             if blurry.shape != clean.shape:
                 raise InputError(
-                    f"{path}: is {blurry.shape[1]} x {blurry.shape[0]}, but {self._clean[face]} "
-                    f"is {clean.shape[1]} x {clean.shape[0]}; the two must be equal."
+                    f"{path}: is {_size(blurry)}, but {self._clean[face]} is {_size(clean)}; "
+                    "the two must be equal."
                 )
+            if min(clean.shape[:2]) < SMALLEST_SIDE:
+                raise InputError(f"{path}: {_too_small(*clean.shape[:2])}")
             size = _KERNEL_SIZE.search(path.stem)
             labels = None if self._labels is None else _read_labels(self._labels[face], clean)
             yield Pair(path.stem, face, blurry, clean, labels, int(size[1]) if size else None)
 
 
-def _by_stem(folder: Path) -> dict[str, Path]:
+def open_pairs(
+    *,
+    shards: Path | None = None,
+    blurry: Path | None = None,
+    clean: Path | None = None,
+    labels: Path | None = None,
+    limit: int | None = None,
+) -> Pairs:
+    """Open the test pictures: the dataset ``shards``, or the folders ``blurry`` and ``clean``.
+
+    At most ``limit`` of them. Raises InputError when they cannot be used, ValueError for arguments that do
+    not go together.
+    """
+    if shards is not None and blurry is None and clean is None and labels is None:
+        return DatasetPairs(open_dataset(shards), limit)
+    if shards is None and blurry is not None and clean is not None:
+        return FolderPairs(blurry, clean, labels, limit)
+    raise ValueError("Argument 'shards' must be given alone, or 'blurry' and 'clean' together.")
+
+
+def pictures_by_stem(folder: Path) -> dict[str, Path]:
+    """Return the pictures of a folder by name without suffix, in order of their file names.
+
+    Raises InputError when it is missing, unreadable, holds no picture or two of one name.
+    """
     if not folder.is_dir():
         raise InputError(f"{folder}: there is no such folder.")
     found: dict[str, Path] = {}
-    for path in sorted(folder.iterdir()):
+    try:
+        files = sorted(folder.iterdir())
+    except OSError as error:
+        raise InputError(f"{folder}: cannot be read ({error.strerror}).") from error
+    for path in files:
         if path.suffix.lower() in PICTURE_SUFFIXES and path.is_file():
             if path.stem in found:
                 raise InputError(f"{path}: {found[path.stem].name} has the same name; keep one of the two.")
@@ -121,8 +190,21 @@ def _by_stem(folder: Path) -> dict[str, Path]:
     return found
 
 
-def _read(path: Path) -> NDArray[np.uint8]:
+def read_picture(path: Path) -> NDArray[np.uint8]:
+    """Return a picture file as RGB uint8 ``[H, W, 3]``; InputError when it cannot be read."""
     return decode_picture(_bytes(path), str(path))
+
+
+def _sample_name(row: int) -> str:
+    return f"sample{row:07d}"
+
+
+def _size(picture: NDArray[np.uint8]) -> str:
+    return f"{picture.shape[1]} x {picture.shape[0]}"
+
+
+def _too_small(height: int, width: int) -> str:
+    return f"pictures of {width} x {height} are too small to score; at least {SMALLEST_SIDE} each way."
 
 
 def _read_labels(path: Path, clean: NDArray[np.uint8]) -> NDArray[np.uint8]:

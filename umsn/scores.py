@@ -1,7 +1,7 @@
 """The paper's measurements of restored pictures, each number with its definition (section IV-B).
 
 PSNR and SSIM are those of ``umsn.metrics``, of 8-bit pictures, averaged over pictures. Blind deblurring is
-defined only up to a shift, and test sets differ in how they centre their kernels, so both are given a second
+defined only up to a shift, and test sets differ in how they centre their kernels, so all are given a second
 time at the best shift of up to three pixels. A class is scored as Table I does: both pictures are black
 outside the class, and the mean is over the whole picture.
 """
@@ -24,6 +24,22 @@ from umsn.pairs import Pair
 FURTHEST_SHIFT: Final = 3
 """Pixels, in each direction."""
 
+DEFINITIONS: Final = (
+    "PSNR: 10 log10(255^2 / MSE) in dB, of 8-bit RGB pictures, MSE over all pixels and channels of one "
+    "picture; then the mean over pictures.",
+    "SSIM: Wang et al. 2004, Gaussian window of sigma 1.5 (11 x 11), K1 = 0.01, K2 = 0.03, range 255, "
+    "population statistics, over the positions where the whole window lies inside, mean over RGB; then the "
+    "mean over pictures.",
+    f"Best shift: the result is moved by up to {FURTHEST_SHIFT} pixels each way, where its PSNR is highest; "
+    f"both are scored there without a border of {FURTHEST_SHIFT} pixels. One shift for the whole picture, "
+    "also for its classes.",
+    "By class: both pictures are black outside the class (labels of the clean picture), scored over the "
+    "whole picture; pictures without the class are left out. Small classes so have high values.",
+    "Intervals: 95 %, bootstrap with 1,000 resamples of faces (several pictures of one face are not "
+    "independent). Values are written as value (low to high).",
+)
+"""What the numbers of ``score`` and ``mean`` mean, to be printed with every table of them."""
+
 _RESAMPLES: Final = 1000
 _CONFIDENCE: Final = 0.95
 
@@ -39,12 +55,14 @@ class Score:
     psnr: float
     ssim: float
     shift: tuple[int, int]
-    """Rows and columns by which the result is moved for the two that follow."""
+    """Rows and columns by which the result is moved for the values called ``shifted``."""
     psnr_shifted: float
     ssim_shifted: float
     class_psnr: tuple[float, ...]
-    """By class; NaN where the picture has no pixel of it, or no labels."""
+    """By class, as all that follow; NaN where the picture has no pixel of it, or no labels."""
     class_ssim: tuple[float, ...]
+    class_psnr_shifted: tuple[float, ...]
+    class_ssim_shifted: tuple[float, ...]
 
 
 @dataclass(frozen=True)
@@ -55,24 +73,34 @@ class Mean:
     low: float
     high: float
     count: int
+    """How many pictures it is the mean of."""
+
+
+NO_VALUE: Final = Mean(math.nan, math.nan, math.nan, 0)
 
 
 def score(method: str, pair: Pair, restored: NDArray[np.uint8]) -> Score:
     """Measure one restored picture. Raises ValueError when it is not uint8 of the shape of the clean one."""
-    shift, psnr_shifted, ssim_shifted = _best_shift(restored, pair.clean)
-    by_class = [_class_score(number, pair, restored) for number in range(len(CLASS_NAMES))]
+    whole = psnr(restored, pair.clean), ssim(restored, pair.clean)
+    shift = best_shift(restored, pair.clean)
+    moved, inner = shifted(restored, shift), shifted(pair.clean, (0, 0))
+    classes = None if pair.labels is None else CLASS_OF_LABEL[pair.labels]
+    inner_classes = None if classes is None else shifted(classes, (0, 0))
+    class_psnr, class_ssim = _class_scores(classes, restored, pair.clean)
+    class_psnr_shifted, class_ssim_shifted = _class_scores(inner_classes, moved, inner)
     return Score(
         method,
         pair.name,
         pair.face,
         pair.kernel_size,
-        psnr(restored, pair.clean),
-        ssim(restored, pair.clean),
+        *whole,
         shift,
-        psnr_shifted,
-        ssim_shifted,
-        tuple(one[0] for one in by_class),
-        tuple(one[1] for one in by_class),
+        psnr(moved, inner),
+        ssim(moved, inner),
+        class_psnr,
+        class_ssim,
+        class_psnr_shifted,
+        class_ssim_shifted,
     )
 
 
@@ -84,43 +112,67 @@ def mean(values: Sequence[float], faces: Sequence[str]) -> Mean:
     """
     kept = [(value, face) for value, face in zip(values, faces, strict=True) if not math.isnan(value)]
     if not kept:
-        return Mean(math.nan, math.nan, math.nan, 0)
+        return NO_VALUE
     numbers = np.array([value for value, _ in kept])
     if np.isinf(numbers).any():
         return Mean(math.inf, math.inf, math.inf, len(kept))
-    _, group = np.unique([face for _, face in kept], return_inverse=True)
-    sums, counts = np.bincount(group, numbers), np.bincount(group)
-    drawn = np.random.default_rng(0).integers(len(sums), size=(_RESAMPLES, len(sums)))
-    resampled = sums[drawn].sum(1) / counts[drawn].sum(1)
+    totals = by_face(np.stack([numbers, np.ones(len(kept))], axis=1), [face for _, face in kept])
+    resampled = resample(totals)
+    return interval(float(numbers.mean()), resampled[:, 0] / resampled[:, 1], len(kept))
+
+
+def by_face(values: NDArray[np.float64], faces: Sequence[str]) -> NDArray[np.float64]:
+    """Return the sums ``[faces, ...]`` of the rows of ``values`` ``[n, ...]`` that are of one face."""
+    names, group = np.unique(np.array(faces, dtype=str), return_inverse=True)
+    sums = np.zeros((len(names), *values.shape[1:]))
+    np.add.at(sums, group, values)
+    return sums
+
+
+def resample(totals: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return sums ``[1000, ...]`` over as many faces as there are, drawn with replacement."""
+    drawn = np.random.default_rng(0).integers(len(totals), size=(_RESAMPLES, len(totals)))
+    return np.stack([totals[rows].sum(axis=0) for rows in drawn])
+
+
+def interval(value: float, resampled: NDArray[np.float64], count: int) -> Mean:
+    """Return ``value`` with the interval of its bootstrap distribution; NaNs in it do not count."""
     tail = (1 - _CONFIDENCE) / 2
-    low, high = np.quantile(resampled, [tail, 1 - tail])
-    return Mean(float(numbers.mean()), float(low), float(high), len(kept))
+    kept = resampled[~np.isnan(resampled)]
+    low, high = np.quantile(kept, [tail, 1 - tail]) if len(kept) else (math.nan, math.nan)
+    return Mean(value, float(low), float(high), count)
 
 
-def _best_shift(
-    restored: NDArray[np.uint8], clean: NDArray[np.uint8]
-) -> tuple[tuple[int, int], float, float]:
-    """Return the shift of highest PSNR, and PSNR and SSIM there, without the border that shifts run over."""
-    far = FURTHEST_SHIFT
-    height, width = clean.shape[:2]
-    inner = clean[far : height - far, far : width - far]
+def best_shift(restored: NDArray[np.uint8], clean: NDArray[np.uint8]) -> tuple[int, int]:
+    """Return the rows and columns by which to move ``restored`` for the highest PSNR."""
+    inner = shifted(clean, (0, 0)).astype(np.int32)
 
-    def moved(shift: tuple[int, int]) -> NDArray[np.uint8]:
-        top, left = far - shift[0], far - shift[1]
-        return restored[top : top + inner.shape[0], left : left + inner.shape[1]]
+    def error(shift: tuple[int, int]) -> int:
+        difference = shifted(restored, shift) - inner
+        return int(np.vdot(difference, difference))
 
     # The shift of no movement comes first and wins a tie.
-    steps = range(-far, far + 1)
-    shifts = sorted(product(steps, steps), key=lambda s: (s[0] ** 2 + s[1] ** 2, s))
-    best = max(shifts, key=lambda shift: psnr(moved(shift), inner))
-    return best, psnr(moved(best), inner), ssim(moved(best), inner)
+    steps = range(-FURTHEST_SHIFT, FURTHEST_SHIFT + 1)
+    return min(sorted(product(steps, steps), key=lambda s: (s[0] ** 2 + s[1] ** 2, s)), key=error)
 
 
-def _class_score(number: int, pair: Pair, restored: NDArray[np.uint8]) -> tuple[float, float]:
-    if pair.labels is None:
-        return math.nan, math.nan
-    mask = CLASS_OF_LABEL[pair.labels] == number
-    if not mask.any():
-        return math.nan, math.nan
-    ours, truth = restored * mask[..., None], pair.clean * mask[..., None]
-    return psnr(ours, truth), ssim(ours, truth)
+def shifted(picture: NDArray[np.uint8], shift: tuple[int, int]) -> NDArray[np.uint8]:
+    """Return a picture ``[H, W, ...]`` moved, without the border that shifts run over."""
+    far = FURTHEST_SHIFT
+    top, left = far - shift[0], far - shift[1]
+    return picture[top : top + picture.shape[0] - 2 * far, left : left + picture.shape[1] - 2 * far]
+
+
+def _class_scores(
+    classes: NDArray[np.uint8] | None, restored: NDArray[np.uint8], clean: NDArray[np.uint8]
+) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Return PSNR and SSIM of every class."""
+    found = []
+    for number in range(len(CLASS_NAMES)):
+        mask = None if classes is None else (classes == number)[..., None]
+        if mask is None or not mask.any():
+            found.append((math.nan, math.nan))
+        else:
+            ours, truth = restored * mask, clean * mask
+            found.append((psnr(ours, truth), ssim(ours, truth)))
+    return tuple(one[0] for one in found), tuple(one[1] for one in found)

@@ -1,43 +1,80 @@
-"""Sheets of results: blurry, restored and clean side by side, each with its score."""
+"""Pictures in rows and columns, with headings and captions: the form of all figures."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from umsn.metrics import psnr
-from umsn.pairs import Pair
-
 _GAP: Final = 6
-_CAPTION: Final = 16
+_LINE: Final = 14
+_FONT_SIZE: Final = 11
 _PAPER: Final = "white"
 _INK: Final = "black"
-_FONT_SIZE: Final = 11
+
+LARGEST_SIDE: Final = 384
+"""Larger pictures are shown smaller."""
 
 
-def strip(pair: Pair, restored: Mapping[str, NDArray[np.uint8]]) -> Image.Image:
-    """Return one row: the result of each method with its PSNR, then the clean picture."""
-    cells = [(picture, f"{name} {psnr(picture, pair.clean):.2f} dB") for name, picture in restored.items()]
-    cells.append((pair.clean, "clean"))
-    height, width = pair.clean.shape[:2]
-    row = Image.new("RGB", (len(cells) * (width + _GAP) + _GAP, height + _CAPTION + _GAP), _PAPER)
-    draw, font = ImageDraw.Draw(row), ImageFont.load_default(_FONT_SIZE)
-    for number, (picture, caption) in enumerate(cells):
-        left = _GAP + number * (width + _GAP)
-        row.paste(Image.fromarray(picture), (left, _GAP))
-        draw.text((left, _GAP + height + 1), caption, _INK, font)
-    return row
+@dataclass(frozen=True)
+class Tile:
+    """A picture, uint8 ``[H, W, 3]`` RGB, and a line below it."""
+
+    picture: NDArray[np.uint8]
+    caption: str = ""
 
 
-def sheet(strips: Sequence[Image.Image], columns: int = 2) -> Image.Image:
-    """Return strips of one size laid out in columns, filled row by row."""
-    width, height = strips[0].size
-    rows = -(-len(strips) // columns)
-    page = Image.new("RGB", (columns * (width + _GAP), rows * height), _PAPER)
-    for number, one in enumerate(strips):
-        page.paste(one, (number % columns * (width + _GAP), number // columns * height))
+def sheet(rows: Sequence[Sequence[Tile | None]], headings: Sequence[str]) -> Image.Image:
+    """Return rows of tiles under the headings of their columns; None leaves a place empty.
+
+    A column is as wide as its widest picture, a row as high as its highest. Raises ValueError where a row
+    has not one tile for each heading.
+    """
+    if not rows or any(len(row) != len(headings) for row in rows):
+        raise ValueError("Argument 'rows' must hold rows of one tile for each heading.")
+    images = [[None if t is None else _shown(t.picture) for t in row] for row in rows]
+    widths = [
+        max((image.width for image in column if image is not None), default=_GAP)
+        for column in zip(*images, strict=True)
+    ]
+    heights = [max((image.height for image in row if image is not None), default=0) for row in images]
+    captioned = [any(t is not None and t.caption for t in row) for row in rows]
+    font = ImageFont.load_default(_FONT_SIZE)
+    titles = [_wrapped(text, width, font) for text, width in zip(headings, widths, strict=True)]
+    top = max(len(lines) for lines in titles) * _LINE + _GAP
+    height = top + sum(h + _GAP + _LINE * c for h, c in zip(heights, captioned, strict=True))
+    page = Image.new("RGB", (sum(widths) + _GAP * (len(widths) + 1), height), _PAPER)
+    draw = ImageDraw.Draw(page)
+    lefts = [_GAP + sum(widths[:i]) + i * _GAP for i in range(len(widths))]
+    for left, lines in zip(lefts, titles, strict=True):
+        for number, line in enumerate(lines):
+            draw.text((left, number * _LINE + 2), line, _INK, font)
+    for row, row_images, row_height, caption in zip(rows, images, heights, captioned, strict=True):
+        for left, tile, image in zip(lefts, row, row_images, strict=True):
+            if tile is not None and image is not None:
+                page.paste(image, (left, top))
+                draw.text((left, top + row_height + 1), tile.caption, _INK, font)
+        top += row_height + _GAP + _LINE * caption
     return page
+
+
+def _shown(picture: NDArray[np.uint8]) -> Image.Image:
+    image = Image.fromarray(np.ascontiguousarray(picture))
+    image.thumbnail((LARGEST_SIDE, LARGEST_SIDE), Image.Resampling.BOX)
+    return image
+
+
+def _wrapped(text: str, width: int, font: ImageFont.ImageFont | ImageFont.FreeTypeFont) -> list[str]:
+    """Break a heading at spaces into lines that fit ``width`` pixels, where words do."""
+    lines = [""]
+    for word in text.split():
+        longer = f"{lines[-1]} {word}".strip()
+        if lines[-1] and font.getlength(longer) > width:
+            lines.append(word)
+        else:
+            lines[-1] = longer
+    return lines

@@ -1,4 +1,8 @@
-"""Scores as tables: Markdown and LaTeX to read, CSV and JSON to compute with."""
+"""Tables of measurements: Markdown and LaTeX to read, CSV and JSON to compute with.
+
+A cell is a ``Mean``: its value, its interval and of how many it is the mean. Text shows values with the
+interval where the table is narrow enough; CSV and JSON always hold all of it.
+"""
 
 from __future__ import annotations
 
@@ -6,138 +10,172 @@ import csv
 import io
 import json
 import math
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
 
-from blurgen.labels import CLASS_NAMES
-from umsn.scores import Mean, Score, mean
+from umsn.scores import Mean
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One number and how many decimals it is shown with."""
+
+    mean: Mean
+    decimals: int
+
+    def text(self, intervals: bool) -> str:
+        """Return what a reader sees; a number that does not exist is a dash."""
+        if math.isnan(self.mean.value):
+            return "-"
+        shown = f"{self.mean.value:.{self.decimals}f}"
+        if not intervals or math.isnan(self.mean.low) or math.isinf(self.mean.value):
+            return shown
+        return f"{shown} ({self.mean.low:.{self.decimals}f} to {self.mean.high:.{self.decimals}f})"
+
+
+@dataclass(frozen=True)
+class Row:
+    """What the row is of, one text for each of the table's labels, and its cells."""
+
+    labels: tuple[str, ...]
+    cells: tuple[Cell, ...]
 
 
 @dataclass(frozen=True)
 class Table:
-    """A title, the names of the columns and rows of text."""
+    """One table of the paper, or one of ours."""
 
+    name: str
+    """Short, of letters and hyphens; what CSV and JSON know it by."""
     title: str
+    labels: tuple[str, ...]
+    """Headings of the columns that say what a row is of."""
     columns: tuple[str, ...]
-    rows: tuple[tuple[str, ...], ...]
+    """Headings of the cells."""
+    rows: tuple[Row, ...]
+    intervals: bool = False
+    """Whether the text shows intervals."""
+
+    def lines(self) -> list[tuple[str, ...]]:
+        """Return the headings and every row as texts."""
+        head = (*self.labels, *self.columns)
+        return [head, *((*r.labels, *(c.text(self.intervals) for c in r.cells)) for r in self.rows)]
 
     def markdown(self) -> str:
         """Return the table for a README."""
-        lines = [self.columns, tuple("---" for _ in self.columns), *self.rows]
-        return f"**{self.title}**\n\n" + "\n".join(f"| {' | '.join(line)} |" for line in lines) + "\n"
+        head, *body = [tuple(text.replace("|", r"\|") for text in line) for line in self.lines()]
+        rule = ("---",) * len(self.labels) + ("---:",) * len(self.columns)
+        lines = "\n".join(f"| {' | '.join(line)} |" for line in (head, rule, *body))
+        return f"**{self.title}**\n\n{lines}\n"
 
     def latex(self) -> str:
         """Return the table for a paper, as a ``tabular``."""
-        body = [" & ".join(map(_escaped, line)) + r" \\" for line in (self.columns, *self.rows)]
-        inner = [r"\hline", body[0], r"\hline", *body[1:], r"\hline"]
-        head = rf"% {self.title}" + "\n" + rf"\begin{{tabular}}{{l{'r' * (len(self.columns) - 1)}}}"
-        return "\n".join([head, *inner, r"\end{tabular}"]) + "\n"
+        head, *body = [" & ".join(map(_escaped, line)) + r" \\" for line in self.lines()]
+        columns = "l" * len(self.labels) + "r" * len(self.columns)
+        inner = [r"\hline", head, r"\hline", *body, r"\hline"]
+        begin = [f"% {self.title}", rf"\begin{{tabular}}{{{columns}}}"]
+        return "\n".join([*begin, *inner, r"\end{tabular}"]) + "\n"
 
 
-def tables(scores: Sequence[Score]) -> list[Table]:
-    """Return every table the scores fill: all pictures (as Table III), classes (as Table I), kernel sizes."""
-    made = [_overall(scores)]
-    if any(not math.isnan(value) for score in scores for value in score.class_psnr):
-        made.append(_by_class(scores))
-    if any(score.kernel_size is not None for score in scores):
-        made.append(_by_kernel_size(scores))
-    return made
+def markdown_page(tables: Sequence[Table], definitions: Sequence[str], notes: Sequence[str]) -> str:
+    """Return all tables, what could not be made, and once, below, what the numbers mean."""
+    parts = [table.markdown() for table in tables]
+    for title, lines in (("Left out", notes), ("Definitions", definitions)):
+        if lines:
+            parts.append(f"**{title}**\n\n" + "".join(f"- {line}\n" for line in lines))
+    return "\n".join(parts)
 
 
-def per_picture_csv(scores: Sequence[Score]) -> str:
-    """Return one line per method and picture."""
+def latex_page(tables: Sequence[Table]) -> str:
+    """Return all tables, one ``tabular`` after another."""
+    return "\n".join(table.latex() for table in tables)
+
+
+def csv_page(tables: Sequence[Table]) -> str:
+    """Return one line for each cell of each table."""
+    header = ("table", "row", "column", "value", "low", "high", "count")
+    return csv_text(
+        header,
+        [
+            (t.name, " / ".join(r.labels), column, c.mean.value, c.mean.low, c.mean.high, c.mean.count)
+            for t in tables
+            for r in t.rows
+            for column, c in zip(t.columns, r.cells, strict=True)
+        ],
+    )
+
+
+def json_page(
+    tables: Sequence[Table],
+    definitions: Sequence[str],
+    notes: Sequence[str],
+    about: Mapping[str, Any],
+) -> str:
+    """Return everything as one object; a number that does not exist is null, an infinite one "infinity"."""
+    page = {
+        "about": dict(about),
+        "tables": [_table_object(table) for table in tables],
+        "definitions": list(definitions),
+        "left_out": list(notes),
+    }
+    return json.dumps(_finite(page), indent=1, allow_nan=False) + "\n"
+
+
+def csv_text(header: Sequence[str], lines: Sequence[Sequence[object]]) -> str:
+    """Return lines as CSV; a number that does not exist is an empty field."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
-    writer.writerow([*_COLUMNS, *(f"{metric}_{name}" for metric in ("psnr", "ssim") for name in CLASS_NAMES)])
-    for one in scores:
-        size = "" if one.kernel_size is None else one.kernel_size
-        numbers = [one.psnr, one.ssim, *one.shift, one.psnr_shifted, one.ssim_shifted]
-        writer.writerow([one.method, one.name, one.face, size, *numbers, *one.class_psnr, *one.class_ssim])
+    writer.writerow(header)
+    for line in lines:
+        writer.writerow(["" if isinstance(x, float) and math.isnan(x) else x for x in line])
     return out.getvalue()
 
 
-def summary_json(scores: Sequence[Score]) -> str:
-    """Return the means of each method with their confidence intervals, by name of the measure."""
-    summary = {
-        method: {name: asdict(_mean(scores, method, get)) for name, get in _MEASURES.items()}
-        for method in _methods(scores)
-    }
-    return json.dumps(_finite(summary), indent=1, allow_nan=False) + "\n"
-
-
-_COLUMNS = (
-    *("method", "name", "face", "kernel_size", "psnr", "ssim"),
-    *("shift_rows", "shift_columns", "psnr_shifted", "ssim_shifted"),
-)
-
-_MEASURES: dict[str, Callable[[Score], float]] = {
-    "psnr": lambda s: s.psnr,
-    "ssim": lambda s: s.ssim,
-    "psnr_shifted": lambda s: s.psnr_shifted,
-    "ssim_shifted": lambda s: s.ssim_shifted,
-    **{f"psnr_{name}": lambda s, i=i: s.class_psnr[i] for i, name in enumerate(CLASS_NAMES)},  # type: ignore[misc]
-    **{f"ssim_{name}": lambda s, i=i: s.class_ssim[i] for i, name in enumerate(CLASS_NAMES)},  # type: ignore[misc]
-}
-
-
-def _overall(scores: Sequence[Score]) -> Table:
-    names = ("psnr", "ssim", "psnr_shifted", "ssim_shifted")
+def _table_object(table: Table) -> dict[str, Any]:
     rows = [
-        (method, *(_text(_mean(scores, method, _MEASURES[name]), name) for name in names))
-        for method in _methods(scores)
+        {
+            "labels": list(row.labels),
+            "cells": [
+                {
+                    "text": cell.text(table.intervals),
+                    "value": cell.mean.value,
+                    "low": cell.mean.low,
+                    "high": cell.mean.high,
+                    "count": cell.mean.count,
+                }
+                for cell in row.cells
+            ],
+        }
+        for row in table.rows
     ]
-    columns = ("method", "PSNR (dB)", "SSIM", "PSNR, best shift", "SSIM, best shift")
-    pictures = len({score.name for score in scores})
-    return Table(f"{pictures} pictures; mean and 95 % interval", columns, tuple(rows))
+    return {
+        "name": table.name,
+        "title": table.title,
+        "labels": list(table.labels),
+        "columns": list(table.columns),
+        "rows": rows,
+    }
 
 
-def _by_class(scores: Sequence[Score]) -> Table:
-    names = [(f"psnr_{name}", f"ssim_{name}") for name in CLASS_NAMES]
-    rows = [(method, *(_pair(scores, method, *pair) for pair in names)) for method in _methods(scores)]
-    return Table("By class, PSNR (dB) / SSIM", ("method", *CLASS_NAMES), tuple(rows))
-
-
-def _by_kernel_size(scores: Sequence[Score]) -> Table:
-    sizes = sorted({score.kernel_size for score in scores if score.kernel_size is not None})
-    rows = []
-    for method in _methods(scores):
-        cells = [
-            _pair([score for score in scores if score.kernel_size == size], method, "psnr", "ssim")
-            for size in sizes
-        ]
-        rows.append((method, *cells))
-    return Table("By kernel size, PSNR (dB) / SSIM", ("method", *map(str, sizes)), tuple(rows))
-
-
-def _pair(scores: Sequence[Score], method: str, *names: str) -> str:
-    return " / ".join(_number(_mean(scores, method, _MEASURES[name]).value, name) for name in names)
-
-
-def _mean(scores: Sequence[Score], method: str, measure: Callable[[Score], float]) -> Mean:
-    chosen = [score for score in scores if score.method == method]
-    return mean([measure(score) for score in chosen], [score.face for score in chosen])
-
-
-def _methods(scores: Sequence[Score]) -> list[str]:
-    return list(dict.fromkeys(score.method for score in scores))
-
-
-def _text(value: Mean, name: str) -> str:
-    return f"{_number(value.value, name)} ({_number(value.low, name)} to {_number(value.high, name)})"
-
-
-def _number(value: float, name: str) -> str:
-    return f"{value:.2f}" if name.startswith("psnr") else f"{value:.3f}"
-
-
-def _finite(value: object) -> object:
+def _finite(value: Any) -> Any:
     """JSON has no NaN and no infinity: they become null and a text."""
     if isinstance(value, dict):
         return {key: _finite(one) for key, one in value.items()}
+    if isinstance(value, list):
+        return [_finite(one) for one in value]
     if isinstance(value, float) and not math.isfinite(value):
-        return None if math.isnan(value) else "infinity"
+        return None if math.isnan(value) else "infinity" if value > 0 else "-infinity"
     return value
 
 
+_LATEX = {
+    "\\": r"\textbackslash{}",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    **{character: rf"\{character}" for character in "%&_#${}"},
+}
+
+
 def _escaped(text: str) -> str:
-    return "".join(rf"\{c}" if c in "%&_#$" else c for c in text)
+    return "".join(_LATEX.get(character, character) for character in text)

@@ -95,7 +95,8 @@ def train_stage(
 
     # What is trained, and where it stands.
     learner.to(device=device)
-    learner.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    if device.type == "cuda":
+        learner.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     trained = [p for p in learner.parameters() if p.requires_grad]
     optimizer = torch.optim.Adam(trained, lr=stage.learning_rate, fused=True)
     average = [p.detach().clone() for p in learner.network.parameters()] if plan.ema else []

@@ -31,13 +31,15 @@ def parse_source(
     split: str = "all",
     limit: int | None = None,
     labels: str | None = None,
+    align: bool = False,
 ) -> FaceSource:
     """Open the source that ``spec`` names: ``KIND:PATH``, or ``procedural:N`` for drawn faces.
 
     ``split`` is a part of the source (``all``, ``train``, ``test``, and ``validation`` where the
     dataset has one), ``limit`` how many of its faces are taken, chosen by ``seed``, ``labels`` a
-    folder of label maps for a source that has none. Raises InputError for an unknown kind, a folder
-    that is missing or empty, or a layout that is not the dataset's.
+    folder of label maps for a source that has none. ``align`` turns faces upright, onto the template of
+    the paper's aligned faces (blurgen.faces.align). Raises InputError for an unknown kind, a folder that is
+    missing or empty, or a layout that is not the dataset's.
     """
     kind, colon, argument = spec.partition(":")
     if kind not in SOURCES or not colon or not argument:
@@ -50,6 +52,6 @@ def parse_source(
         raise ValueError(f"Argument 'limit' must be at least 1, not {limit}.")
     if min_side < patch_size:
         raise ValueError(f"Argument 'min_side' must be at least 'patch_size' ({patch_size}), not {min_side}.")
-    options = SourceOptions(patch_size, min_side, seed, split, limit, labels)
+    options = SourceOptions(patch_size, min_side, seed, split, limit, labels, align)
     source: FaceSource = import_module(SOURCES[kind]).open_source(argument, options)
     return source

@@ -25,7 +25,8 @@ from PIL import Image
 
 from blurgen.errors import InputError
 from blurgen.faces.celeba import read_identities
-from blurgen.faces.crop import FacePoints, crop_face
+from blurgen.faces.crop import FacePoints
+from blurgen.faces.cut import cut_face
 from blurgen.faces.decode import check_same_size, decode_picture, sha256
 from blurgen.faces.listing import (
     existing_folder,
@@ -74,7 +75,7 @@ class CelebAMaskHQ:
         points = FacePoints.from_labels(labels)
         if points is None:
             raise InputError(f"{where} has no labelled eyes and mouth to crop it by")
-        pixels, labels = crop_face(pixels, labels, points, self.options.min_side)
+        pixels, labels = cut_face(pixels, labels, points, self.options, where)
         return Face(
             pixels,
             labels,

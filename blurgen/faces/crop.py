@@ -41,6 +41,9 @@ class FacePoints:
     """Middle between the corners of the mouth."""
     middle_x: float
     """Middle between the left and right edge of the face."""
+    five: NDArray[np.float64] | None = None
+    """``[5, 2]``: eyes, tip of the nose and corners of the mouth, left before right as the viewer sees them,
+    where the dataset tells them."""
 
     @classmethod
     def from_labels(cls, labels: NDArray[np.uint8]) -> FacePoints | None:

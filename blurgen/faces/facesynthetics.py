@@ -20,7 +20,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from blurgen.errors import InputError
-from blurgen.faces.crop import FacePoints, crop_face
+from blurgen.faces.crop import FacePoints
+from blurgen.faces.cut import cut_face
 from blurgen.faces.decode import check_same_size, decode_numbers, decode_picture, sha256
 from blurgen.faces.listing import existing_folder, find_files, listing_digest, printable, read_inside
 from blurgen.faces.selection import choose, files_in_split
@@ -58,7 +59,7 @@ class FaceSynthetics:
             points = FacePoints.from_labels(labels)
         if points is None:
             raise InputError(f"{where} has neither landmarks nor labelled eyes and mouth to crop it by")
-        pixels, labels = crop_face(pixels, labels, points, self.options.min_side)
+        pixels, labels = cut_face(pixels, labels, points, self.options, where)
         return Face(
             pixels,
             labels,
@@ -126,11 +127,13 @@ def landmark_points(text: bytes, name: str) -> FacePoints:
     ):
         raise InputError(f"{name} does not hold 68 or more lines of two coordinates")
     face = points[:68]
+    right_eye, left_eye = face[36:42].mean(axis=0), face[42:48].mean(axis=0)
     return FacePoints(
-        right_eye=face[36:42].mean(axis=0),
-        left_eye=face[42:48].mean(axis=0),
+        right_eye,
+        left_eye,
         mouth=face[[48, 54]].mean(axis=0),  # its corners, which an open mouth moves least
         middle_x=float(face[:, 0].min() + face[:, 0].max()) / 2,
+        five=np.stack([right_eye, left_eye, face[30], face[48], face[54]]),
     )
 
 

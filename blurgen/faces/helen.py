@@ -21,7 +21,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from blurgen.errors import InputError
-from blurgen.faces.crop import FacePoints, crop_face
+from blurgen.faces.crop import FacePoints
+from blurgen.faces.cut import cut_face
 from blurgen.faces.decode import check_same_size, decode_numbers, decode_picture, sha256
 from blurgen.faces.listing import existing_folder, folder_inside, listing_digest, printable, read_inside
 from blurgen.faces.selection import choose
@@ -56,7 +57,7 @@ class Helen:
         points = FacePoints.from_labels(labels)
         if points is None:
             raise InputError(f"{where} has no labelled eyes and mouth to crop it by")
-        pixels, labels = crop_face(pixels, labels, points, self.options.min_side)
+        pixels, labels = cut_face(pixels, labels, points, self.options, where)
         return Face(pixels, labels, id=printable(self.names[i]), name=self.name(i), digest=sha256(data))
 
     def describe(self) -> dict[str, Any]:

@@ -15,7 +15,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from blurgen.errors import InputError
-from blurgen.faces.crop import FacePoints, crop_face
+from blurgen.faces.crop import FacePoints
+from blurgen.faces.cut import cut_face
 from blurgen.faces.decode import check_same_size, decode_numbers, decode_picture, sha256
 from blurgen.faces.listing import (
     existing_folder,
@@ -61,7 +62,7 @@ class LaPa:
         points = FacePoints.from_labels(labels)
         if points is None:
             raise InputError(f"{where} has no labelled eyes and mouth to crop it by")
-        pixels, labels = crop_face(pixels, labels, points, self.options.min_side)
+        pixels, labels = cut_face(pixels, labels, points, self.options, where)
         own_name = os.path.splitext(os.path.basename(self.files[i]))[0]
         return Face(pixels, labels, id=printable(own_name), name=self.name(i), digest=sha256(data))
 

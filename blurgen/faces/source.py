@@ -47,14 +47,17 @@ class SourceOptions:
     limit: int | None = None
     labels: str | None = None
     """Folder of label maps, for sources that have none of their own."""
+    align: bool = False
+    """Turn faces upright and onto the template (blurgen.faces.align), not only cut them out."""
 
     def describe(self) -> dict[str, Any]:
-        """Return what decides which faces are taken; the seed only where it does."""
-        return {
+        """Return what decides which faces are taken and how; the seed and ``align`` only where they do."""
+        described: dict[str, Any] = {
             "split": self.split,
             "limit": self.limit,
             "seed": None if self.limit is None else self.seed,
         }
+        return {**described, "align": True} if self.align else described
 
 
 def refuse_labels(spec: str, options: SourceOptions) -> None:

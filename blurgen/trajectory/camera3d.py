@@ -66,6 +66,7 @@ _DISTANCE = (1.2, 2.8)
 _MEMORY = 0.06
 _TRIES = 3
 _JERK = uint32(int(0.15 * 2**32))
+_PLANE = 2 * CHUNK * LANES
 _NEVER = np.int64(1) << 62
 
 
@@ -125,42 +126,60 @@ def _deviates(words, quantiles, deviates):
             deviates[2 * i + 1, 2, lane] = low_normal(w3, quantiles)
 
 
-@njit(cache=True, inline="always", error_model="numpy")
-def _step(state, deviates, keep, fresh, turn, pull, h):
-    """One step of all lanes; the order of operations is part of the format."""
-    for lane in range(LANES):
-        px, py, pz = state[0, lane], state[1, lane], state[2, lane]
-        fx = keep * state[6, lane] + fresh * deviates[0, lane]
-        fy = keep * state[7, lane] + fresh * deviates[1, lane]
-        fz = keep * state[8, lane] + fresh * deviates[2, lane]
-        state[6, lane], state[7, lane], state[8, lane] = fx, fy, fz
-        ux = state[3, lane] + (turn[lane] * fx - pull[lane] * px)
-        uy = state[4, lane] + (turn[lane] * fy - pull[lane] * py)
-        uz = state[5, lane] + (turn[lane] * fz - pull[lane] * pz)
-        inverse = 1.0 / np.sqrt(ux * ux + uy * uy + uz * uz)
-        ux, uy, uz = ux * inverse, uy * inverse, uz * inverse
-        state[3, lane], state[4, lane], state[5, lane] = ux, uy, uz
-        state[0, lane], state[1, lane], state[2, lane] = px + h * ux, py + h * uy, pz + h * uz
+@njit(cache=True, error_model="numpy")
+def _steps(state, deviates, positions, keep, fresh, h, count, lanes):
+    """Take ``count`` steps; the order of operations is part of the format.
+
+    ``state`` [11, LANES] (p, u, f, turn, pull), ``deviates`` [.., 3, LANES] and ``positions`` [.., LANES],
+    in planes of _PLANE for x, y and z, are flat, with offsets known when compiling and a number of lanes
+    that is not: so the compiler sees that no lane touches another, and makes vectors of them.
+    """
+    for t in range(count):
+        d, o = 3 * LANES * t, LANES * t
+        for lane in range(lanes):
+            px, py, pz = state[lane], state[LANES + lane], state[2 * LANES + lane]
+            fx = keep * state[6 * LANES + lane] + fresh * deviates[d + lane]
+            fy = keep * state[7 * LANES + lane] + fresh * deviates[d + LANES + lane]
+            fz = keep * state[8 * LANES + lane] + fresh * deviates[d + 2 * LANES + lane]
+            turn, pull = state[9 * LANES + lane], state[10 * LANES + lane]
+            ux = state[3 * LANES + lane] + (turn * fx - pull * px)
+            uy = state[4 * LANES + lane] + (turn * fy - pull * py)
+            uz = state[5 * LANES + lane] + (turn * fz - pull * pz)
+            inverse = 1.0 / np.sqrt(ux * ux + uy * uy + uz * uz)
+            ux, uy, uz = ux * inverse, uy * inverse, uz * inverse
+            px, py, pz = px + h * ux, py + h * uy, pz + h * uz
+            state[lane], state[LANES + lane], state[2 * LANES + lane] = px, py, pz
+            state[3 * LANES + lane], state[4 * LANES + lane], state[5 * LANES + lane] = ux, uy, uz
+            state[6 * LANES + lane], state[7 * LANES + lane], state[8 * LANES + lane] = fx, fy, fz
+            positions[o + lane], positions[o + lane + _PLANE], positions[o + lane + 2 * _PLANE] = px, py, pz
 
 
-@njit(cache=True, inline="always", error_model="numpy")
-def _project(state, distance, x, y, weight):
-    for lane in range(LANES):
-        inverse = 1.0 / (distance[lane] + state[2, lane])
-        x[lane] = state[0, lane] * inverse
-        y[lane] = state[1, lane] * inverse
-        weight[lane] = inverse * inverse
+@njit(cache=True, error_model="numpy")
+def _project(positions, distance, x, y, weight):
+    """Project flat ``positions``, in planes of _PLANE, to flat x, y and weight; one simple loop at a time."""
+    for i in range(len(x)):
+        weight[i] = 1.0 / (distance[i] + positions[i + 2 * _PLANE])
+    for i in range(len(x)):
+        x[i] = positions[i] * weight[i]
+    for i in range(len(x)):
+        y[i] = positions[i + _PLANE] * weight[i]
+    for i in range(len(x)):
+        weight[i] = weight[i] * weight[i]
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def walk(seed, numbers, attempts, samples, quantiles, parameters, x, y, weight):
     """Walk LANES kernels; the arrays are those of ``blurgen.trajectory.walk``."""
-    state = np.empty((9, LANES))
+    flat_state = np.empty(11 * LANES)
+    state = flat_state.reshape(11, LANES)
     when = np.empty((_TRIES, LANES), np.int64)
     across = np.empty((_TRIES, 3, LANES))
     angle = np.empty((_TRIES, LANES))
     words = np.empty((4, LANES, CHUNK), np.uint32)
     deviates = np.empty((2 * CHUNK, 3, LANES))
+    flat_deviates = deviates.reshape(-1)
+    positions = np.zeros(3 * _PLANE)
+    distance = np.empty((2 * CHUNK, LANES))
     for lane in range(LANES):
         _begin(
             seed,
@@ -178,21 +197,38 @@ def walk(seed, numbers, attempts, samples, quantiles, parameters, x, y, weight):
     h = 1.0 / (samples - 1)
     keep = 1.0 - h / _MEMORY
     fresh = np.sqrt(1.0 - keep * keep)
-    turn = parameters[0] * (h / np.sqrt(2.0 * _MEMORY))
-    pull = parameters[1] * h
+    state[9] = parameters[0] * (h / np.sqrt(2.0 * _MEMORY))
+    state[10] = parameters[1] * h
     next_jerk = when.min()
-    _project(state, parameters[2], x[0], y[0], weight[0])
-    for t in range(1, x.shape[0]):
-        position = (t - 1) % (2 * CHUNK)
-        if position == 0:
-            chunk_words(seed, numbers, attempts, FIRST_STEP_BLOCK + (t - 1) // 2, words)
-            _deviates(words, quantiles, deviates)
-        if t == next_jerk:
-            for i in range(_TRIES):
-                for lane in range(LANES):
-                    if when[i, lane] == t:
-                        _jerk(state, lane, across[i, :, lane], angle[i, lane])
-                        when[i, lane] = _NEVER
-            next_jerk = when.min()
-        _step(state, deviates[position], keep, fresh, turn, pull, h)
-        _project(state, parameters[2], x[t], y[t], weight[t])
+    distance[:] = parameters[2]
+    flat_distance, flat_x, flat_y = distance.reshape(-1), x.reshape(-1), y.reshape(-1)
+    flat_weight = weight.reshape(-1)
+    _project(positions, flat_distance, flat_x[:LANES], flat_y[:LANES], flat_weight[:LANES])
+    for first in range(1, len(x), 2 * CHUNK):
+        chunk_words(seed, numbers, attempts, FIRST_STEP_BLOCK + (first - 1) // 2, words)
+        _deviates(words, quantiles, deviates)
+        end = min(first + 2 * CHUNK, len(x))
+        t = first
+        while t < end:
+            if t == next_jerk:
+                for i in range(_TRIES):
+                    for lane in range(LANES):
+                        if when[i, lane] == t:
+                            _jerk(state, lane, across[i, :, lane], angle[i, lane])
+                            when[i, lane] = _NEVER
+                next_jerk = when.min()
+            stop = min(end, next_jerk)
+            done = t - first
+            _steps(
+                flat_state,
+                flat_deviates[3 * LANES * done :],
+                positions[LANES * done :],
+                keep,
+                fresh,
+                h,
+                stop - t,
+                len(numbers),
+            )
+            t = stop
+        rows = slice(LANES * first, LANES * end)
+        _project(positions, flat_distance, flat_x[rows], flat_y[rows], flat_weight[rows])

@@ -30,7 +30,7 @@ _UNIT = 1.0 / 32768.0
 _PER_WORD = 1.0 / 4294967296.0
 
 
-@njit(cache=True, inline="always", error_model="numpy")
+@njit(cache=True, error_model="numpy")
 def attempt_words(seed, number, attempt, block):
     """Return the four words of one block of an attempt at a kernel."""
     return block_words(seed, _TRAJECTORY, number, uint32(attempt * _BLOCKS_PER_ATTEMPT + block))

@@ -37,7 +37,7 @@ _QUICK_CLASS: Final[dict[str, Any]] = {
     "class_width": 4,
     "class_blocks": 1,
     "class_channels": 4,
-    "class_inner": 8,
+    "class_inner": 4,
 }
 
 
@@ -87,14 +87,17 @@ def variant_config(variant: str, size: str = "paper") -> tuple[str, dict[str, An
 
 @lru_cache
 def _enlarged(plain: BNetConfig, umsn: UMSNConfig) -> BNetConfig:
-    """`plain` with more inner channels in its ResBlocks at half resolution, to be as large as UMSN.
+    """`plain` with more inner channels in its ResBlocks, to be as large as UMSN.
 
-    In steps as coarse as will do, for processors want channel numbers divisible by 16 or 8.
+    Those at half resolution first, where channels cost least time; in steps as coarse as will do, for
+    processors want channel numbers divisible by 16 or 8. The last ResBlock, the smallest, makes up the rest.
     """
+    steps = (16, 8, 4, 2, 1)
+    half_resolution, last = range(1, 1 + plain.blocks), 1 + plain.blocks
     inner = list(plain.inner)
     with torch.device("meta"):
         target = _parameters(UMSN(umsn))
-        for step, block in itertools.product((16, 8, 4, 2, 1), range(1, 1 + plain.blocks)):
+        for step, block in [*itertools.product(steps, half_resolution), *itertools.product(steps, (last,))]:
             inner[block] += step
             config = replace(plain, inner=tuple(inner))
             size = _parameters(BNet(config))

@@ -1,0 +1,216 @@
+"""Claim: a dataset is built at the speed of memory, or of the disk, whole process included.
+
+    python benchmarks/shards.py [--memory /dev/shm] [--disk DIR] [--count 98304]
+
+Every figure is that of the whole command ``blurgen build-dataset``, from its start to its exit, with the
+faces decoded before. Rounds go memory, disk, plain write, again and again, so that a busy machine slows all
+alike. The plain write beside it is the same number of bytes, one file after another, each synced as ours
+are. Every shard is checked against the recipe (``blurgen verify``) at the end.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import machine
+import numpy as np
+
+from blurgen.dataset import open_dataset
+from blurgen.kernels import make_bank
+from blurgen.recipe import FacesUsed, KernelsUsed, Recipe
+from blurgen.shards import row_bytes
+from blurgen.verify import verify
+
+ROOT = Path(__file__).resolve().parent.parent
+FACES, KERNELS, SHARD, PATCH = 200, 25_000, 4096, 128
+PAPER_COUNT, PAPER_FACES = 1_701_000, 27_000
+
+
+def main() -> None:
+    """Run the rounds, print a table, write the JSON."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("--memory", type=Path, default=Path("/dev/shm"))
+    parser.add_argument("--disk", type=Path, default=ROOT)
+    parser.add_argument("--count", type=int, default=24 * SHARD)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--jobs", type=int, default=2)
+    options = parser.parse_args()
+    with (
+        tempfile.TemporaryDirectory(prefix="blurgen-", dir=options.memory) as memory,
+        tempfile.TemporaryDirectory(prefix="blurgen-", dir=options.disk) as disk,
+    ):
+        found = measure(Path(memory), Path(disk), options.count, options.rounds, options.jobs)
+    found = {"machine": machine.describe("blurgen", "numpy", "numba", "h5py", "joblib")} | found
+    print(table(found))
+    path = ROOT / "benchmarks/results/shards.json"
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(json.dumps(found, indent=1) + "\n")
+
+
+def measure(memory: Path, disk: Path, count: int, rounds: int, jobs: int) -> dict[str, Any]:
+    """Return everything that is claimed."""
+    make_bank(KERNELS, jobs=-1).save(memory / "kernels.h5")
+    build(memory, memory / "ready", count, jobs, "--recipe-only")
+    build(memory, memory / "warm", SHARD, jobs)  # compiles what is not compiled yet
+    plan = time_plan()
+    times: dict[str, list[float]] = {"memory": [], "disk": [], "plain write": []}
+    peak = 0
+    for _ in range(rounds):
+        for name, folder in (("memory", memory), ("disk", disk)):
+            shutil.rmtree(folder / "data", ignore_errors=True)
+            begin(memory / "ready", folder / "data")
+            os.sync()
+            seconds, most = timed(lambda folder=folder: build(memory, folder / "data", count, jobs))
+            times[name].append(seconds)
+            peak = max(peak, most)
+        times["plain write"].append(time_plain_write(disk / "plain", count * row_bytes(PATCH)))
+    problems = [str(problem) for folder in (memory, disk) for problem in verify(folder / "data", jobs=jobs)]
+    if problems:
+        raise SystemExit("\n".join(problems))
+    size = sum(path.stat().st_size for path in (memory / "data/full").iterdir())
+    middle = {name: statistics.median(seconds) for name, seconds in times.items()}
+    ratios = [plain / ours for plain, ours in zip(times["plain write"], times["disk"], strict=True)]
+    return {
+        "triplets": count,
+        "bytes": size,
+        "jobs": jobs,
+        "seconds": times,
+        "triplets_per_second": {name: count / middle[name] for name in ("memory", "disk")},
+        "disk_to_plain_write": statistics.median(ratios),
+        "most_private_bytes_of_a_worker": peak,
+        "plan_of_1701000_seconds": plan,
+        "checked_rows": len(open_dataset(memory / "data")),
+    }
+
+
+def words(memory: Path, out: Path, count: int, jobs: int) -> list[str]:
+    """Return the command line under test."""
+    return [
+        *(sys.executable, "-c", "from blurgen_cli.blurgen import main; main()", "build-dataset"),
+        *("--faces", f"procedural:{FACES}", "--kernels", str(memory / "kernels.h5"), "--out", str(out)),
+        *("--count", str(count), "--shard-size", str(SHARD), "--jobs", str(jobs)),
+    ]
+
+
+def build(memory: Path, out: Path, count: int, jobs: int, *more: str) -> int:
+    """Run the command to its end; return the most private memory one of its processes had, in bytes."""
+    process = subprocess.Popen([*words(memory, out, count, jobs), *more], stdout=subprocess.DEVNULL)
+    most = 0
+    while process.poll() is None:
+        most = max([most, *(private_bytes(pid) for pid in family(process.pid))])
+        time.sleep(0.1)
+    if process.returncode:
+        raise SystemExit(f"the build failed with status {process.returncode}")
+    return most
+
+
+def begin(ready: Path, out: Path) -> None:
+    """Put a dataset without shards into place: its faces are decoded, its kernels there."""
+    out.mkdir(parents=True)
+    for name in ("dataset.json", "faces.h5", "kernels.h5"):
+        shutil.copy(ready / name, out / name)
+
+
+def timed(run: Callable[[], int]) -> tuple[float, int]:
+    """Return how long a run took, in seconds, and what it returned."""
+    start = time.perf_counter()
+    result = run()
+    return time.perf_counter() - start, result
+
+
+def time_plain_write(path: Path, size: int) -> float:
+    """Return how long it takes to write ``size`` bytes, in files as large as a shard, each synced."""
+    block = np.random.default_rng(0).integers(0, 256, 4 << 20, np.uint8).data
+    shard = SHARD * row_bytes(PATCH)
+    path.mkdir()
+    start = time.perf_counter()
+    for first in range(0, size, shard):
+        with open(path / f"{first}", "wb", buffering=0) as file:
+            for offset in range(0, min(shard, size - first), len(block)):
+                file.write(block[: min(len(block), shard - offset, size - first - offset)])
+            os.fsync(file.fileno())
+    seconds = time.perf_counter() - start
+    shutil.rmtree(path)
+    return seconds
+
+
+def time_plan() -> float:
+    """Return how long it takes to plan the paper's dataset, in seconds, the best of five."""
+    recipe = Recipe(
+        seed=0,
+        count=PAPER_COUNT,
+        patch_size=PATCH,
+        noise_sigma=0.03,
+        shard_size=SHARD,
+        class_isolated=False,
+        isolation="composite",
+        faces=FacesUsed(PAPER_FACES, "0" * 32, []),
+        kernels=KernelsUsed(KERNELS, 29, "0" * 32),
+    )
+    sides = np.full(PAPER_FACES, 256)
+    seconds = []
+    for _ in range(5):
+        start = time.perf_counter()
+        for shard in range(recipe.shard_count):
+            recipe.plan(np.arange(*recipe.shard_samples(shard)), sides, sides)
+        seconds.append(time.perf_counter() - start)
+    return min(seconds)
+
+
+def family(pid: int) -> list[int]:
+    """Return a process and all it started."""
+    found = [pid]
+    for parent in found:
+        try:
+            children = Path(f"/proc/{parent}/task/{parent}/children").read_text().split()
+        except OSError:
+            continue
+        found += [int(child) for child in children]
+    return found
+
+
+def private_bytes(pid: int) -> int:
+    """Return how much memory a process has for itself; pages of mapped files are the system's cache."""
+    try:
+        lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+    except OSError:
+        return 0
+    return 1024 * sum(int(line.split()[1]) for line in lines if line.startswith(("Private_Dirty", "Swap:")))
+
+
+def table(found: dict[str, Any]) -> str:
+    """Return the figures as Markdown."""
+    rate = found["triplets_per_second"]
+    seconds = {name: statistics.median(values) for name, values in found["seconds"].items()}
+    size = found["bytes"] / 1e6
+    lines = [
+        f"{found['triplets']:,} triplets, {size / 1000:.1f} GB, {found['jobs']} workers on "
+        f"{found['machine']['cores']} cores ({found['machine']['cpu']}), load "
+        f"{found['machine']['load_at_start']} at the end",
+        "",
+        "| to | triplets/s | MB/s | seconds |",
+        "|---|---:|---:|---:|",
+        f"| memory | {rate['memory']:,.0f} | {size / seconds['memory']:,.0f} | {seconds['memory']:.1f} |",
+        f"| disk | {rate['disk']:,.0f} | {size / seconds['disk']:,.0f} | {seconds['disk']:.1f} |",
+        f"| disk, plain write | | {size / seconds['plain write']:,.0f} | {seconds['plain write']:.1f} |",
+        "",
+        f"disk / plain write: {found['disk_to_plain_write']:.0%}; a worker's own memory: at most "
+        f"{found['most_private_bytes_of_a_worker'] / 1e6:.0f} MB; planning {PAPER_COUNT:,} samples: "
+        f"{found['plan_of_1701000_seconds']:.2f} s",
+    ]
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    main()

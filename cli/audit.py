@@ -1,0 +1,38 @@
+"""``blurgen audit``: what two datasets share."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+
+
+@click.command("audit")
+@click.argument("a", type=click.Path(path_type=Path))
+@click.argument("b", type=click.Path(path_type=Path))
+@click.option(
+    "--near/--no-near", default=True, show_default=True, help="Also look for faces that look the same."
+)
+@click.option(
+    "--threshold",
+    type=click.IntRange(0, 255),
+    default=32,
+    show_default=True,
+    help="Most bits of 256 in which the hashes of faces that look the same differ.",
+)
+@click.option("--json", "as_json", is_flag=True, help="For programs.")
+@click.pass_context
+def audit(ctx: click.Context, a: Path, b: Path, near: bool, threshold: int, as_json: bool) -> None:
+    """Tell which faces, persons and kernels two datasets or test sets share.
+
+    Exit status 0 when they share nothing, 2 otherwise.
+    """
+    from blurgen.audit import audit as compare
+    from blurgen.progress import Console
+
+    found = compare(a, b, near=near, threshold=threshold, progress=Console())
+    click.echo(json.dumps(found.to_json(), indent=2) if as_json else found.text())
+    if not found.clean:
+        click.echo(f"Error: {a} and {b} are not disjoint.", err=True)
+        ctx.exit(2)

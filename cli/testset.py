@@ -1,0 +1,127 @@
+"""``blurgen build-testset``: the paper's test protocol on any faces."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import click
+
+_PATH = click.Path(path_type=Path)
+
+
+class _Sizes(click.ParamType):
+    """``13,15,17``: kernel sizes."""
+
+    name = "N,N,..."
+
+    def convert(
+        self, value: str | tuple[int, ...], param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[int, ...]:
+        if isinstance(value, tuple):
+            return value
+        words = value.split(",")
+        if not all(word.isdecimal() for word in words) or sorted({int(word) for word in words}) != [
+            int(word) for word in words
+        ]:
+            self.fail(f"{value!r} must be sizes in ascending order, such as 13,15,17", param, ctx)
+        return tuple(int(word) for word in words)
+
+
+@click.command("build-testset")
+@click.option("--faces", "spec", required=True, metavar="KIND:PATH", help="Where clean faces come from.")
+@click.option("--labels", metavar="DIR", help="Label maps for faces that come without.")
+@click.option(
+    "--split",
+    type=click.Choice(["all", "train", "validation", "test"]),
+    default="test",
+    show_default=True,
+    help="Which part of the faces: of Helen and CelebA their owners', else a tenth by digest.",
+)
+@click.option("--kernels", type=_PATH, required=True, help="A bank that no training set uses.")
+@click.option("--out", type=_PATH, required=True, help="Folder of the test set; one begun there is finished.")
+@click.option("--faces-count", type=click.IntRange(1), default=100, show_default=True)
+@click.option(
+    "--sizes", type=_Sizes(), default="13,15,17,19,21,23,25,27", show_default=True, help="Of the kernels."
+)
+@click.option(
+    "--per-size", type=click.IntRange(1), default=10, show_default=True, help="Kernels of each size."
+)
+@click.option("--seed", type=click.IntRange(0, 2**64 - 1), default=0, show_default=True)
+@click.option(
+    "--noise-sigma",
+    type=click.FloatRange(0, 0.2),
+    default=0.03,
+    show_default=True,
+    help="Of full scale; the default is that of the paper's training data.",
+)
+@click.option("--patch-size", type=click.IntRange(8, 1024), default=128, show_default=True, help="In pixels.")
+@click.option("--name", help="Name of the set in final_NAME_gt; by default that of the source.")
+@click.option(
+    "--against",
+    type=_PATH,
+    multiple=True,
+    metavar="DIR",
+    help="A training set that must share no face, person or kernel; may be repeated.",
+)
+@click.option(
+    "--jobs", type=click.IntRange(1), default=os.cpu_count(), show_default="all cores", help="Processes."
+)
+def build_testset(
+    spec: str,
+    labels: str | None,
+    split: str,
+    kernels: Path,
+    out: Path,
+    faces_count: int,
+    sizes: tuple[int, ...],
+    per_size: int,
+    seed: int,
+    noise_sigma: float,
+    patch_size: int,
+    name: str | None,
+    against: tuple[Path, ...],
+    jobs: int,
+) -> None:
+    """Make test pictures as published: clean faces x kernel sizes x kernels.
+
+    OUT/final_NAME_gt/ID.png belongs to OUT/final_NAME_blur/ID_kerNN_blur_kSS.png. The same command again
+    finishes what is missing and touches nothing that is done.
+    """
+    from blurgen.errors import InputError
+    from blurgen.faces import parse_source
+    from blurgen.kernels import KernelBank
+    from blurgen.progress import Console
+    from blurgen.testset import build_testset as build
+
+    bank = KernelBank.load(kernels)
+    source = parse_source(
+        spec,
+        min_side=patch_size + max(sizes) - 1,
+        patch_size=patch_size,
+        seed=seed,
+        split=split,
+        labels=labels,
+    )
+    if name is not None and not name.replace("-", "").replace("_", "").replace(".", "").isalnum():
+        raise InputError(f"--name must be letters, digits, dots and dashes, not {name!r}.")
+    made = build(
+        source,
+        bank,
+        out,
+        faces_count=faces_count,
+        sizes=sizes,
+        per_size=per_size,
+        seed=seed,
+        noise_sigma=noise_sigma,
+        patch_size=patch_size,
+        name=name,
+        against=against,
+        jobs=jobs,
+        progress=Console(),
+    )
+    click.echo(f"{out}: {len(made):,} blurry pictures of {len(made.manifest.faces):,} faces, complete")
+    click.echo(f"  blurry: {made.blurry}")
+    click.echo(f"  clean:  {made.clean}")
+    if made.labels is not None:
+        click.echo(f"  labels: {made.labels}")

@@ -1,0 +1,124 @@
+"""The command line: what it prints, what it leaves, how it fails."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from PIL import Image
+from small_training import build
+
+from blurgen_cli.umsn import main
+
+QUICK = ["--preset", "quick", "--iterations", "2", "--batch-size", "2", "--device", "cpu"]
+
+
+def umsn(capsys, *arguments):
+    """Run the command; return exit status, output and error output."""
+    with pytest.raises(SystemExit) as ended:
+        main([str(argument) for argument in arguments])
+    captured = capsys.readouterr()
+    return ended.value.code or 0, captured.out, captured.err
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    return build(tmp_path_factory.mktemp("cli"), 1).root
+
+
+@pytest.fixture(scope="module")
+def run(data, tmp_path_factory):
+    out = tmp_path_factory.mktemp("cli run")
+    with pytest.raises(SystemExit):
+        main([str(a) for a in ("train", "--shards", data, "--out", out, *QUICK)])
+    return out
+
+
+@pytest.fixture
+def photo(tmp_path):
+    path = tmp_path / "photo.jpg"
+    Image.fromarray(np.random.default_rng(0).integers(0, 256, (45, 61, 3)).astype(np.uint8)).save(path)
+    return path
+
+
+def test_from_photograph_to_photograph(capsys, run, photo, tmp_path):
+    status, printed, _ = umsn(
+        capsys,
+        "deblur",
+        photo,
+        "--checkpoint",
+        run / "umsn.safetensors",
+        "--out",
+        tmp_path / "sharp",
+        "--device",
+        "cpu",
+    )
+    assert status == 0
+    assert printed.strip() == str(tmp_path / "sharp" / "photo.png")
+    assert Image.open(tmp_path / "sharp" / "photo.png").size == (61, 45)
+
+
+def test_segment_writes_a_label_map(capsys, run, photo, tmp_path):
+    arguments = [
+        "--checkpoint",
+        run / "segmentation.safetensors",
+        "--out",
+        tmp_path / "maps",
+        "--device",
+        "cpu",
+    ]
+    assert umsn(capsys, "segment", photo, *arguments)[0] == 0
+    labels = Image.open(tmp_path / "maps" / "photo.png")
+    assert labels.mode == "L"
+    assert labels.size == (61, 45)
+
+
+def test_train_prints_the_checkpoints_and_refuses_to_overwrite(capsys, data, run, tmp_path):
+    arguments = ["train", "--shards", data, *QUICK, "--stage", "segmentation"]
+    status, printed, _ = umsn(capsys, *arguments, "--out", tmp_path)
+    assert (status, printed.strip()) == (0, str(tmp_path / "segmentation.safetensors"))
+    status, _, error = umsn(capsys, *arguments, "--out", tmp_path)
+    assert status == 2
+    assert "--resume" in error
+    assert umsn(capsys, *arguments, "--out", tmp_path, "--resume")[0] == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["train", "--shards", "none", "--out", "run"], "none"),
+        (["train", "--shards", "{data}", "--out", "run"], "--no-perceptual"),
+        (["train", "--shards", "{data}", "--out", "run", "--stage", "unet", *QUICK], "unet"),
+        (["train", "--shards", "{data}", "--out", "run", "--stage", "umsn", *QUICK], "--masks labels"),
+        (["deblur", "none.png", "--checkpoint", "{run}/umsn.safetensors", "--out", "o"], "none.png"),
+        (["deblur", "{photo}", "--checkpoint", "{photo}", "--out", "o"], "is not a umsn checkpoint"),
+        (["deblur", "{photo}", "--checkpoint", "none", "--out", "o"], "no such checkpoint"),
+        (
+            ["deblur", "{run}/metrics.jsonl", "--checkpoint", "{run}/umsn.safetensors", "--out", "o"],
+            "metrics.jsonl",
+        ),
+        (
+            ["segment", "{photo}", "--checkpoint", "{run}/first-stage-skin.safetensors", "--out", "o"],
+            "no S-Net",
+        ),
+    ],
+)
+def test_bad_input_is_one_line_and_status_2(
+    capsys, monkeypatch, tmp_path, data, run, photo, arguments, message
+):
+    monkeypatch.chdir(tmp_path)
+    filled = [argument.format(data=data, run=run, photo=photo) for argument in arguments]
+    status, _, error = umsn(capsys, *filled)
+    assert status == 2
+    assert message in error
+    assert "Traceback" not in error
+    assert error.strip().splitlines()[-1].startswith("Error: ")
+    assert not (tmp_path / "run").exists()
+
+
+def test_help_is_quick_to_load():
+    # Nothing heavy is imported before a command runs.
+    program = "import sys, blurgen_cli.umsn; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0

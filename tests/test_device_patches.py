@@ -1,0 +1,73 @@
+"""Patches made by PyTorch are those of the shards, bit for bit."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from small_training import build
+
+from blurgen.errors import InputError
+from blurgen.philox import Stream, words
+from umsn.batches import ShardPatches
+from umsn.device_patches import DevicePatches, philox4x32
+
+DEVICES = ["cpu", *(["cuda"] if torch.cuda.is_available() else [])]
+
+
+@pytest.fixture(scope="module", params=["composite", "layered"])
+def dataset(request, tmp_path_factory):
+    return build(
+        tmp_path_factory.mktemp(request.param), 1, recipe_only=True, isolation=request.param, largest=29
+    )
+
+
+@pytest.mark.parametrize("device", DEVICES)
+@pytest.mark.parametrize(
+    "set", ["full", "isolated/background", "isolated/skin", "isolated/features", "isolated/hair"]
+)
+def test_every_byte_is_that_of_the_shards(dataset, set, device):
+    ours, theirs = DevicePatches(dataset, set, torch.device(device)), ShardPatches(dataset, set)
+    assert len(ours) == len(theirs)
+    rows = np.random.default_rng(0).permutation(len(ours))[:16]
+    for name, found, expected in zip(
+        ("clean", "blurry", "labels"), ours.read(rows), theirs.read(rows), strict=True
+    ):
+        assert found.device.type == device
+        assert torch.equal(found.cpu(), expected), name
+
+
+def test_it_is_exact_when_the_user_allows_rounding(dataset):
+    ours, theirs = DevicePatches(dataset, "full", torch.device("cpu")), ShardPatches(dataset)
+    before = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision("medium")
+    try:
+        with torch.autocast("cpu", torch.bfloat16):
+            found = ours.read(np.arange(4))
+    finally:
+        torch.set_float32_matmul_precision(before)
+    assert torch.equal(found.blurry, theirs.read(np.arange(4)).blurry)
+
+
+def test_philox_is_that_of_blurgen():
+    seed, sample = 2**63 + 12345, 2**40 + 7
+    counters = (
+        torch.arange(3),
+        *(torch.tensor(word) for word in (sample % 2**32, sample >> 32, Stream.NOISE)),
+    )
+    found = torch.stack(philox4x32(*counters, seed % 2**32, seed >> 32), dim=1)
+    assert found.flatten().tolist() == words(seed, Stream.NOISE, sample, 12).tolist()
+
+
+def test_there_are_more_patches_than_in_the_dataset(dataset):
+    endless = DevicePatches(dataset, "full", torch.device("cpu"), endless=True)
+    patches = endless.read(np.array([0, 10**9, 2**40]))
+    assert torch.equal(patches.blurry[:1], ShardPatches(dataset).read(np.array([0])).blurry)
+    assert not torch.equal(patches.blurry[1], patches.blurry[2])
+    with pytest.raises(ValueError, match="'endless' must be False for set 'isolated/skin'"):
+        DevicePatches(dataset, "isolated/skin", torch.device("cpu"), endless=True)
+
+
+def test_a_missing_set_is_named(dataset):
+    with pytest.raises(InputError, match="has no set 'isolated/ears'"):
+        DevicePatches(dataset, "isolated/ears", torch.device("cpu"))

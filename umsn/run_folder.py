@@ -1,0 +1,161 @@
+"""What a training left beside a checkpoint: S-Nets, first-stage networks, the confidence network, the log."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from blurgen.errors import InputError
+from umsn import checkpoint
+from umsn.deblur import load_networks
+from umsn.nets import VARIANTS, ConfidenceNet, ConfidenceNetConfig
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What a checkpoint says about its training."""
+
+    path: Path
+    kind: str
+    """``segmentation``, ``first-stage`` or ``umsn``; empty where it does not say."""
+    image: str
+    """``clean`` or ``blurry``: what its network was shown."""
+    variant: str
+    """A row of Table VI for kind ``umsn``, else empty."""
+    stage: str
+    masks: str
+    """``snet`` or ``labels``: where the masks of its loss came from."""
+
+
+def describe(path: str | os.PathLike[str]) -> Trained:
+    """Read what a checkpoint says about itself. Raises InputError when it is missing, damaged or foreign."""
+    _, about = checkpoint.load(path, "networks")
+    stage = about.get("stage")
+    stage = stage if isinstance(stage, dict) else {}
+
+    def text(values: dict[str, Any], name: str) -> str:
+        value = values.get(name)
+        return value if isinstance(value, str) else ""
+
+    return Trained(
+        Path(path),
+        text(stage, "kind"),
+        text(stage, "image"),
+        text(about, "variant"),
+        text(stage, "name"),
+        text(about, "masks"),
+    )
+
+
+def require_segmentation(path: Path, image: str) -> None:
+    """Raise InputError unless the checkpoint is of the S-Net trained on ``image``, clean or blurry."""
+    found = describe(path)
+    if (found.kind, found.image) != ("segmentation", image):
+        stage = "segmentation" if image == "clean" else "segmentation-blurry"
+        raise InputError(
+            f"{path} is of stage '{found.stage}', not of stage '{stage}'; give RUN/{stage}.safetensors."
+        )
+
+
+def require_variant(path: Path, variant: str) -> None:
+    """Raise InputError unless the checkpoint is of that row of Table VI."""
+    found = describe(path)
+    if found.variant != variant:
+        what = f"variant '{found.variant}'" if found.variant else f"stage '{found.stage}'"
+        raise InputError(
+            f"{path} is of {what}, not of variant '{variant}'; name the checkpoint of a training with "
+            f"--variant {variant}, or give it another name."
+        )
+
+
+def variants_in(folder: Path) -> dict[str, Path]:
+    """Return the checkpoints of the rows of Table VI that a run folder holds; InputError when it has none."""
+    found = {v: folder / f"{v}.safetensors" for v in VARIANTS if (folder / f"{v}.safetensors").is_file()}
+    if not found:
+        names = ", ".join(f"{variant}.safetensors" for variant in VARIANTS)
+        raise InputError(f"{folder} holds no checkpoint of the ablation; expected some of {names}.")
+    for variant, path in found.items():
+        require_variant(path, variant)
+    return found
+
+
+def ablation_rows(texts: Sequence[str]) -> dict[str, Path]:
+    """Return checkpoints by name from texts that are ``NAME=CHECKPOINT`` or a run folder.
+
+    A run folder gives those of ``variants_in``. Raises InputError for a text that is neither, and for two of
+    one name.
+    """
+    found: dict[str, Path] = {}
+    for text in texts:
+        name, separator, path = text.partition("=")
+        if Path(text).is_dir():
+            rows = variants_in(Path(text))
+        elif separator and name.strip() and path:
+            rows = {name.strip(): Path(path)}
+        else:
+            raise InputError(f"--ablation {text}: there is no such folder, and it is not NAME=CHECKPOINT.")
+        twice = sorted(found.keys() & rows.keys())
+        if twice:
+            raise InputError(f"--ablation {text}: there is already a row '{twice[0]}'; give it another name.")
+        found |= rows
+    return found
+
+
+def first_stage(folder: Path, class_name: str, device: torch.device) -> nn.Module | None:
+    """Return the first-stage network of a class, or None where the folder has none."""
+    path = folder / f"first-stage-{class_name}.safetensors"
+    return load_networks(path, device)["network"] if path.is_file() else None
+
+
+def confidence_network(trained: Trained, device: torch.device) -> ConfidenceNet | None:
+    """Return the confidence network that was trained with a checkpoint, or None where there is none.
+
+    Deblurring does not need it, so a checkpoint does not hold it; the state beside it, from which a training
+    is resumed, does. Raises InputError when that state is damaged or of other networks.
+    """
+    path = trained.path.parent / f"{trained.stage}.state.safetensors"
+    if not path.is_file():
+        return None
+    tensors, _ = checkpoint.load(path, "training")
+    weights = checkpoint.under_prefix("weight.confidence", tensors)
+    if "first.weight" not in weights:
+        return None
+    # The state names no sizes; the weights have them.
+    stages = {name.split(".")[1] for name in weights if name.startswith("stages.")}
+    config = ConfidenceNetConfig(width=len(weights["first.weight"]), stages=1 + len(stages))
+    with torch.device("meta"):
+        network = ConfidenceNet(config)
+    checkpoint.fill(network, weights, path)
+    return network.eval().requires_grad_(False).to(device)
+
+
+def log_lines(folder: Path, stage: str) -> list[dict[str, Any]]:
+    """Return the measurements that the training of a stage logged, in order; none where there is no log."""
+    path = folder / "metrics.jsonl"
+    if not path.is_file():
+        return []
+    found = []
+    try:
+        for line in path.read_text("utf-8").splitlines():
+            # A training that was killed may leave half a line, which its resumption drops.
+            values = _object(line)
+            if values.get("stage") == stage and isinstance(values.get("iteration"), int):
+                found.append(values)
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: cannot be read ({error}).") from error
+    return sorted(found, key=lambda values: values["iteration"])
+
+
+def _object(line: str) -> dict[str, Any]:
+    try:
+        values = json.loads(line)
+    except (ValueError, RecursionError):
+        return {}
+    return values if isinstance(values, dict) else {}
