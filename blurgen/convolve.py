@@ -9,9 +9,6 @@ of summation is free (FORMAT.md, section 3). That freedom is spent three times:
   a group. Two of them at a time become 16-bit halves, because every processor multiplies two pairs of 16-bit
   numbers and adds the products in one instruction;
 - the sums of a segment of 128 elements stay in registers while all taps go by.
-
-Looking up noise waits for the cache and multiplying waits for the vector units, so the noise of the next
-segment is looked up between the taps of this one.
 """
 
 from __future__ import annotations
@@ -33,7 +30,6 @@ SEGMENT: Final = 128
 _VECTOR = 16
 _CHANNELS = 3
 _GROUP = 4
-_LOOK_UPS = 4  # for each group of taps; divides SEGMENT
 
 
 class Taps(NamedTuple):
@@ -58,7 +54,7 @@ def lane_stride(patch_size: int, max_size: int) -> int:
     return segments * SEGMENT + _CHANNELS * (max_size - 1)
 
 
-def pair_taps(weights: NDArray[np.uint16], sizes: NDArray[np.uint8], stride: int) -> Taps:
+def group_taps(weights: NDArray[np.uint16], sizes: NDArray[np.uint8], stride: int) -> Taps:
     """Return the taps of every kernel for windows with ``stride`` lanes a row.
 
     ``weights`` uint16 ``[K, M, M]`` in Q15 as in a bank, ``sizes`` uint8 ``[K]``. Raises ValueError for a
@@ -222,11 +218,10 @@ def _pack(line, size, lanes, place):
         )
 
 
-def add_kernel(lanes, start, taps, kernel, sums, table, halves, place, ahead):
-    """Add one kernel's taps, applied at lane ``start`` and the next, to ``sums`` int32 [SEGMENT].
+def add_kernel(lanes, start, taps, kernel, sums):
+    """Add to ``sums`` int32 [SEGMENT] what one kernel's taps make of the lanes from ``start`` on.
 
-    Meanwhile set ``ahead`` int32 [SEGMENT] to the entries of ``table`` at ``halves[place]`` and the next.
-    This is the definition; compiled code does the same with vectors (``_add_groups``).
+    This is the definition; compiled code takes the same sums in vectors (``_add_groups``).
     """
     for t in range(taps.first[kernel], taps.first[kernel + 1]):
         for j in range(SEGMENT):
@@ -235,38 +230,27 @@ def add_kernel(lanes, start, taps, kernel, sums, table, halves, place, ahead):
             sums[j] += (lane >> 16 & 0xFF) * (int(taps.near[t]) >> 16)
             sums[j] += (lane >> 8 & 0xFF) * (int(taps.far[t]) & 0xFFFF)
             sums[j] += (lane >> 24) * (int(taps.far[t]) >> 16)
-    for j in range(SEGMENT):
-        ahead[j] = table[halves[place + j]]
 
 
 @overload(add_kernel)
-def _overload_add_kernel(lanes, start, taps, kernel, sums, table, halves, place, ahead):
-    def compiled(lanes, start, taps, kernel, sums, table, halves, place, ahead):
+def _overload_add_kernel(lanes, start, taps, kernel, sums):
+    def compiled(lanes, start, taps, kernel, sums):
         first, end = taps.first[kernel], taps.first[kernel + 1]
         _add_groups(  # type: ignore[call-arg]  # numba passes the typing context
-            lanes, start, taps.offset, taps.near, taps.far, first, end, sums, table, halves, place, ahead
+            lanes, start, taps.offset, taps.near, taps.far, first, end, sums
         )
-        for j in range((end - first) * _LOOK_UPS, SEGMENT):
-            ahead[np.uint64(j)] = table[halves[np.uint64(place + j)]]
 
     return compiled
 
 
 @intrinsic
-def _add_groups(
-    typing_context, lanes, start, offset, near, far, first, end, sums, table, halves, place, ahead
-):  # fmt: skip
-    """Write the loop over groups as LLVM vectors, which numba has no way to say.
+def _add_groups(typing_context, lanes, start, offset, near, far, first, end, sums):
+    """Write the loop over taps as LLVM vectors, which numba has no way to say.
 
     Nothing in it is of one processor: LLVM turns the multiplication of 16-bit pairs and the addition of
-    neighbours into its instruction for that, or into several where there is none. Each group looks up
-    the next few entries of ``ahead``, and more than enough groups begin again at its start.
+    neighbours into its instruction for that, or into several where there is none.
     """
-    place_type = types.intp
-    signature = types.void(
-        lanes, place_type, offset, near, far, place_type, place_type, sums, table, halves, place_type, ahead
-    )
-    return signature, _vector_loop
+    return types.void(lanes, types.intp, offset, near, far, types.intp, types.intp, sums), _vector_loop
 
 
 def _vector_loop(context: Any, builder: ir.IRBuilder, signature: Any, arguments: Any) -> Any:
@@ -306,7 +290,6 @@ def _vector_loop(context: Any, builder: ir.IRBuilder, signature: Any, arguments:
     offset, near, far = (data(position) for position in (2, 3, 4))
     first, end = arguments[5:7]
     destination = vectors(data(7))
-    table, keys, ahead = data(8), builder.gep(data(9), [arguments[10]]), data(11)
     initial = [builder.load(place, align=4) for place in destination]
 
     before = builder.block
@@ -326,12 +309,7 @@ def _vector_loop(context: Any, builder: ir.IRBuilder, signature: Any, arguments:
     builder.position_at_end(body)
     near_weights, far_weights = factors(near, group), factors(far, group)
     source = builder.gep(window, [builder.sext(builder.load(builder.gep(offset, [group])), i64)])
-    entry = builder.and_(builder.mul(builder.sub(group, first), i64(_LOOK_UPS)), i64(SEGMENT - 1))
-    for step, (total, place) in enumerate(zip(totals, vectors(source), strict=True)):
-        if step < _LOOK_UPS:
-            here = builder.add(entry, i64(step))
-            key = builder.zext(builder.load(builder.gep(keys, [here])), i64)
-            builder.store(builder.load(builder.gep(table, [key])), builder.gep(ahead, [here]))
+    for total, place in zip(totals, vectors(source), strict=True):
         lane = builder.load(place, align=4)
         near_pixels = builder.bitcast(builder.and_(lane, even_bytes), halves)
         far_pixels = builder.lshr(builder.bitcast(lane, halves), eight)

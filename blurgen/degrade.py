@@ -19,8 +19,8 @@ from blurgen.convolve import (
     add_kernel,
     fill_layer_window,
     fill_window,
+    group_taps,
     lane_stride,
-    pair_taps,
 )
 from blurgen.labels import CLASS_NAMES, CLASS_OF_LABEL
 from blurgen.normal import noise_table
@@ -98,7 +98,7 @@ class Degrader:
         self._noise = noise_table(noise_sigma) + np.int32(_HALF)
         self._radius = bank_weights.shape[-1] // 2
         self._stride = lane_stride(patch_size, bank_weights.shape[-1])
-        self._taps = pair_taps(bank_weights, bank_sizes, self._stride)
+        self._taps = group_taps(bank_weights, bank_sizes, self._stride)
 
     def render(
         self, index: NDArray[np.void], *, isolated: bool = False, out: Triplets | None = None
@@ -255,7 +255,7 @@ def _render(
     count, patch, width = clean.shape
     lanes = np.zeros((patch + 2 * radius) * stride, np.uint32)
     shares = np.zeros(lanes.size if mode == _WITH_LAYERED else 0, np.uint32)
-    words = np.zeros((patch * width + SEGMENT + 7) // 8 * 4, np.uint32)
+    words = np.zeros((patch * width + 7) // 8 * 4, np.uint32)
     halves = words.view(np.uint16)
     sharp = np.zeros((patch if mode == _WITH_COMPOSITE else 0, width), np.uint8)
     for n in range(count):
@@ -303,54 +303,45 @@ def _draw_words(seed, sample, words):
 def _blur(lanes, stride, taps, kernel, noise, halves, clean, blurry, sharp):
     """Write ``blurry`` and, unless it has no rows, ``sharp``: the clean patch under the same noise."""
     patch, width = blurry.shape
-    sums, ahead = _first_noise(noise, halves), np.empty(SEGMENT, np.int32)
+    sums = np.zeros(SEGMENT, np.int32)
     for start in range(0, width, SEGMENT):
         size = min(SEGMENT, width - start)
         for y in range(patch):
+            _look_up(noise, halves, y * width + start, size, sums)
             if sharp.shape[0]:
                 for j in range(size):
                     e = np.uint64(start + j)
                     sharp[y, e] = _level(sums[j] + np.int32(clean[y, e]) * _UNIT)
-            upcoming = _element_after(y, start, patch, width)
-            add_kernel(lanes, y * stride + start, taps, kernel, sums, noise, halves, upcoming, ahead)
+            add_kernel(lanes, y * stride + start, taps, kernel, sums)
             for j in range(size):
                 blurry[y, np.uint64(start + j)] = _level(sums[j])
-            sums, ahead = ahead, sums
 
 
 @njit(cache=True)
 def _blur_layer(lanes, shares, stride, taps, kernel, noise, halves, clean, out):
     """Write one class, already alone in ``lanes``, moved over the clean patch; ``shares`` is its coverage."""
     patch, width = out.shape
-    sums, ahead = _first_noise(noise, halves), np.empty(SEGMENT, np.int32)
-    share = np.empty(SEGMENT, np.int32)
+    sums = np.zeros(SEGMENT, np.int32)
+    share = np.zeros(SEGMENT, np.int32)
     for start in range(0, width, SEGMENT):
         size = min(SEGMENT, width - start)
         for y in range(patch):
-            place, upcoming = y * stride + start, _element_after(y, start, patch, width)
+            _look_up(noise, halves, y * width + start, size, sums)
             share[:] = 0
-            add_kernel(lanes, place, taps, kernel, sums, noise, halves, upcoming, ahead)
-            add_kernel(shares, place, taps, kernel, share, noise, halves, upcoming, ahead)
+            add_kernel(lanes, y * stride + start, taps, kernel, sums)
+            add_kernel(shares, y * stride + start, taps, kernel, share)
             for j in range(size):
                 e = np.uint64(start + j)
                 out[y, e] = _level(sums[j] + (_UNIT - share[j]) * np.int32(clean[y, e]))
-            sums, ahead = ahead, sums
 
 
 @njit(cache=True)
-def _first_noise(noise, halves):
-    found = np.empty(SEGMENT, np.int32)
-    for j in range(SEGMENT):
-        found[j] = noise[halves[j]]
-    return found
-
-
-@njit(cache=True)
-def _element_after(y, start, patch, width):
-    """Return the first element of the segment below, or of the topmost to the right, or any at the end."""
-    if y + 1 < patch:
-        return (y + 1) * width + start
-    return start + SEGMENT if start + SEGMENT < width else 0
+def _look_up(noise, halves, first, size, sums):
+    # An unsigned index: numba tests a signed one for being negative, which keeps the loop from being vectors.
+    for j in range(size):
+        sums[j] = noise[halves[np.uint64(first + j)]]
+    for j in range(size, SEGMENT):
+        sums[j] = 0
 
 
 @njit(cache=True)

@@ -13,6 +13,8 @@ from blurgen.errors import InputError
 
 BACKENDS: Final = ("loky", "dask", "ray")
 
+_SECONDS_TO_ANSWER = 15.0
+
 # What loky, Dask and Ray raise then; by name, for none of them need be installed.
 _DEATHS = {"TerminatedWorkerError", "KilledWorker", "WorkerCrashedError"}
 
@@ -77,7 +79,7 @@ def _join_dask(stack: ExitStack, scheduler: str | None) -> None:
     except ImportError:
         raise InputError("--backend dask needs Dask: pip install distributed") from None
     try:
-        stack.enter_context(Client(scheduler))
+        stack.enter_context(Client(scheduler, timeout=_SECONDS_TO_ANSWER))
     except (OSError, ValueError) as error:
         raise InputError(f"The Dask scheduler {scheduler} does not answer ({error}).") from None
 

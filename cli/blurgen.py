@@ -8,9 +8,12 @@ from pathlib import Path
 
 import click
 
+from blurgen_cli.audit import audit
 from blurgen_cli.errors import OneLineErrors
+from blurgen_cli.export import export
 from blurgen_cli.faces import make_faces
 from blurgen_cli.kernels import import_kernels, kernel_info, make_kernels
+from blurgen_cli.testset import build_testset
 
 _PATH = click.Path(path_type=Path)
 _JOBS = click.option(
@@ -24,9 +27,8 @@ def main() -> None:
     """Synthetic camera-shake datasets for image deblurring, reproducible to the bit."""
 
 
-main.add_command(make_faces)
-main.add_command(make_kernels)
-main.add_command(import_kernels)
+for _command in (make_faces, make_kernels, import_kernels, build_testset, export, audit):
+    main.add_command(_command)
 
 
 class _ShardRange(click.ParamType):
@@ -58,6 +60,7 @@ class _ShardRange(click.ParamType):
 @click.option(
     "--split", type=click.Choice(["all", "train", "validation", "test"]), default="all", show_default=True
 )
+@click.option("--align", is_flag=True, help="Turn faces upright, onto the template of the aligned faces.")
 @click.option("--limit", type=click.IntRange(1), help="Take only N faces of each source, chosen by --seed.")
 @click.option("--kernels", type=_PATH, required=True, help="The kernel bank, from 'blurgen make-kernels'.")
 @click.option("--out", type=_PATH, required=True, help="Folder of the dataset; one begun there is finished.")
@@ -97,6 +100,7 @@ def build_dataset(
     specs: tuple[str, ...],
     labels: str | None,
     split: str,
+    align: bool,
     limit: int | None,
     kernels: Path,
     out: Path,
@@ -136,6 +140,7 @@ def build_dataset(
             split=split,
             limit=limit,
             labels=labels,
+            align=align,
         )
         for spec in specs
     ]

@@ -11,6 +11,21 @@ from blurgen.errors import InputError
 from blurgen_cli.errors import OneLineErrors
 from blurgen_cli.evaluate import evaluate
 
+_INTERRUPTED = 130
+
+STAGES = (
+    "all",
+    "first-stage",
+    "segmentation",
+    "segmentation-blurry",
+    "first-stage-background",
+    "first-stage-skin",
+    "first-stage-features",
+    "first-stage-hair",
+    "umsn",
+)
+"""``umsn.stages.PAPER.choices``, written out: the command line is to load quickly."""
+
 
 @click.group(cls=OneLineErrors, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="blurgen", prog_name="umsn")
@@ -28,9 +43,10 @@ _DEVICE = click.option("--device", default="auto", show_default=True, help="auto
 )
 @click.option(
     "--stage",
+    type=click.Choice(STAGES),
     default="all",
     show_default=True,
-    help="all, segmentation, segmentation-blurry, first-stage (all four), first-stage-CLASS, or umsn.",
+    help="What to train; first-stage is all four classes.",
 )
 @click.option(
     "--variant",
@@ -82,6 +98,10 @@ _DEVICE = click.option("--device", default="auto", show_default=True, help="auto
     help="auto: bf16 on a GPU.",
 )
 @click.option("--compile/--no-compile", default=False, show_default=True, help="torch.compile the network.")
+@click.option("--on-device", is_flag=True, help="Make the patches on the device instead of reading shards.")
+@click.option(
+    "--endless", is_flag=True, help="On the device, and ever new ones, not only those of the dataset."
+)
 @click.option(
     "--threads", type=click.IntRange(min=1), default=1, show_default=True, help="That read patches."
 )
@@ -102,21 +122,26 @@ def train(
     """Train the stages of the paper; what is left in --out is what deblur and segment take."""
     from umsn.curriculum import Settings
     from umsn.curriculum import train as train_stages
+    from umsn.train import Stopped
 
-    checkpoints = train_stages(
-        shards,
-        out,
-        Settings(**settings),  # type: ignore[arg-type]
-        stage=stage,
-        validate=validate,
-        start_from=start_from,
-        resume=resume,
-        device=device,
-        precision=precision,  # type: ignore[arg-type]
-        compile=compile,
-        threads=threads,
-        on_device=on_device,
-    )
+    try:
+        checkpoints = train_stages(
+            shards,
+            out,
+            Settings(**settings),  # type: ignore[arg-type]
+            stage=stage,
+            validate=validate,
+            start_from=start_from,
+            resume=resume,
+            device=device,
+            precision=precision,  # type: ignore[arg-type]
+            compile=compile,
+            threads=threads,
+            on_device=on_device,
+        )
+    except Stopped as stopped:
+        click.echo(f"{stopped} Go on with --resume.", err=True)
+        raise SystemExit(_INTERRUPTED) from None
     for path in checkpoints:
         click.echo(path)
 
@@ -127,12 +152,25 @@ def train(
     "--checkpoint", required=True, type=click.Path(path_type=Path), help="Such as RUN/umsn.safetensors."
 )
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="Folder for the results.")
+@click.option("--align", is_flag=True, help="Find the faces and deblur each as in training.")
+@click.option(
+    "--landmarks", type=click.Path(path_type=Path), help="Faces for --align: lines 'NAME x1 y1 ... x5 y5'."
+)
 @_DEVICE
-def deblur(images: tuple[Path, ...], checkpoint: Path, out: Path, device: str) -> None:
-    """Sharpen photographs of faces (files or folders); each becomes OUT/NAME.png, of the same size."""
+def deblur(
+    images: tuple[Path, ...], checkpoint: Path, out: Path, align: bool, landmarks: Path | None, device: str
+) -> None:
+    """Sharpen photographs of faces (files or folders); each becomes OUT/NAME.png, of the same size.
+
+    Without --align a picture should show what the training saw: a face that fills most of a frame some 128
+    to 300 pixels high. With it, only faces are changed; a picture without one gives no result.
+    """
     from umsn.deblur import Deblurrer
 
-    _process(Deblurrer(checkpoint, device), images, out)
+    if align or landmarks is not None:
+        _process_faces(checkpoint, device, images, out, landmarks)
+    else:
+        _process(Deblurrer(checkpoint, device), images, out)
 
 
 @main.command()
@@ -154,6 +192,23 @@ def segment(images: tuple[Path, ...], checkpoint: Path, out: Path, device: str) 
     from umsn.deblur import Segmenter
 
     _process(Segmenter(checkpoint, device), images, out)
+
+
+def _process_faces(
+    checkpoint: Path, device: str, images: tuple[Path, ...], out: Path, landmarks: Path | None
+) -> None:
+    from umsn.deblur import Deblurrer
+    from umsn.photographs import by_detector, by_file, process_photographs
+
+    find_faces = by_detector() if landmarks is None else by_file(landmarks)
+    failed = 0
+    for done in process_photographs(Deblurrer(checkpoint, device), images, out, find_faces):
+        for remark in done.remarks:
+            click.echo(f"Note: {remark}", err=True)
+        click.echo(f"Error: {done.error}" if done.error else done.target, err=done.error is not None)
+        failed += done.error is not None
+    if failed:
+        raise InputError(f"{failed} of the pictures could not be used; the others are in {out}.")
 
 
 def _process(function: Any, images: tuple[Path, ...], out: Path) -> None:

@@ -115,6 +115,7 @@ def finished(total, grain):
     """Return uint8 grey levels: a Q15 sum with its noise, rounded and clamped."""
     return np.clip((total + grain + 16384) >> 15, 0, 255).astype(np.uint8)
 
+
 # --- Camera paths and kernels (FORMAT.md, section 1; the docstrings of blurgen.trajectory) ------------
 # Python floats are IEEE doubles and Python never fuses operations, so these give the bits of the real ones.
 
@@ -409,3 +410,17 @@ def fractal_noise(x, y, octaves, salt):
         total += 0.55 * 0.5**octave * value_noise(x, y, salt + 101 * octave)
         x, y = 2.0 * (0.8 * x - 0.6 * y) + 17.3, 2.0 * (0.6 * x + 0.8 * y) + 5.7
     return total
+
+
+# --- The similarity that fits points best (Umeyama, PAMI 1991, equations 38 to 43) ---------------------
+
+
+def umeyama(source, target):
+    """Return the matrix ``[2, 2]`` and the shift ``[2]`` of the best similarity, by singular values."""
+    middle, target_middle = source.mean(axis=0), target.mean(axis=0)
+    covariance = (target - target_middle).T @ (source - middle) / len(source)
+    u, singular, v = np.linalg.svd(covariance)
+    signs = np.array([1.0, 1.0 if np.linalg.det(u) * np.linalg.det(v) > 0 else -1.0])
+    turn = u @ np.diag(signs) @ v
+    scale = (singular * signs).sum() / ((source - middle) ** 2).sum() * len(source)
+    return scale * turn, target_middle - scale * turn @ middle

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -64,7 +65,8 @@ def files_of(root: Path) -> dict[str, bytes]:
 def command(*words, **options) -> subprocess.Popen[str]:
     """Start ``blurgen`` in a process, and a session, of its own."""
     program = [sys.executable, "-c", "from blurgen_cli.blurgen import main; main()", *map(str, words)]
-    environment = os.environ | {"COLUMNS": "200"}
+    folder = tempfile.gettempdir()  # not shared memory: a killed process cannot tidy up
+    environment = os.environ | {"COLUMNS": "200", "JOBLIB_TEMP_FOLDER": folder}
     return subprocess.Popen(
         program,
         stdout=subprocess.PIPE,

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from blurgen.errors import InputError
-from umsn.batches import Batches, Order, Patches, ShardPatches, as_pixels, one_hot, to_device
+from umsn.batches import Batches, Order, PatchDataset, Patches, ShardPatches, as_pixels, one_hot, to_device
 
 CPU = torch.device("cpu")
 
@@ -117,6 +117,17 @@ def test_pixels_and_masks_are_what_the_networks_take():
     assert batch.masks.sum(1).unique().tolist() == [0, 1]
     assert (batch.masks.sum(1) == 0).equal(batch.classes == 255)
     assert torch.equal(one_hot(batch.classes), batch.masks)
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_anyone_may_train_in_a_loop_of_their_own(workers):
+    loader = torch.utils.data.DataLoader(PatchDataset(Numbered(10)), batch_size=4, num_workers=workers)
+    rows = []
+    for blurry, clean, classes in loader:
+        assert blurry.shape[1:] == clean.shape[1:] == (3, 8, 8)
+        assert classes.shape[1:] == (8, 8)
+        rows += (clean[:, 0, 0, 0] * 255).round().int().tolist()
+    assert rows == list(range(10))
 
 
 def test_a_failing_disk_reaches_the_training():

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import subprocess
 import sys
 
@@ -11,7 +13,10 @@ from PIL import Image
 from small_training import build
 
 from blurgen_cli.umsn import main
+from umsn.nets import VARIANTS
+from umsn.stages import PAPER, PRESETS
 
+CHOICES = {"stage": PAPER.choices, "preset": tuple(PRESETS), "variant": VARIANTS}
 QUICK = ["--preset", "quick", "--iterations", "2", "--batch-size", "2", "--device", "cpu"]
 
 
@@ -85,6 +90,22 @@ def test_train_prints_the_checkpoints_and_refuses_to_overwrite(capsys, data, run
     assert umsn(capsys, *arguments, "--out", tmp_path, "--resume")[0] == 0
 
 
+def test_a_signal_ends_it_with_its_state_saved(capsys, data, tmp_path, monkeypatch):
+    def ask(plan, done):
+        os.kill(os.getpid(), signal.SIGTERM)
+        return 1e-3
+
+    arguments = ["train", "--shards", data, *QUICK, "--stage", "segmentation", "--out", tmp_path]
+    with monkeypatch.context() as patched:
+        patched.setattr("umsn.train.learning_rate", ask)
+        status, _, error = umsn(capsys, *arguments)
+    assert status == 130
+    assert error.strip().splitlines()[-1] == (
+        "Stopped after iteration 1 of 2 of stage segmentation. Go on with --resume."
+    )
+    assert umsn(capsys, *arguments, "--resume")[0] == 0
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -116,6 +137,13 @@ def test_bad_input_is_one_line_and_status_2(
     assert "Traceback" not in error
     assert error.strip().splitlines()[-1].startswith("Error: ")
     assert not (tmp_path / "run").exists()
+
+
+def test_the_choices_are_those_of_the_library():
+    choices = {
+        option.name: option.type.choices for option in main.commands["train"].params if option.name in CHOICES
+    }
+    assert {name: tuple(values) for name, values in choices.items()} == CHOICES
 
 
 def test_help_is_quick_to_load():

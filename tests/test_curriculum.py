@@ -148,7 +148,7 @@ def test_endless_data_is_new_data(datasets, tmp_path):
         ("plain", QUICK, {"stage": "first-stage"}, "has no set 'isolated/background'.*--class-isolated"),
     ],
 )
-def test_what_cannot_work_is_refused_before_it_starts(datasets, tmp_path, data, settings, options, message):  # noqa: PLR0917
+def test_what_cannot_work_is_refused_before_it_starts(datasets, tmp_path, data, settings, options, message):
     if "validate" in options:
         options = {**options, "validate": datasets[options["validate"]]}
     with pytest.raises((InputError, ValueError), match=message):

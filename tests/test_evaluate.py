@@ -1,62 +1,338 @@
-"""Any method's pictures become the same tables, and every number in them can be had as data."""
+"""From checkpoints and test pictures to every table and figure, in one command; and what is refused."""
 
 from __future__ import annotations
 
 import json
+import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
+from click.testing import CliRunner
 from PIL import Image
+from small_training import build
+from toy_embedder import write_onnx
 
 from blurgen.errors import InputError
-from umsn.evaluate import compare
+from blurgen_cli.umsn import main
+from umsn import checkpoint
+from umsn.curriculum import Settings, train
+from umsn.deblur import Deblurrer
+from umsn.evaluate import Request, evaluate
 from umsn.metrics import psnr
-from umsn.pairs import FolderPairs, Pair
+from umsn.pairs import DatasetPairs, FolderPairs
+
+PICTURES = 9
+QUICK = Settings(preset="quick", iterations=2, batch_size=2, seed=1)
 
 
-def make_pairs(count, side=32):
-    rng = np.random.default_rng(0)
-    clean = rng.integers(0, 256, (count, side, side, 3), dtype=np.uint8)
-    blurry = np.clip(clean + rng.normal(0, 20, clean.shape), 0, 255).astype(np.uint8)
-    return [
-        Pair(f"p{i}", f"p{i}", b, c, None, None) for i, (b, c) in enumerate(zip(blurry, clean, strict=True))
+@pytest.fixture(scope="module")
+def held_out(tmp_path_factory):
+    """A dataset of other faces and kernels than those of ``run``."""
+    return build(tmp_path_factory.mktemp("held out"), 2)
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    """All stages, trained for a moment, and two more rows of the ablation."""
+    folder = tmp_path_factory.mktemp("evaluate")
+    data = build(folder, 1).root
+    train(data, folder / "run", QUICK, device="cpu", quiet=True)
+    for variant in ("nested", "bnet"):
+        settings = replace(QUICK, variant=variant, masks="labels")
+        train(data, folder / "run", settings, stage="umsn", start_from=folder, device="cpu", quiet=True)
+    return folder / "run"
+
+
+@pytest.fixture(scope="module")
+def everything(run, held_out, tmp_path_factory):
+    """What an evaluation with all there is but VGG-Face makes."""
+    folder = tmp_path_factory.mktemp("everything")
+    gallery = folder / "gallery"
+    gallery.mkdir()
+    for number in range(len(held_out.faces)):
+        pixels = held_out.faces.face(number).pixels
+        Image.fromarray(pixels[:40, :40]).save(gallery / f"image{number:06d}.png")
+    identities = folder / "who.txt"
+    identities.write_text("".join(f"image{n:06d}.png person{n}\n" for n in range(len(held_out.faces))))
+    halves = folder / "halves"
+    halves.mkdir()
+    pairs = DatasetPairs(held_out, PICTURES)
+    for pair in pairs:
+        Image.fromarray(pair.clean // 2).save(halves / f"{pair.name}.png")
+    request = Request(
+        checkpoint=run / "umsn.safetensors",
+        compare={"halves": halves},
+        references=True,
+        ablation={name: run / f"{name}.safetensors" for name in ("bnet", "umsn")},
+        embedder=write_onnx(folder / "toy.onnx"),
+        gallery=gallery,
+        identities=identities,
+        save_pictures=True,
+    )
+    return evaluate(pairs, folder / "out", request), folder / "out"
+
+
+def table(made, name):
+    return next(t for t in made.tables if t.name == name)
+
+
+def value(made, name, row, column):
+    found = table(made, name)
+    cells = next(r for r in found.rows if r.labels[0] == row).cells
+    return cells[found.columns.index(column)].mean.value
+
+
+def test_every_table_is_there_but_the_one_that_needs_vgg_face(everything):
+    made, _ = everything
+    assert [t.name for t in made.tables] == [
+        "methods",
+        "ablation",
+        "classes",
+        "kernel-sizes",
+        "segmentation",
+        "recognition",
+        "confidence-kernels",
+        "confidence-training",
+    ]
+    assert made.left_out == ["VGG-Face distance (Table IV): give --vgg-face."]
+
+
+def test_rows_are_the_methods_in_their_order(everything):
+    made, _ = everything
+    rows = [row.labels[0] for row in table(made, "methods").rows]
+    assert rows == ["blurry", "Wiener, true kernel", "Richardson-Lucy, true kernel", "halves", "UMSN"]
+    assert [row.labels[0] for row in table(made, "ablation").rows] == ["B-Net", "UMSN"]
+
+
+def test_numbers_are_those_of_the_pictures(everything, run, held_out):
+    made, out = everything
+    pairs = list(DatasetPairs(held_out, PICTURES))
+    deblur = Deblurrer(run / "umsn.safetensors", "cpu")
+    sharp = [deblur(pair.blurry) for pair in pairs]
+    for row, pictures in (
+        ("blurry", [p.blurry for p in pairs]),
+        ("halves", [p.clean // 2 for p in pairs]),
+        ("UMSN", sharp),
+    ):
+        expected = np.mean([psnr(a, p.clean) for a, p in zip(pictures, pairs, strict=True)])
+        assert value(made, "methods", row, "PSNR (dB)") == pytest.approx(expected)
+    assert value(made, "ablation", "UMSN", "SSIM") == value(made, "methods", "UMSN", "SSIM")
+    with Image.open(out / "pictures" / "UMSN" / f"{pairs[3].name}.png") as kept:
+        assert (np.asarray(kept) == sharp[3]).all()
+    assert sorted(p.name for p in (out / "pictures").iterdir()) == [
+        "B-Net",
+        "Richardson-Lucy-true-kernel",
+        "UMSN",
+        "Wiener-true-kernel",
     ]
 
 
-def test_everything_is_written_and_says_the_same(tmp_path):
-    pairs = make_pairs(3)
-    made = compare({"blurry": lambda p: p.blurry, "half": lambda p: p.clean // 2}, pairs, tmp_path / "out")
-    expected = np.mean([psnr(p.blurry, p.clean) for p in pairs])
-    summary = json.loads((tmp_path / "out" / "scores.json").read_text())
-    assert summary["blurry"]["psnr"]["value"] == pytest.approx(expected)
-    assert f"| blurry | {expected:.2f} (" in (tmp_path / "out" / "tables.md").read_text()
-    assert (tmp_path / "out" / "tables.tex").read_text().count("tabular") == 2
-    assert len((tmp_path / "out" / "scores.csv").read_text().splitlines()) == 1 + len(made.scores) == 7
+def test_clear_pictures_are_recognised_at_least_in_the_whole_gallery(everything):
+    made, _ = everything
+    assert value(made, "recognition", "clear pictures", "top-3 (%)") == 100
 
 
-def test_the_sheet_shows_each_method_and_the_truth(tmp_path):
-    pairs = make_pairs(2)
-    made = compare({"blurry": lambda p: p.blurry}, pairs, tmp_path)
-    with Image.open(made.sheet) as page:
-        pixels = np.asarray(page)
-    for pair in pairs:
-        for picture in (pair.blurry, pair.clean):
-            windows = np.lib.stride_tricks.sliding_window_view(pixels, picture.shape)
-            assert (windows == picture).all(axis=(-1, -2, -3)).any()
+def test_confidence_is_a_confidence_and_the_training_is_read(everything):
+    made, _ = everything
+    for row in table(made, "confidence-kernels").rows:
+        assert all(0 < cell.mean.value <= 1 for cell in row.cells)
+    (only,) = table(made, "confidence-training").rows
+    assert only.labels == ("2",) and all(0 < cell.mean.value <= 1 for cell in only.cells)
 
 
-def test_pictures_in_folders_go_the_same_way(tmp_path):
-    for folder in ("clean", "blurry"):
-        (tmp_path / folder).mkdir()
-    (pair,) = make_pairs(1)
-    Image.fromarray(pair.clean).save(tmp_path / "clean" / "face.png")
-    Image.fromarray(pair.blurry).save(tmp_path / "blurry" / "face_ker03_blur_k21.png")
-    folders = FolderPairs(tmp_path / "blurry", tmp_path / "clean")
-    made = compare({"blurry": lambda p: p.blurry}, folders, tmp_path / "out")
-    assert made.scores[0].psnr == psnr(pair.blurry, pair.clean)
-    assert made.tables[1].columns == ("method", "21")
+def test_everything_is_written_and_says_the_same(everything):
+    made, out = everything
+    assert all(path.is_file() for path in made.files)
+    names = {str(path.relative_to(out)) for path in made.files}
+    assert names == {
+        *(f"tables.{suffix}" for suffix in ("md", "tex", "csv", "json")),
+        *("scores.csv", "segmentation.csv", "recognition.csv"),
+        *("confidence-kernels.csv", "confidence-training.csv"),
+        *(f"figures/{f}.png" for f in ("results", "ablation", "masks", "classes", "residuals")),
+    }
+    page = json.loads((out / "tables.json").read_text())
+    cell = page["tables"][0]["rows"][0]["cells"][0]
+    text = (out / "tables.md").read_text()
+    assert cell["value"] == value(made, "methods", "blurry", "PSNR (dB)")
+    assert f"| blurry | {cell['text']} |" in text
+    assert text.count("SSIM: Wang et al. 2004") == 1
+    assert (out / "tables.tex").read_text().count(r"\begin{tabular}") == len(made.tables)
+    assert len((out / "scores.csv").read_text().splitlines()) == 1 + len(made.scores) == 1 + PICTURES * 6
 
 
-def test_nothing_to_evaluate_is_said(tmp_path):
+def contains(page, picture):
+    """Whether the page shows the picture somewhere, pixel by pixel."""
+    corner = np.argwhere((page == picture[0, 0]).all(axis=-1))
+    height, width = picture.shape[:2]
+    return any(
+        (page[y : y + height, x : x + width] == picture).all()
+        for y, x in corner
+        if y + height <= len(page) and x + width <= page.shape[1]
+    )
+
+
+def test_figures_show_the_pictures(everything, held_out, run):
+    made, out = everything
+    pages = {}
+    for path in made.files:
+        if path.suffix == ".png":
+            with Image.open(path) as page:
+                pages[path.stem] = np.asarray(page)
+    pair = next(iter(DatasetPairs(held_out)))
+    sharp = Deblurrer(run / "umsn.safetensors", "cpu")(pair.blurry)
+    for name in ("results", "masks", "residuals"):
+        assert contains(pages[name], pair.blurry) and contains(pages[name], sharp)
+    assert contains(pages["results"], pair.clean // 2) and contains(pages["results"], pair.clean)
+    skin = (pair.labels == 1)[..., None]
+    assert contains(pages["classes"], np.where(skin, pair.blurry, pair.clean))
+    assert contains(pages["classes"], np.repeat(skin, 3, axis=2).astype(np.uint8) * 255)
+
+
+@pytest.fixture(scope="module")
+def folders(held_out, tmp_path_factory):
+    """The held-out pictures as a published test set lies on the disk."""
+    folder = tmp_path_factory.mktemp("folders")
+    for name in ("clean", "blurry", "labels", "other"):
+        (folder / name).mkdir()
+    for number, pair in enumerate(DatasetPairs(held_out, 3)):
+        Image.fromarray(pair.clean).save(folder / "clean" / f"{number}.png")
+        Image.fromarray(pair.labels).save(folder / "labels" / f"{number}.png")
+        Image.fromarray(pair.blurry).save(folder / "blurry" / f"{number}_ker01_blur_k13.png")
+        Image.fromarray(pair.clean).save(folder / "other" / f"{number}_ker01_blur_k13.png")
+    return folder
+
+
+def invoke(*words):
+    return CliRunner().invoke(main, ["evaluate", *map(str, words)])
+
+
+def test_the_command_scores_other_methods_without_a_checkpoint(folders, tmp_path):
+    out = tmp_path / "out"
+    done = invoke(
+        *("--blurry", folders / "blurry", "--clean", folders / "clean", "--out", out),
+        *("--compare", f"perfect={folders / 'other'}", "--device", "cpu"),
+    )
+    assert done.exit_code == 0, done.output
+    assert "| perfect | inf | 1.000 (1.000 to 1.000) | inf |" in done.output
+    assert "- By class (Table I): the test pictures have no labels; give --labels." in done.output
+    assert "tables.md, tables.tex, tables.csv, tables.json, scores.csv, figures/results.png" in done.output
+    assert (out / "tables.md").read_text() in done.output
+
+
+def test_the_command_reads_folders_and_a_run(folders, run, tmp_path):
+    done = invoke(
+        *("--blurry", folders / "blurry", "--clean", folders / "clean", "--labels", folders / "labels"),
+        *("--checkpoint", run / "umsn.safetensors", "--ablation", f"again={run}/umsn.safetensors"),
+        *("--ablation", f"bnet={run}/bnet.safetensors", "--limit", 2, "--device", "cpu", "--out", tmp_path),
+    )
+    assert done.exit_code == 0, done.output
+    assert "**Ablation (Table VI), 2 pictures**" in done.output
+    rows = [line.split("|")[1].strip() for line in done.output.splitlines() if line.startswith("| ")]
+    assert rows[:6] == ["method", "---", "blurry", "UMSN", "method", "---"]
+    assert rows[6:8] == ["UMSN", "B-Net"] or rows[6:8] == ["again", "B-Net"]
+
+
+def test_the_command_takes_a_dataset_on_which_it_knows_the_kernels(held_out, tmp_path):
+    done = invoke(
+        "--shards", held_out.root, "--references", "--limit", 2, "--out", tmp_path, "--device", "cpu"
+    )
+    assert done.exit_code == 0, done.output
+    assert "| Wiener, true kernel |" in done.output and "balance 0.5" in done.output
+
+
+def test_a_row_of_the_ablation_that_is_the_checkpoint_is_not_run_twice(run, held_out, tmp_path):
+    path = run / "umsn.safetensors"
+    made = evaluate(
+        DatasetPairs(held_out, 2), tmp_path, Request(checkpoint=path, ablation={"umsn": path, "copy": path})
+    )
+    assert sorted({s.method for s in made.scores}) == ["UMSN", "blurry", "copy"]
+    assert [row.labels[0] for row in table(made, "ablation").rows] == ["UMSN", "copy"]
+
+
+def refused(folders, tmp_path, *words):
+    """Return the one line with which the command, given the folders and ``words``, exits 2."""
+    done = invoke(
+        *("--blurry", folders / "blurry", "--clean", folders / "clean", "--device", "cpu"),
+        *("--out", tmp_path / "out", *words),
+    )
+    assert done.exit_code == 2, done.output
+    assert not (tmp_path / "out" / "tables.md").exists()
+    line = done.output.strip().splitlines()[-1]
+    assert line.startswith("Error: ")
+    return line
+
+
+def test_bad_input_is_named_in_one_line(folders, run, tmp_path):
+    (tmp_path / "empty").mkdir()
+    shutil.copy(run / "bnet.safetensors", tmp_path / "umsn.safetensors")
+    (tmp_path / "junk.safetensors").write_bytes(b"junk")
+    (tmp_path / "short").mkdir()
+    shutil.copy(next((folders / "blurry").iterdir()), tmp_path / "short")
+    for words, expected in (
+        (["--checkpoint", tmp_path / "none"], "there is no such checkpoint"),
+        (["--checkpoint", tmp_path / "junk.safetensors"], "is not a umsn checkpoint"),
+        (["--checkpoint", run / "umsn.state.safetensors"], "holds 'training', not 'networks'"),
+        (["--checkpoint", run / "segmentation.safetensors"], "holds a network of kind 'snet'"),
+        (["--checkpoint", run / "nested.safetensors"], "has no S-Net"),
+        (["--segmentation", run / "segmentation-blurry.safetensors"], "not of stage 'segmentation'"),
+        (["--segmentation-blurry", run / "umsn.safetensors"], "is of stage 'umsn'"),
+        (["--ablation", tmp_path], "is of variant 'bnet', not of variant 'umsn'"),
+        (
+            ["--ablation", f"umsn={run}/segmentation.safetensors"],
+            "is of stage 'segmentation', not of variant",
+        ),
+        (["--ablation", f"again={run}/segmentation.safetensors"], "holds a network of kind 'snet'"),
+        (["--ablation", tmp_path / "empty"], "holds no checkpoint of the ablation"),
+        (["--ablation", "nowhere"], "is not NAME=CHECKPOINT"),
+        (["--ablation", f"bnet={run}/bnet.safetensors"] * 2, "there is already a row 'bnet'"),
+        (["--compare", "mine"], "is not NAME=PATH"),
+        (["--compare", f"blurry={folders}/other"], "Two methods are called 'blurry'"),
+        (["--compare", f"a={folders}/other"] * 2, "Each --compare needs a name of its own"),
+        (["--compare", f"a={tmp_path}/empty"], "empty: holds no pictures"),
+        (["--compare", f"a={tmp_path}/none"], "none: there is no such folder"),
+        (["--compare", f"a={folders}/clean"], "has no picture 0_ker01_blur_k13.png and 2 others"),
+        (["--compare", f"a={tmp_path}/short"], "1 others"),
+        (["--references"], "needs the true kernels, which only a dataset"),
+        (["--vgg-face", tmp_path / "none.mat"], "There is no VGG-Face weights file"),
+        (["--embedder", tmp_path / "none.onnx"], "takes both --embedder and --gallery"),
+        (["--identities", tmp_path / "who.txt"], "give --embedder and --gallery too"),
+        (["--labels", folders / "blurry"], "holds no label map for it; expected 0.png"),
+        (["--limit", 0], "Invalid value for '--limit'"),
+        (["--shards", folders], "Give either --shards, or --blurry and --clean"),
+        (["--device", "cuda:99"], "--device cuda:99 cannot be used here"),
+    ):
+        line = refused(folders, tmp_path, *words)
+        assert expected.replace("1 others", "and 1 others") in line, (words, line)
+
+
+def test_pictures_of_another_size_are_named(folders, tmp_path):
+    (tmp_path / "large").mkdir()
+    for path in (folders / "other").iterdir():
+        with Image.open(path) as picture:
+            picture.resize((40, 30)).save(tmp_path / "large" / path.name)
+    line = refused(folders, tmp_path, "--compare", f"a={tmp_path}/large")
+    assert "0_ker01_blur_k13.png: is 40 x 30, but the blurry picture is 32 x 32" in line
+
+
+def test_a_network_whose_training_diverged_is_named(run, folders, tmp_path):
+    tensors, about = checkpoint.load(run / "bnet.safetensors", "networks")
+    for key in ("format", "version", "kind"):
+        about.pop(key)
+    tensors[next(iter(tensors))].view(-1)[0] = torch.nan
+    checkpoint.save(tmp_path / "nan.safetensors", "networks", tensors, about)
+    line = refused(folders, tmp_path, "--checkpoint", tmp_path / "nan.safetensors")
+    assert "nan.safetensors holds weights that are NaN or infinite" in line
+
+
+def test_missing_ground_truth_is_named(folders, tmp_path):
+    done = invoke("--blurry", folders / "blurry", "--out", tmp_path)
+    assert done.exit_code == 2 and "Give either --shards, or --blurry and --clean" in done.output
+    done = invoke("--shards", folders, "--labels", folders / "labels", "--out", tmp_path)
+    assert done.exit_code == 2 and "--labels goes with --blurry" in done.output
+
+
+def test_nothing_to_evaluate_is_said(folders, tmp_path):
     with pytest.raises(InputError, match="no pictures"):
-        compare({"blurry": lambda p: p.blurry}, [], tmp_path)
+        evaluate(FolderPairs(folders / "blurry", folders / "clean", limit=0), tmp_path, Request())

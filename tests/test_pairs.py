@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 from PIL import Image
+from small_training import build
 
 from blurgen.errors import InputError
-from umsn.pairs import FolderPairs
+from umsn.pairs import DatasetPairs, FolderPairs, open_pairs
 
 
 @pytest.fixture
@@ -67,3 +69,71 @@ def test_a_missing_label_map_is_named(folders):
     save(folders / "labels" / "other.png", 0, mode="L")
     with pytest.raises(InputError, match=r"holds no label map for it; expected a\.png"):
         FolderPairs(folders / "blurry", folders / "clean", folders / "labels")
+
+
+def test_folders_may_be_limited_and_know_their_names(folders):
+    save(folders / "clean" / "a.png", (0, 0, 0))
+    for kernel in (1, 2, 3):
+        save(folders / "blurry" / f"a_ker{kernel:02d}_blur_k13.png", (kernel, 0, 0))
+    pairs = open_pairs(blurry=folders / "blurry", clean=folders / "clean", limit=2)
+    assert pairs.names() == [p.name for p in pairs] == ["a_ker01_blur_k13", "a_ker02_blur_k13"]
+    assert len(pairs) == 2 and not pairs.knows_kernels
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("a.png", b"", r"a\.png is empty"),
+        ("a.png", b"no picture", r"a\.png is not a picture"),
+        ("b.png", None, r"b\.png: .* expected b\.png"),
+    ],
+)
+def test_pictures_that_cannot_be_used_are_named(folders, name, content, message):
+    save(folders / "clean" / "a.png", (0, 0, 0))
+    save(folders / "blurry" / name, (0, 0, 0))
+    if content is not None:
+        (folders / "blurry" / name).write_bytes(content)
+    with pytest.raises(InputError, match=message):
+        list(FolderPairs(folders / "blurry", folders / "clean"))
+
+
+def test_pictures_of_numbers_that_are_none_are_refused(folders):
+    save(folders / "clean" / "a.png", (0, 0, 0))
+    nothing = np.full((20, 24), np.nan, np.float32)
+    Image.fromarray(nothing).save(folders / "blurry" / "a.tiff")
+    with pytest.raises(InputError, match=r"a\.tiff is a 32-bit picture"):
+        list(FolderPairs(folders / "blurry", folders / "clean"))
+
+
+def test_pictures_too_small_to_score_are_named(folders):
+    save(folders / "clean" / "a.png", (0, 0, 0), (40, 16))
+    save(folders / "blurry" / "a.png", (0, 0, 0), (40, 16))
+    with pytest.raises(InputError, match=r"a\.png: pictures of 40 x 16 are too small"):
+        list(FolderPairs(folders / "blurry", folders / "clean"))
+
+
+def test_two_pictures_of_one_name_are_refused(folders):
+    save(folders / "clean" / "a.png", (0, 0, 0))
+    save(folders / "clean" / "a.bmp", (0, 0, 0))
+    save(folders / "blurry" / "a.png", (0, 0, 0))
+    with pytest.raises(InputError, match="same name"):
+        FolderPairs(folders / "blurry", folders / "clean")
+
+
+def test_a_dataset_gives_its_triplets_with_their_kernels(tmp_path):
+    dataset = build(tmp_path, 1)
+    pairs = DatasetPairs(dataset, limit=5)
+    found = list(pairs)
+    assert len(found) == len(pairs) == 5 and pairs.names() == [p.name for p in found]
+    for row, one in enumerate(found):
+        triplet = dataset[row]
+        assert (one.blurry == triplet.blurry).all() and (one.clean == triplet.clean).all()
+        assert (one.labels == triplet.mask).all() and one.identity is None
+        kernel = dataset.bank.kernel(int(triplet.index["kernel"]))
+        assert one.kernel.sum() == 1 and (one.kernel * 32768 == kernel).all()
+        assert one.kernel_size == len(kernel) == 13
+
+
+def test_what_to_open_must_go_together(folders):
+    with pytest.raises(ValueError, match="'shards' must be given alone"):
+        open_pairs(clean=folders)

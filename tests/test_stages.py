@@ -19,7 +19,7 @@ FIRST_STAGES = ("first-stage-background", "first-stage-skin", "first-stage-featu
         ("umsn", "full", "blurry", {"confidence": 1, "perceptual": 2e-4}, 100_000, 2e-4),
     ],
 )
-def test_section_iv_a(name, shards, image, losses, iterations, learning_rate):  # noqa: PLR0917
+def test_section_iv_a(name, shards, image, losses, iterations, learning_rate):
     (stage,) = PAPER.select(name)
     assert (stage.shards, stage.image, dict(stage.losses)) == (shards, image, losses)
     assert (stage.iterations, stage.learning_rate, stage.batch_size) == (iterations, learning_rate, 16)

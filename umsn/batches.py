@@ -200,6 +200,29 @@ class Batches:
         return Patches(*(torch.stack([p[s] for p, s in zip(t, squares, strict=True)]) for t in patches))
 
 
+class PatchDataset(torch.utils.data.Dataset[tuple[Tensor, Tensor, Tensor]]):
+    """Any source as a map-style dataset of PyTorch, for a training loop and a network of your own.
+
+    Item ``i`` is (blurry, clean, classes): float32 ``[3, P, P]`` in [0, 1] twice, and int64 ``[P, P]``, 0 to 3
+    or 255. A ``DataLoader`` may have any number of workers over ``ShardPatches``, none over ``DevicePatches``.
+    """
+
+    def __init__(self, source: PatchSource) -> None:
+        self._source = source
+
+    def __len__(self) -> int:
+        return len(self._source)
+
+    def __getitem__(self, i: int) -> tuple[Tensor, Tensor, Tensor]:
+        return self.__getitems__([i])[0]
+
+    def __getitems__(self, rows: list[int]) -> list[tuple[Tensor, Tensor, Tensor]]:
+        """Return several items at once, as ``DataLoader`` asks for a batch."""
+        patches = self._source.read(np.array(rows, np.int64))
+        batch = to_device(patches, patches.clean.device)
+        return list(zip(batch.blurry, batch.clean, batch.classes, strict=True))
+
+
 def to_device(patches: Patches, device: torch.device) -> Batch:
     """Move patches to the device as uint8 and turn them into what networks take."""
     clean, blurry, labels = (t.to(device, non_blocking=True) for t in patches)

@@ -88,16 +88,18 @@ def train(
     ``stage`` is ``all``, a stage, or ``first-stage`` for the four of them. ``validate`` is a dataset of other
     faces and kernels to score on. ``start_from`` is a folder of checkpoints of earlier stages, by default
     ``out``. ``resume`` goes on where ``out`` stands. ``on_device`` makes the patches on the device from the
-    recipe, the same to the bit, instead of reading them from shards. With torchrun, all processes train together; the batch
-    size is that of all of them. Raises InputError for whatever cannot work, before anything is trained;
-    Stopped (``umsn.train``) after SIGINT or SIGTERM, with the state saved.
+    recipe, the same to the bit, instead of reading them from shards. With torchrun, all processes train
+    together; the batch size is that of all of them.
+
+    Raises InputError for whatever cannot work, before anything is trained; Stopped (``umsn.train``) after
+    SIGINT or SIGTERM, with the state saved.
     """
     with _machine(device, precision, compile, threads) as machine:
         out, start = Path(out), Path(start_from or out)
         preset = _preset(settings)
         stages = preset.select(stage)
-        perceptual = _perceptual(stages, settings)
         data = _Data(open_dataset(shards), None if validate is None else open_dataset(validate))
+        perceptual = _perceptual(stages, settings)
         for each in stages:
             data.check(each, settings)
             _check_networks(each, stages, settings, start)
@@ -287,7 +289,8 @@ def _learner(
             perceptual=perceptual,
             s_net=trained(available[-1]) if available else None,
             s_net_clean=trained("segmentation") if settings.masks == "snet" and with_masks else None,
-            masks=settings.masks,
+            # B-Net is given masks like the others, and ignores them.
+            masks=settings.masks if with_masks else "labels",
         ), starts
 
 

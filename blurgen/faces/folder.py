@@ -7,7 +7,9 @@ Two layouts::
 
 A label map is an 8-bit PNG of the picture's size that holds the numbers of ``blurgen.labels.Label``, in
 the same sub-folder and with the same name but for the suffix. ``labels=DIR`` names another folder of them.
-A picture without a label map is an unlabelled face. Pictures are used as they are, without scaling.
+A picture without a label map is an unlabelled face. Pictures are used as they are, without scaling; with
+``align`` the largest face of each is brought onto the template, found by its labels if it has them, else by
+a detector (blurgen.faces.detect), which needs the extra ``align``.
 """
 
 from __future__ import annotations
@@ -18,12 +20,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from blurgen.errors import InputError
+from blurgen.faces.cut import cut_largest_face
 from blurgen.faces.decode import (
     PICTURE_SUFFIXES,
     check_patch_fits,
     decode_picture,
     sha256,
 )
+from blurgen.faces.detect import detector
 from blurgen.faces.label_folder import LabelFolder, open_labels
 from blurgen.faces.listing import (
     existing_folder,
@@ -61,11 +65,13 @@ class Folder:
         data = read_inside(self.root, file)
         where = printable(os.path.join(self.root, file))
         pixels = decode_picture(data, where)
-        check_patch_fits(pixels, where, self.options.patch_size)
         stem = _stem(file)
         if self.labels and stem in self.shared_stems and stem in self.labels.files:
             raise InputError(f"{where} shares its label map with another picture of that name; rename one")
         labels = self.labels.read(stem, pixels.shape) if self.labels else None
+        if self.options.align:
+            pixels, labels = cut_largest_face(pixels, labels, self.options, where)
+        check_patch_fits(pixels, where, self.options.patch_size)
         own_name = file if stem in self.shared_stems else stem
         return Face(pixels, labels, id=printable(own_name), name=self.name(i), digest=sha256(data))
 
@@ -95,6 +101,8 @@ def open_source(argument: str, options: SourceOptions) -> Folder:
         labels = open_labels(options.labels, stems)
     elif os.path.isdir(os.path.join(top, "labels")):
         labels = open_labels(folder_inside(top, "labels", remedy), stems)
+    if options.align and labels is None:
+        detector()  # that it is missing is to be said now, not once for every picture
     shared = frozenset(stem for stem, times in Counter(stems).items() if times > 1)
     files = files_in_split(root, found, options.split)
     taken = tuple(files[number] for number in choose(len(files), options.limit, options.seed))

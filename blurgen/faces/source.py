@@ -51,13 +51,15 @@ class SourceOptions:
     """Turn faces upright and onto the template (blurgen.faces.align), not only cut them out."""
 
     def describe(self) -> dict[str, Any]:
-        """Return what decides which faces are taken and how; the seed and ``align`` only where they do."""
+        """Return what decides which faces are taken and how; what is not used is left out or None."""
         described: dict[str, Any] = {
             "split": self.split,
             "limit": self.limit,
             "seed": None if self.limit is None else self.seed,
         }
-        return {**described, "align": True} if self.align else described
+        if self.align:
+            described |= {"align": True, "min_side": self.min_side}
+        return described
 
 
 def refuse_labels(spec: str, options: SourceOptions) -> None:

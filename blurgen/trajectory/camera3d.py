@@ -167,6 +167,19 @@ def _project(positions, distance, x, y, weight):
         weight[i] = weight[i] * weight[i]
 
 
+@njit(cache=True, error_model="numpy")
+def _jerk_those(t, when, across, angle, state):
+    """Jerk the lanes whose time has come at step ``t``; return the next step at which one has."""
+    following = _NEVER
+    for i in range(_TRIES):
+        for lane in range(LANES):
+            if when[i, lane] == t:
+                _jerk(state, lane, across[i, :, lane], angle[i, lane])
+                when[i, lane] = _NEVER
+            following = min(following, when[i, lane])
+    return following
+
+
 @njit(cache=True, nogil=True, error_model="numpy")
 def walk(seed, numbers, attempts, samples, quantiles, parameters, x, y, weight):
     """Walk LANES kernels; the arrays are those of ``blurgen.trajectory.walk``."""
@@ -179,7 +192,11 @@ def walk(seed, numbers, attempts, samples, quantiles, parameters, x, y, weight):
     deviates = np.empty((2 * CHUNK, 3, LANES))
     flat_deviates = deviates.reshape(-1)
     positions = np.zeros(3 * _PLANE)
-    distance = np.empty((2 * CHUNK, LANES))
+    distance = np.empty(_PLANE)
+    flat_x, flat_y, flat_weight = x.reshape(-1), y.reshape(-1), weight.reshape(-1)
+    h = 1.0 / (samples - 1)
+    keep = 1.0 - h / _MEMORY
+    fresh = np.sqrt(1.0 - keep * keep)
     for lane in range(LANES):
         _begin(
             seed,
@@ -194,16 +211,12 @@ def walk(seed, numbers, attempts, samples, quantiles, parameters, x, y, weight):
             across,
             angle,
         )
-    h = 1.0 / (samples - 1)
-    keep = 1.0 - h / _MEMORY
-    fresh = np.sqrt(1.0 - keep * keep)
-    state[9] = parameters[0] * (h / np.sqrt(2.0 * _MEMORY))
-    state[10] = parameters[1] * h
-    next_jerk = when.min()
-    distance[:] = parameters[2]
-    flat_distance, flat_x, flat_y = distance.reshape(-1), x.reshape(-1), y.reshape(-1)
-    flat_weight = weight.reshape(-1)
-    _project(positions, flat_distance, flat_x[:LANES], flat_y[:LANES], flat_weight[:LANES])
+        state[9, lane] = parameters[0, lane] * (h / np.sqrt(2.0 * _MEMORY))
+        state[10, lane] = parameters[1, lane] * h
+    for i in range(_PLANE):
+        distance[i] = parameters[2, i % LANES]
+    next_jerk = _jerk_those(0, when, across, angle, state)
+    _project(positions, distance, flat_x[:LANES], flat_y[:LANES], flat_weight[:LANES])
     for first in range(1, len(x), 2 * CHUNK):
         chunk_words(seed, numbers, attempts, FIRST_STEP_BLOCK + (first - 1) // 2, words)
         _deviates(words, quantiles, deviates)
@@ -211,24 +224,11 @@ def walk(seed, numbers, attempts, samples, quantiles, parameters, x, y, weight):
         t = first
         while t < end:
             if t == next_jerk:
-                for i in range(_TRIES):
-                    for lane in range(LANES):
-                        if when[i, lane] == t:
-                            _jerk(state, lane, across[i, :, lane], angle[i, lane])
-                            when[i, lane] = _NEVER
-                next_jerk = when.min()
+                next_jerk = _jerk_those(t, when, across, angle, state)
             stop = min(end, next_jerk)
             done = t - first
-            _steps(
-                flat_state,
-                flat_deviates[3 * LANES * done :],
-                positions[LANES * done :],
-                keep,
-                fresh,
-                h,
-                stop - t,
-                len(numbers),
-            )
+            deviates_left, positions_left = flat_deviates[3 * LANES * done :], positions[LANES * done :]
+            _steps(flat_state, deviates_left, positions_left, keep, fresh, h, stop - t, len(numbers))
             t = stop
-        rows = slice(LANES * first, LANES * end)
-        _project(positions, flat_distance, flat_x[rows], flat_y[rows], flat_weight[rows])
+        a, b = LANES * first, LANES * end
+        _project(positions, distance, flat_x[a:b], flat_y[a:b], flat_weight[a:b])

@@ -10,6 +10,8 @@ from typing import Any
 import xxhash
 
 from blurgen.errors import InputError
+from blurgen.faces.crop import FacePoints
+from blurgen.faces.cut import cut_face
 from blurgen.faces.procedural.drawn import MAX_SIZE, draw_face
 from blurgen.faces.selection import choose, in_split
 from blurgen.faces.source import Face, SourceOptions, refuse_labels
@@ -42,6 +44,11 @@ class Procedural:
         """Draw face ``i``. Its digest is that of the bytes of the pixels, then of the labels."""
         number = self.numbers[i]
         pixels, labels = draw_face(number, self.seed, self.size)
+        if self.options.align:
+            points = FacePoints.from_labels(labels)
+            if points is None:
+                raise InputError(f"{self.name(i)} does not show the eyes and the mouth to align it by")
+            pixels, labels = cut_face(pixels, labels, points, self.options, self.name(i))
         digest = hashlib.sha256(pixels.tobytes() + labels.tobytes()).hexdigest()
         return Face(pixels, labels, id=f"{self.seed}-{number:06d}", name=self.name(i), digest=digest)
 

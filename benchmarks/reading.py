@@ -1,0 +1,292 @@
+"""Claim: random batches come at the speed of the page cache, several times faster than by h5py.
+
+    python benchmarks/reading.py [--folder DIR] [--count 8192]
+
+The same random rows, in the same order, from the same triplets stored in each way. Ways take turns, batch by
+batch, so that a busy machine slows all alike; the figures are medians. "Cold" drops the files from the page
+cache before each batch. WebDataset cannot read rows by number: it gives its own order, shuffled in a buffer
+of 1,000, and its figures are for as many rows. Every other way is checked to give the same bytes.
+"""
+
+from __future__ import annotations
+
+import argparse
+import io
+import json
+import os
+import statistics
+import tarfile
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import h5py
+import lmdb
+import machine
+import numpy as np
+import webdataset
+
+from blurgen.build import build_dataset
+from blurgen.dataset import Dataset
+from blurgen.faces import parse_source
+from blurgen.kernels import make_bank
+
+ROOT = Path(__file__).resolve().parent.parent
+PATCH, SHARD, FACES = 128, 1024, 60
+NAMES = ("clean", "blurry", "mask")
+SHAPES = ((PATCH, PATCH, 3), (PATCH, PATCH, 3), (PATCH, PATCH))
+Batch = tuple[np.ndarray, ...]
+Read = Callable[[np.ndarray], Batch]
+
+MEMMAP, CONTIGUOUS, SORTED, CHUNKED, LMDB, TAR, OURS, RUN = (
+    "raw numpy.memmap",
+    "h5py contiguous, by index",
+    "h5py contiguous, sorted list",
+    "h5py chunked by row, by index",
+    "LMDB, raw values",
+    "WebDataset tar, raw members",
+    "blurgen",
+    "blurgen, consecutive rows",
+)
+
+
+def main() -> None:
+    """Store, read, print a table, write the JSON."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("--folder", type=Path, default=ROOT, help="on the disk to be measured")
+    parser.add_argument("--count", type=int, default=8 * SHARD)
+    parser.add_argument("--batches", type=int, default=40)
+    options = parser.parse_args()
+    host = machine.describe("blurgen", "numpy", "h5py", "lmdb", "webdataset")
+    with tempfile.TemporaryDirectory(prefix="blurgen-", dir=options.folder) as folder:
+        data = make(Path(folder), options.count)
+        ways = store(Path(folder), data)
+        check(ways, data, options.count)
+        found: dict[str, Any] = {"machine": host, "triplets": options.count, "triplets_per_second": {}}
+        for size in (16, 256):
+            for cold in (False, True):
+                batches = options.batches if not cold else max(4, options.batches // 5)
+                name = f"{size} {'cold' if cold else 'warm'}"
+                found["triplets_per_second"][name] = measure(
+                    Path(folder), ways, options.count, size, batches, cold
+                )
+    print(table(found))
+    path = ROOT / "benchmarks/results/reading.json"
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(json.dumps(found, indent=1) + "\n")
+
+
+def make(folder: Path, count: int) -> Dataset:
+    """Build the dataset that is stored in every way."""
+    bank = make_bank(200)
+    sources = [parse_source(f"procedural:{FACES}", min_side=PATCH + 28)]
+    return build_dataset(sources, bank, folder / "ours", count=count, shard_size=SHARD, jobs=2)
+
+
+def store(folder: Path, data: Dataset) -> dict[str, Read]:
+    """Store the triplets in every way; return how each is read."""
+    count = len(data)
+    raw = {
+        name: np.memmap(folder / f"{name}.raw", np.uint8, "w+", shape=(count, *shape))
+        for name, shape in zip(NAMES, SHAPES, strict=True)
+    }
+    chunked = h5py.File(folder / "chunked.h5", "w")
+    whole = h5py.File(folder / "whole.h5", "w")
+    for name, shape in zip(NAMES, SHAPES, strict=True):
+        chunked.create_dataset(name, (count, *shape), np.uint8, chunks=(1, *shape))
+        whole.create_dataset(name, (count, *shape), np.uint8)
+    base = lmdb.open(str(folder / "base.lmdb"), map_size=2 * count * 7 * PATCH * PATCH + (64 << 20))
+    with tarfile.open(folder / "all.tar", "w", format=tarfile.USTAR_FORMAT) as tar:
+        for first in range(0, count, 256):
+            rows = data.batch(slice(first, first + 256))
+            end = first + len(rows)
+            with base.begin(write=True) as transaction:
+                for i in range(len(rows)):
+                    parts = [getattr(rows, name)[i].tobytes() for name in NAMES]
+                    transaction.put(b"%09d" % (first + i), b"".join(parts))
+                    for name, content in zip(NAMES, parts, strict=True):
+                        add(tar, f"{first + i:09d}.{name}", content)
+            for name in NAMES:
+                raw[name][first:end] = getattr(rows, name)
+                chunked[name][first:end] = getattr(rows, name)
+                whole[name][first:end] = getattr(rows, name)
+    chunked.close()
+    whole.close()
+    base.close()
+    os.sync()
+    return {
+        MEMMAP: read_memmap(folder, count),
+        CONTIGUOUS: read_h5(folder / "whole.h5"),
+        SORTED: read_h5_sorted(folder / "whole.h5"),
+        CHUNKED: read_h5(folder / "chunked.h5"),
+        LMDB: read_lmdb(folder / "base.lmdb"),
+        TAR: read_tar(folder / "all.tar"),
+        OURS: lambda rows: three(data, rows),
+        RUN: lambda rows: three(data, np.arange(len(rows)) + rows[0] // SHARD * SHARD),
+    }
+
+
+def add(tar: tarfile.TarFile, name: str, content: bytes) -> None:
+    """Add one member."""
+    entry = tarfile.TarInfo(name)
+    entry.size = len(content)
+    tar.addfile(entry, io.BytesIO(content))
+
+
+def three(data: Dataset, rows: np.ndarray) -> Batch:
+    """Read by blurgen; consecutive rows are not copied, so they are summed to be read at all."""
+    batch = data.batch(rows)
+    if not batch.clean.flags.writeable:
+        touched(batch.clean), touched(batch.blurry), touched(batch.mask)
+    return batch.clean, batch.blurry, batch.mask
+
+
+def touched(array: np.ndarray) -> int:
+    """Read one byte of every page of a mapped array."""
+    return int(array.reshape(-1)[::4096].sum())
+
+
+def empty(count: int) -> Batch:
+    """Return arrays for a batch."""
+    return tuple(np.empty((count, *shape), np.uint8) for shape in SHAPES)
+
+
+def read_memmap(folder: Path, count: int) -> Read:
+    """One file per array, as large as all of them."""
+    maps = [
+        np.asarray(np.memmap(folder / f"{name}.raw", np.uint8, "r", shape=(count, *shape)))
+        for name, shape in zip(NAMES, SHAPES, strict=True)
+    ]
+    return lambda rows: tuple(array[rows] for array in maps)
+
+
+def read_h5(path: Path) -> Read:
+    """Row after row, as most data sets for training do."""
+    file = h5py.File(path)
+    datasets = [file[name] for name in NAMES]
+
+    def read(rows: np.ndarray) -> Batch:
+        out = empty(len(rows))
+        for i, row in enumerate(rows.tolist()):
+            for array, dataset in zip(out, datasets, strict=True):
+                array[i] = dataset[row]
+        return out
+
+    return read
+
+
+def read_h5_sorted(path: Path) -> Read:
+    """A sorted list of rows at once, put back into the order asked for."""
+    file = h5py.File(path)
+    datasets = [file[name] for name in NAMES]
+
+    def read(rows: np.ndarray) -> Batch:
+        unique, back = np.unique(rows, return_inverse=True)
+        return tuple(dataset[unique][back] for dataset in datasets)
+
+    return read
+
+
+def read_lmdb(path: Path) -> Read:
+    """A value holds the bytes of all three."""
+    base = lmdb.open(str(path), readonly=True, lock=False, readahead=False)
+    ends = np.cumsum([int(np.prod(shape)) for shape in SHAPES])[:-1]
+
+    def read(rows: np.ndarray) -> Batch:
+        out = empty(len(rows))
+        with base.begin(buffers=True) as transaction:
+            for i, row in enumerate(rows.tolist()):
+                value = np.frombuffer(transaction.get(b"%09d" % row), np.uint8)
+                for array, part, shape in zip(out, np.split(value, ends), SHAPES, strict=True):
+                    array[i] = part.reshape(shape)
+        return out
+
+    return read
+
+
+def read_tar(path: Path) -> Read:
+    """Whatever comes next, shuffled in a buffer of 1,000; over again at the end."""
+
+    def samples() -> Iterator[dict[str, Any]]:
+        while True:
+            yield from webdataset.WebDataset(str(path), shardshuffle=False).shuffle(1000)
+
+    stream = samples()
+    next(stream)  # fills the buffer
+
+    def read(rows: np.ndarray) -> Batch:
+        out = empty(len(rows))
+        for i in range(len(rows)):
+            sample = next(stream)
+            for array, name, shape in zip(out, NAMES, SHAPES, strict=True):
+                array[i] = np.frombuffer(sample[name], np.uint8).reshape(shape)
+        return out
+
+    return read
+
+
+def check(ways: dict[str, Read], data: Dataset, count: int) -> None:
+    """Stop unless every way that reads by number gives the same bytes."""
+    rows = np.random.default_rng(1).integers(0, count, 64)
+    wanted = three(data, rows)
+    for name, read in ways.items():
+        if name in (TAR, RUN):
+            continue
+        if not all(np.array_equal(a, b) for a, b in zip(read(rows), wanted, strict=True)):
+            raise SystemExit(f"{name} gives other bytes")
+
+
+def measure(
+    folder: Path, ways: dict[str, Read], count: int, size: int, batches: int, cold: bool
+) -> dict[str, float]:
+    """Return the median rate of each way, in triplets a second."""
+    random = np.random.default_rng(size)
+    seconds: dict[str, list[float]] = {name: [] for name in ways}
+    if not cold:
+        for read in ways.values():
+            read(np.arange(count) if read is not ways[TAR] else np.arange(1))
+    for _ in range(batches):
+        rows = random.integers(0, count, size)
+        for name, read in ways.items():
+            if cold:
+                forget(folder)
+            start = time.perf_counter()
+            read(rows)
+            seconds[name].append(time.perf_counter() - start)
+    return {name: size / statistics.median(values) for name, values in seconds.items()}
+
+
+def forget(folder: Path) -> None:
+    """Drop the files from the page cache (what is mapped at the moment may stay)."""
+    for path in folder.rglob("*"):
+        if path.is_file():
+            descriptor = os.open(path, os.O_RDONLY)
+            os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
+            os.close(descriptor)
+
+
+def table(found: dict[str, Any]) -> str:
+    """Return the figures as Markdown, in triplets/s, and the two ratios that are claimed."""
+    columns = list(found["triplets_per_second"])
+    lines = [
+        f"{found['triplets']:,} triplets; triplets/s for batches of 16 and 256",
+        "",
+        "| way | " + " | ".join(columns) + " |",
+        "|---|" + "---:|" * len(columns),
+    ]
+    for name in found["triplets_per_second"][columns[0]]:
+        rates = [found["triplets_per_second"][column][name] for column in columns]
+        lines.append(f"| {name} | " + " | ".join(f"{rate:,.0f}" for rate in rates) + " |")
+    for label, other in (("blurgen / memmap", MEMMAP), ("blurgen / h5py contiguous by index", CONTIGUOUS)):
+        ratios = [
+            found["triplets_per_second"][column][OURS] / found["triplets_per_second"][column][other]
+            for column in columns
+        ]
+        lines.append(f"| {label} | " + " | ".join(f"{ratio:.2f}" for ratio in ratios) + " |")
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    main()

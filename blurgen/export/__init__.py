@@ -1,0 +1,87 @@
+"""A dataset in the formats of other programs: PNG folders, LMDB as BasicSR reads it, WebDataset.
+
+Works for datasets with shards and for recipes alike. An export appears under its name when it is whole and on
+disk; what is interrupted never does.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import pickle
+from pathlib import Path
+from typing import Final
+
+from blurgen.dataset import Dataset, open_dataset
+from blurgen.errors import InputError
+from blurgen.export.folder import check_room, new_folder
+from blurgen.export.lmdb import export_lmdb
+from blurgen.export.png import export_png
+from blurgen.export.rows import Rows, row_size
+from blurgen.export.webdataset import export_webdataset
+from blurgen.manifest import FULL
+from blurgen.parallel import Workers
+from blurgen.progress import Reporter, Silent
+
+FORMATS: Final = ("png", "lmdb", "webdataset")
+
+_WRITERS: Final = {"png": export_png, "lmdb": export_lmdb, "webdataset": export_webdataset}
+_ROWS_PER_PIECE: Final = {"png": 256, "lmdb": 256}
+
+
+def export(
+    root: str | Path,
+    to: str,
+    out: str | Path,
+    *,
+    set_name: str = FULL,
+    limit: int | None = None,
+    shard_size: int = 1000,
+    jobs: int = 1,
+    progress: Reporter | None = None,
+) -> int:
+    """Write one set of the dataset in ``root`` to the new folder ``out`` and return how many rows it has.
+
+    ``to`` is one of FORMATS; the modules of this package say what each looks like. ``limit`` takes only the
+    first rows; ``shard_size`` is the number of rows in a WebDataset tar file; ``jobs`` processes (-1: one
+    per core) change nothing in the result. ``export.json`` in the folder says where the rows come from.
+
+    Raises ValueError for an option out of range; InputError when there is no such dataset or set, ``out``
+    holds something, the disk is too small, or a package is missing.
+    """
+    if to not in FORMATS:
+        raise ValueError(f"Argument 'to' must be one of {', '.join(FORMATS)}, not {to!r}.")
+    if limit is not None and limit < 1:
+        raise ValueError(f"Argument 'limit' must be at least 1, not {limit}.")
+    if shard_size < 1:
+        raise ValueError(f"Argument 'shard_size' must be at least 1, not {shard_size}.")
+    workers, reporter, out = Workers(jobs), progress or Silent(), Path(out)
+    dataset = open_dataset(root)
+    count = len(dataset.open_set(set_name))
+    count = count if limit is None else min(count, limit)
+    if count == 0:
+        raise InputError(f"{root}: its set {set_name} has no rows; there is nothing to export.")
+    with new_folder(out) as folder:
+        check_room(folder, count * row_size(dataset, set_name, count), reporter)
+        # A dataset may know a million rows by number: workers load it once instead of with each task.
+        pickled = folder / ".dataset"
+        pickled.write_bytes(pickle.dumps(dataset))
+        rows = Rows(str(pickled), set_name, count, _ROWS_PER_PIECE.get(to, shard_size))
+        with reporter.bar(f"Exporting to {to}", count, "rows") as bar:
+            _WRITERS[to](rows, folder, workers, bar)
+        pickled.unlink()
+        (folder / "export.json").write_text(_facts(dataset, to, set_name, count), encoding="utf-8")
+        os.sync()
+    return count
+
+
+def _facts(dataset: Dataset, to: str, set_name: str, count: int) -> str:
+    facts = {
+        "format": "blurgen-export",
+        "version": 1,
+        "to": to,
+        "set": set_name,
+        "rows": count,
+        "recipe": dataset.recipe.to_json(),
+    }
+    return json.dumps(facts, indent=2) + "\n"

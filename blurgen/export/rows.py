@@ -1,0 +1,115 @@
+"""The rows of one set as PNG files in memory, a piece at a time, in this process or in others."""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+import numpy as np
+
+from blurgen.dataset import Dataset
+from blurgen.parallel import Workers, run_jobs
+from blurgen.png_files import encode_png
+
+PICTURES: Final = ("clean", "blurry", "mask")
+
+_BATCH = 32  # rows read or made at a time
+_SAMPLED = 16
+_OVERHEAD = 4096  # most bytes that a picture takes beside its own: a block, a page or a tar header
+
+_Result = TypeVar("_Result")
+
+
+@dataclass(frozen=True)
+class Row:
+    """One row, ready to be written."""
+
+    key: str
+    """Sample number, in digits of one length, so that keys sort as numbers do."""
+    pictures: tuple[bytes, bytes, bytes]
+    """PNG files in the order of PICTURES: RGB, RGB, and label numbers as grey."""
+    facts: dict[str, Any]
+    """What it is made of: ``sample``, ``face`` (name), ``top``, ``left``, ``kernel``, ``kernel_size``."""
+
+
+@dataclass(frozen=True)
+class Rows:
+    """The first ``count`` rows of a set, cut into pieces of ``piece`` rows."""
+
+    pickled: str
+    """File with the dataset, written by this process."""
+    set_name: str
+    count: int
+    piece: int
+
+    @property
+    def pieces(self) -> int:
+        """How many pieces there are."""
+        return -(-self.count // self.piece)
+
+    def read(self, number: int) -> Iterator[Row]:
+        """Yield the rows of piece ``number``."""
+        first = number * self.piece
+        end = min(first + self.piece, self.count)
+        dataset = _load(self.pickled)
+        for start in range(first, end, _BATCH):
+            yield from _encode(dataset, self.set_name, start, min(start + _BATCH, end))
+
+
+def in_order(
+    function: Callable[..., _Result], rows: Rows, *arguments: Any, workers: Workers
+) -> Iterator[_Result]:
+    """Yield ``function(rows, number, *arguments)`` for every piece, in order, made by ``workers``."""
+    if workers == Workers(jobs=1):
+        for number in range(rows.pieces):
+            yield function(rows, number, *arguments)
+        return
+    waiting: dict[int, _Result] = {}
+    calls = [(function, rows, number, arguments) for number in range(rows.pieces)]
+    following = 0
+    for number, result in run_jobs(_call, calls, workers):
+        waiting[number] = result
+        while following in waiting:
+            yield waiting.pop(following)
+            following += 1
+
+
+def row_size(dataset: Dataset, set_name: str, count: int) -> int:
+    """Return how many bytes a row takes, from a few spread over the first ``count``."""
+    sampled = np.unique(np.linspace(0, count - 1, _SAMPLED).astype(int))
+    rows = [row for i in sampled.tolist() for row in _encode(dataset, set_name, i, i + 1)]
+    return sum(len(data) + _OVERHEAD for row in rows for data in row.pictures) // len(rows)
+
+
+def _call(
+    function: Callable[..., _Result], rows: Rows, number: int, arguments: tuple[Any, ...]
+) -> tuple[int, _Result]:
+    return number, function(rows, number, *arguments)
+
+
+@lru_cache(maxsize=1)
+def _load(pickled: str) -> Dataset:
+    # Written by the export itself, in a folder of its own.
+    dataset: Dataset = pickle.loads(Path(pickled).read_bytes())
+    return dataset
+
+
+def _encode(dataset: Dataset, set_name: str, first: int, end: int) -> Iterator[Row]:
+    batch = dataset.batch(slice(first, end), set_name)
+    digits = max(9, len(str(dataset.recipe.count - 1)))
+    for clean, blurry, mask, index in zip(*batch.parts(), strict=True):
+        sample, image, kernel = int(index["sample"]), int(index["image"]), int(index["kernel"])
+        facts = {
+            "sample": sample,
+            "face": dataset.faces.name(image),
+            "top": int(index["top"]),
+            "left": int(index["left"]),
+            "kernel": kernel,
+            "kernel_size": int(dataset.bank.sizes[kernel]),
+        }
+        pictures = (encode_png(clean), encode_png(blurry), encode_png(mask))
+        yield Row(f"{sample:0{digits}d}", pictures, facts)

@@ -1,0 +1,29 @@
+"""``umsn report``: an evaluation as one page to look at and to send."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+
+@click.command("report")
+@click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
+@click.option("--out", type=click.Path(path_type=Path), help="The page.  [default: DIR/report.html]")
+@click.option("--run", type=click.Path(path_type=Path), help="A training, for its curves.")
+@click.option("--kernels", type=click.Path(path_type=Path), help="A kernel bank to show.")
+@click.option(
+    "--pictures", type=click.IntRange(0), default=24, show_default=True, help="In the gallery, at most."
+)
+@click.option("--title", help="[default: the name of DIR]")
+def report(
+    folder: Path, out: Path | None, run: Path | None, kernels: Path | None, pictures: int, title: str | None
+) -> None:
+    """Make one HTML file of what umsn evaluate wrote into DIR: tables, pictures with a slider, curves.
+
+    DIR may also be a training's folder. The file works from disk, without a network, and can be sent.
+    """
+    from umsn.report import report as write
+
+    page = write(folder, out, run=run, kernels=kernels, pictures=pictures, title=title)
+    click.echo(f"{page} ({page.stat().st_size / 1e6:.1f} MB)")

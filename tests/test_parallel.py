@@ -1,0 +1,108 @@
+"""Jobs run in processes here and elsewhere; a worker that dies never hangs the run."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+
+import pytest
+import small_dataset
+
+from blurgen.errors import InputError
+from blurgen.parallel import WorkerDied, Workers, run_jobs
+
+
+def square(number):
+    return number * number
+
+
+def kill_self(_number):
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def fail(number):
+    if number == 2:
+        raise InputError("picture.png: is no picture.")
+    time.sleep(0.1)
+
+
+def test_every_job_is_done_once():
+    results = run_jobs(square, [(i,) for i in range(20)], Workers(jobs=2))
+    assert sorted(results) == [i * i for i in range(20)]
+
+
+def test_the_first_error_ends_the_run():
+    with pytest.raises(InputError, match=r"picture\.png: is no picture"):
+        list(run_jobs(fail, [(i,) for i in range(100)], Workers(jobs=2)))
+
+
+def test_a_dying_worker_ends_the_run():
+    with pytest.raises(WorkerDied, match="A worker process died"):
+        list(run_jobs(kill_self, [(i,) for i in range(4)], Workers(jobs=2)))
+
+
+@pytest.mark.parametrize(("backend", "package"), [("dask", "distributed"), ("ray", "ray")])
+def test_a_backend_that_is_not_installed_is_told(monkeypatch, backend, package):
+    monkeypatch.setitem(sys.modules, package, None)
+    with pytest.raises(InputError, match=f"--backend {backend} needs .*pip install {package}"):
+        list(run_jobs(square, [(1,)], Workers(backend=backend)))
+
+
+@pytest.fixture
+def cluster(tmp_path):
+    """A Dask scheduler and two workers, in processes of their own, over TCP: its address and the workers."""
+    file = tmp_path / "scheduler.json"
+    options = ("--scheduler-file", str(file), "--no-dashboard")
+    started = [start("distributed.cli.dask_scheduler", *options, "--host", "127.0.0.1", "--port", "0")]
+    try:
+        for _ in range(2):
+            started.append(start("distributed.cli.dask_worker", *options, "--no-nanny", "--nthreads", "1"))
+        wait_until(file.exists)
+        yield json.loads(file.read_text())["address"], started[1:]
+    finally:
+        for process in started:
+            process.kill()
+            process.wait()
+
+
+def start(module, *words):
+    return subprocess.Popen(
+        [sys.executable, "-m", module, *words], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+
+
+def wait_until(condition):
+    deadline = time.monotonic() + 120
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
+
+
+def test_a_dask_cluster_makes_the_same_though_a_worker_is_killed(cluster, tmp_path):
+    address, (victim, _) = cluster
+    photos, out = small_dataset.write_photos(tmp_path / "photos"), tmp_path / "data"
+    options = {"per_image": 60, "shard_size": 12}
+
+    def kill_midway():
+        wait_until(lambda: len(list(out.glob("full/shard-*.h5"))) >= 3)
+        victim.kill()
+
+    killer = threading.Thread(target=kill_midway)
+    killer.start()
+    data = small_dataset.build(photos, out, backend="dask", scheduler=address, **options)
+    killer.join()
+    assert data.complete
+    assert victim.poll() is not None
+    small_dataset.build(photos, tmp_path / "here", **options)
+    assert small_dataset.files_of(out) == small_dataset.files_of(tmp_path / "here")
+
+
+def test_a_scheduler_that_is_not_there_is_told(monkeypatch):
+    monkeypatch.setattr("blurgen.parallel._SECONDS_TO_ANSWER", 1.0)
+    with pytest.raises(InputError, match="does not answer"):
+        list(run_jobs(square, [(1,)], Workers(backend="dask", scheduler="tcp://127.0.0.1:1")))
