@@ -10,7 +10,7 @@ import resource
 from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import cached_property, lru_cache, partial
 from itertools import accumulate
 from pathlib import Path
 from typing import Any
@@ -70,10 +70,9 @@ class Dataset:
     def __init__(self, root: Path, manifest: Manifest) -> None:
         self.root = root
         self._manifest = manifest
-        self._layouts: dict[tuple[str, int], ShardLayout] = {}
         # A mapped shard holds a file descriptor, and a process may not have many.
         most = resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 2
-        self._shard = lru_cache(maxsize=max(16, min(most, 4096)))(self._map_shard)
+        self._shard = lru_cache(maxsize=max(16, min(most, 4096)))(partial(_map_shard, root, manifest, {}))
 
     def __reduce__(self) -> tuple[type[Dataset], tuple[Path, Manifest], dict[str, Any]]:
         # What is mapped or opened stays behind; what took long to count goes along.
@@ -191,17 +190,6 @@ class Dataset:
         """For each set the numbers of its shards, in order; a set of a class may lack some."""
         return {name: sorted(records) for name, records in self._manifest.sets.items()}
 
-    def _map_shard(self, name: str, number: int) -> ShardArrays:
-        path = inside(self.root, shard_file(name, number))
-        layout = self._layouts.get((name, number))
-        if layout is None:
-            layout = read_layout(path)
-            wanted = self._manifest.sets[name][number].rows
-            if (layout.rows, layout.patch_size) != (wanted, self.recipe.patch_size):
-                raise InputError(f"{path}: is not the shard that dataset.json lists; see 'blurgen repair'.")
-            self._layouts[name, number] = layout
-        return map_shard(path, layout)
-
     def _read(self, name: str, rows: list[int]) -> ShardArrays:
         # Lists: for as few numbers as a batch has, they are several times faster than arrays.
         starts, numbers = self._starts[name], self._numbers[name]
@@ -275,3 +263,18 @@ def _empty(rows: int, patch: int) -> ShardArrays:
 def _position(ascending: NDArray[Any], value: int) -> int | None:
     place = int(np.searchsorted(ascending, value))
     return place if place < len(ascending) and ascending[place] == value else None
+
+
+def _map_shard(
+    root: Path, manifest: Manifest, known: dict[tuple[str, int], ShardLayout], name: str, number: int
+) -> ShardArrays:
+    """Map one shard; ``known`` keeps the layouts of those that were mapped before."""
+    path = inside(root, shard_file(name, number))
+    layout = known.get((name, number))
+    if layout is None:
+        layout = read_layout(path)
+        wanted = manifest.sets[name][number].rows
+        if (layout.rows, layout.patch_size) != (wanted, manifest.recipe.patch_size):
+            raise InputError(f"{path}: is not the shard that dataset.json lists; see 'blurgen repair'.")
+        known[name, number] = layout
+    return map_shard(path, layout)

@@ -12,8 +12,8 @@ ones for every face::
 
 Every picture is a pure function of what ``testset.json`` says, with the arithmetic of FORMAT.md, section 3.
 
-Differs from the published sets: our noise has the sigma of the paper's training data, 0.03. The papers do not
-say what the published pictures have.
+Noise has the sigma of the paper's training data, 0.03, unless told otherwise; the paper does not say how much
+the published pictures have.
 """
 
 from __future__ import annotations

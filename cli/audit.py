@@ -17,7 +17,7 @@ import click
 @click.option(
     "--threshold",
     type=click.IntRange(0, 255),
-    default=32,
+    default=28,
     show_default=True,
     help="Most bits of 256 in which the hashes of faces that look the same differ.",
 )

@@ -25,6 +25,7 @@ class _Named(click.ParamType):
 @click.command("evaluate")
 @click.option("--checkpoint", type=_PATH, help="RUN/umsn.safetensors, or that of another variant.")
 @click.option("--shards", type=_PATH, help="A dataset of held-out faces and kernels.")
+@click.option("--testset", type=_PATH, help="Or: a test set made by blurgen build-testset.")
 @click.option("--blurry", type=_PATH, help="Or: a folder of blurry pictures ...")
 @click.option("--clean", type=_PATH, help="... with the clean ones ...")
 @click.option("--labels", type=_PATH, help="... and perhaps their label maps.")
@@ -37,7 +38,9 @@ class _Named(click.ParamType):
     help="Another method's pictures, named like the blurry ones. May be given again.",
 )
 @click.option(
-    "--references", is_flag=True, help="Add Wiener and Richardson-Lucy with the true kernels (--shards only)."
+    "--references",
+    is_flag=True,
+    help="Add Wiener and Richardson-Lucy with the true kernels (not for folders).",
 )
 @click.option(
     "--segmentation", type=_PATH, help="S-Net trained on clean pictures.  [default: beside the checkpoint]"
@@ -81,6 +84,7 @@ class _Named(click.ParamType):
 @click.option("--out", type=_PATH, required=True, help="Folder for tables and figures.")
 def evaluate(
     shards: Path | None,
+    testset: Path | None,
     blurry: Path | None,
     clean: Path | None,
     labels: Path | None,
@@ -96,14 +100,15 @@ def evaluate(
 ) -> None:
     """Deblur test pictures and measure the results: the paper's Tables I to VIII, and its figures.
 
-    Test pictures are a dataset (--shards) or two folders (--blurry, --clean) whose files match by name, where
-    ID_kerNN_blur_kSS.png belongs to the clean picture ID. Every table that what is given can fill is made;
-    the others are listed with what they need. Definitions stand below the tables.
+    Test pictures are a dataset (--shards), a test set (--testset), or two folders (--blurry, --clean) whose
+    files match by name, where ID_kerNN_blur_kSS.png belongs to the clean picture ID. Every table that what is
+    given can fill is made; the others are listed with what they need. Definitions stand below the tables.
     """
-    if (shards is None) == (blurry is None) or (shards is None) != (clean is not None):
-        raise click.UsageError("Give either --shards, or --blurry and --clean.")
-    if shards is not None and labels is not None:
-        raise click.UsageError("--labels goes with --blurry and --clean; a dataset has its own.")
+    given = [option is not None for option in (shards, testset, blurry)]
+    if sum(given) != 1 or (blurry is None) != (clean is None):
+        raise click.UsageError("Give one of --shards, --testset, and --blurry with --clean.")
+    if blurry is None and labels is not None:
+        raise click.UsageError("--labels goes with --blurry and --clean; the others have their own.")
     if len(dict(compare)) < len(compare):
         raise click.UsageError("Each --compare needs a name of its own.")
     from blurgen.progress import Console
@@ -114,7 +119,7 @@ def evaluate(
     from umsn.run_folder import ablation_rows
 
     made = run(
-        open_pairs(shards=shards, blurry=blurry, clean=clean, labels=labels, limit=limit),
+        open_pairs(shards=shards, testset=testset, blurry=blurry, clean=clean, labels=labels, limit=limit),
         out,
         Request(
             compare=dict(compare),

@@ -31,6 +31,7 @@ class _Sizes(click.ParamType):
 @click.command("build-testset")
 @click.option("--faces", "spec", required=True, metavar="KIND:PATH", help="Where clean faces come from.")
 @click.option("--labels", metavar="DIR", help="Label maps for faces that come without.")
+@click.option("--align", is_flag=True, help="Turn faces upright, onto the template of the aligned faces.")
 @click.option(
     "--split",
     type=click.Choice(["all", "train", "validation", "test"]),
@@ -70,6 +71,7 @@ class _Sizes(click.ParamType):
 def build_testset(
     spec: str,
     labels: str | None,
+    align: bool,
     split: str,
     kernels: Path,
     out: Path,
@@ -102,6 +104,7 @@ def build_testset(
         seed=seed,
         split=split,
         labels=labels,
+        align=align,
     )
     if name is not None and not name.replace("-", "").replace("_", "").replace(".", "").isalnum():
         raise InputError(f"--name must be letters, digits, dots and dashes, not {name!r}.")

@@ -223,3 +223,7 @@ def _process(function: Any, images: tuple[Path, ...], out: Path) -> None:
 
 
 main.add_command(evaluate)
+
+
+if __name__ == "__main__":
+    main()

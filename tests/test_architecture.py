@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import configparser
 import subprocess
 import sys
 from pathlib import Path
@@ -52,3 +53,15 @@ def test_every_blurgen_module_works_without_torch():
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+def test_every_package_is_installed():
+    setup = configparser.ConfigParser()
+    setup.read(ROOT / "setup.cfg", "utf-8")
+    listed = set(setup["options"]["packages"].split())
+    found = {
+        ".".join(folder.parent.relative_to(ROOT).parts)
+        for top in MAY_IMPORT
+        for folder in (ROOT / top).rglob("__init__.py")
+    }
+    assert listed == {"blurgen_cli" if name == "cli" else name for name in found}

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from PIL import Image
-from small_training import build
+from small_training import build, write_blobs
 
 from blurgen.errors import InputError
+from blurgen.faces import parse_source
+from blurgen.kernels import KernelBank, make_bank
+from blurgen.testset import build_testset
+from blurgen.testset_manifest import write_testset
 from umsn.pairs import DatasetPairs, FolderPairs, open_pairs
 
 
@@ -134,6 +140,44 @@ def test_a_dataset_gives_its_triplets_with_their_kernels(tmp_path):
         assert one.kernel_size == len(kernel) == 13
 
 
+@pytest.fixture
+def testset(tmp_path):
+    write_blobs(tmp_path / "faces", 5, count=2)
+    source = parse_source(f"folder:{tmp_path / 'faces'}", min_side=44, patch_size=32)
+    bank = make_bank(count=8, min_size=13, max_size=15, samples=200)
+    options = {"faces_count": 2, "sizes": (13, 15), "per_size": 2, "patch_size": 32}
+    return build_testset(source, bank, tmp_path / "set", **options)
+
+
+def test_a_test_set_of_ours_brings_its_kernels(testset):
+    pairs = open_pairs(testset=testset.root)
+    found = list(pairs)
+    assert pairs.knows_kernels and len(found) == len(testset) == 8
+    bank = KernelBank.load(testset.root / "kernels.h5")
+    by_name = {one.name: one for one in found}
+    for face in range(2):
+        for number in range(4):
+            one = by_name[testset.manifest.blurry_name(face, number).removesuffix(".png")]
+            assert (one.kernel * 32768 == bank.kernel(number)).all()
+            assert one.kernel_size == len(one.kernel) == (13, 13, 15, 15)[number]
+            assert one.labels is not None and one.face == testset.manifest.faces[face].file
+
+
+def test_a_test_set_without_labels_has_none(testset):
+    for path in testset.labels.iterdir():
+        Image.new("L", (32, 32), 255).save(path)
+    assert all(one.labels is None for one in open_pairs(testset=testset.root))
+
+
+def test_a_test_set_that_is_not_whole_is_named(testset):
+    make_bank(count=8, min_size=13, max_size=15, samples=200).save(testset.root / "kernels.h5")
+    with pytest.raises(InputError, match=r"kernels\.h5 is not the one that testset\.json names"):
+        open_pairs(testset=testset.root)
+    write_testset(testset.root, replace(testset.manifest, complete=False))
+    with pytest.raises(InputError, match="is not finished; run the same 'blurgen build-testset' again"):
+        open_pairs(testset=testset.root)
+
+
 def test_what_to_open_must_go_together(folders):
-    with pytest.raises(ValueError, match="'shards' must be given alone"):
+    with pytest.raises(ValueError, match="'shards' or 'testset' must be given alone"):
         open_pairs(clean=folders)

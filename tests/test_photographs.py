@@ -150,6 +150,8 @@ def test_faces_come_back_with_the_photograph():
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory):
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)  # on a busy machine more take far longer
     torch.manual_seed(0)
     path = tmp_path_factory.mktemp("trained") / "umsn.safetensors"
     network = build_network("bnet", {"width": 4, "blocks": 1, "last_width": 4})
@@ -157,7 +159,8 @@ def trained(tmp_path_factory):
     checkpoint.save(
         path, "networks", checkpoint.with_prefix("network", network.state_dict()), {"networks": made}
     )
-    return str(path)
+    yield str(path)
+    torch.set_num_threads(threads)
 
 
 def test_the_command_ends_with_2_and_names_what_it_left_out(tmp_path, trained, monkeypatch):

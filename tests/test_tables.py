@@ -1,4 +1,4 @@
-"""A table says the same in Markdown, LaTeX, CSV and JSON, and numbers that do not exist break none of them."""
+"""A table says the same in Markdown, LaTeX, CSV and JSON, also where a number does not exist."""
 
 from __future__ import annotations
 

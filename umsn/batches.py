@@ -203,8 +203,9 @@ class Batches:
 class PatchDataset(torch.utils.data.Dataset[tuple[Tensor, Tensor, Tensor]]):
     """Any source as a map-style dataset of PyTorch, for a training loop and a network of your own.
 
-    Item ``i`` is (blurry, clean, classes): float32 ``[3, P, P]`` in [0, 1] twice, and int64 ``[P, P]``, 0 to 3
-    or 255. A ``DataLoader`` may have any number of workers over ``ShardPatches``, none over ``DevicePatches``.
+    Item ``i`` is (blurry, clean, classes): float32 ``[3, P, P]`` in [0, 1] twice, and int64 ``[P, P]``, 0 to
+    3 or 255. A ``DataLoader`` may have any number of workers over ``ShardPatches``, and none over
+    ``DevicePatches``.
     """
 
     def __init__(self, source: PatchSource) -> None:

@@ -31,6 +31,7 @@ from umsn.methods import TITLES, Method, Network, Pictures, blurry
 from umsn.nets import VARIANTS
 from umsn.pairs import Pairs
 from umsn.recognition import Recognition
+from umsn.report.pictures import save_gallery_pictures
 from umsn.scores import Score
 from umsn.segmentation_scores import SegmentationScores
 from umsn.tables import Table, csv_page, json_page, latex_page, markdown_page
@@ -104,7 +105,8 @@ def evaluate(
     """Restore every blurry picture in every way asked for, measure, and write it all into ``out``.
 
     Writes ``tables.md``, ``.tex``, ``.csv`` and ``.json`` (all tables), a CSV with every single value for
-    each measurement (``scores.csv`` and others) and ``figures/*.png``. Networks see the blurry picture alone.
+    each measurement (``scores.csv`` and others), ``figures/*.png``, and in ``shown`` the pictures of the
+    figures, for ``umsn report``. Networks see the blurry picture alone.
     What can be checked is checked before the first picture: InputError for whatever cannot be used.
     """
     if not len(pairs):
@@ -138,6 +140,7 @@ def evaluate(
         with write_aside(out / name) as aside:
             aside.write_text(text, encoding="utf-8")
         made.files.append(out / name)
+    save_gallery_pictures(out, [(one.pair, one.restored) for one in shown])
     for name, page in _figures(shown, lineup).items():
         made.files.append(_save(page, out / "figures" / f"{name}.png"))
     return made
@@ -231,7 +234,7 @@ class Lineup:
     def _join_references(self, pairs: Pairs) -> None:
         references.require_scikit_image()
         if not pairs.knows_kernels:
-            raise InputError("--references needs the true kernels, which only a dataset (--shards) has.")
+            raise InputError("--references needs the true kernels, which only --shards and --testset have.")
         self._join(WIENER, references.wiener)
         self._join(RICHARDSON_LUCY, references.richardson_lucy)
 

@@ -52,7 +52,7 @@ class FeatureDistance:
 
     @torch.no_grad()
     def _pool5(self, picture: Picture) -> Tensor:
-        return self._features(to_image(picture, self._device)).double()
+        return self._features(to_image(picture, self._device)).cpu().double()
 
     def findings(self) -> Findings:
         """Return Table IV."""

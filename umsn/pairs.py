@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Protocol
@@ -14,6 +14,10 @@ from numpy.typing import NDArray
 from blurgen.dataset import Dataset, open_dataset
 from blurgen.errors import InputError
 from blurgen.faces.decode import PICTURE_SUFFIXES, decode_labels, decode_picture
+from blurgen.kernels import KernelBank
+from blurgen.labels import Label
+from blurgen.manifest import KERNELS, inside
+from blurgen.testset_manifest import read_testset
 
 SMALLEST_SIDE: Final = 17
 """Of a picture that can be scored: SSIM needs 11 pixels, and the shift of up to 3 takes 3 at each side."""
@@ -93,7 +97,7 @@ class DatasetPairs:
                 face=f"image{image:06d}",
                 blurry=np.array(triplet.blurry),
                 clean=np.array(triplet.clean),
-                labels=labels if (labels != 255).any() else None,
+                labels=labels if (labels != Label.UNKNOWN).any() else None,
                 kernel_size=int(bank.sizes[kernel]),
                 kernel=bank.kernel(kernel) / _UNIT,
                 identity=str(identity) if identity >= 0 else None,
@@ -104,16 +108,24 @@ class FolderPairs:
     """Blurry pictures in one folder, clean ones in another, matched by name.
 
     A blurry ``<id>_ker<NN>_blur_k<SS>.png`` belongs to the clean ``<id>``; any other belongs to the clean
-    picture of its own name. Label maps are PNGs named like the clean pictures. Raises InputError for a folder
-    that is missing or holds no picture, for a blurry picture without a clean one, and for two of different
-    sizes.
+    picture of its own name. Label maps are PNGs named like the clean pictures. ``kernels`` (uint16
+    ``[size, size]``, sum 32768) go by the name of the blurry picture, ``identities`` by the clean one's.
+    Raises InputError for a folder that is missing or holds no picture, for a blurry picture without a clean
+    one, and for two of different sizes.
     """
 
-    knows_kernels = False
-
     def __init__(
-        self, blurry: Path, clean: Path, labels: Path | None = None, limit: int | None = None
+        self,
+        blurry: Path,
+        clean: Path,
+        labels: Path | None = None,
+        limit: int | None = None,
+        *,
+        kernels: Mapping[str, NDArray[np.uint16]] | None = None,
+        identities: Mapping[str, str] | None = None,
     ) -> None:
+        self.knows_kernels = kernels is not None
+        self._kernels, self._identities = kernels or {}, identities or {}
         self._clean = pictures_by_stem(clean)
         self._labels = None if labels is None else pictures_by_stem(labels)
         self._files: list[tuple[Path, str]] = []
@@ -144,28 +156,69 @@ class FolderPairs:
             if min(clean.shape[:2]) < SMALLEST_SIDE:
                 raise InputError(f"{path}: {_too_small(*clean.shape[:2])}")
             size = _KERNEL_SIZE.search(path.stem)
-            labels = None if self._labels is None else _read_labels(self._labels[face], clean)
-            yield Pair(path.stem, face, blurry, clean, labels, int(size[1]) if size else None)
+            kernel = self._kernels.get(path.stem)
+            yield Pair(
+                name=path.stem,
+                face=face,
+                blurry=blurry,
+                clean=clean,
+                labels=None if self._labels is None else _read_labels(self._labels[face], clean),
+                kernel_size=int(size[1]) if size else None,
+                kernel=None if kernel is None else kernel / _UNIT,
+                identity=self._identities.get(face),
+            )
+
+
+def testset_pairs(root: Path, limit: int | None = None) -> FolderPairs:
+    """Return the pairs of a test set made by ``blurgen build-testset``, with their kernels and persons.
+
+    Raises InputError when it is damaged or not finished.
+    """
+    manifest = read_testset(root)
+    if not manifest.complete:
+        raise InputError(f"{root}: is not finished; run the same 'blurgen build-testset' again.")
+    bank = KernelBank.load(inside(root, KERNELS))
+    if bank.digest != manifest.kernels.digest:
+        raise InputError(f"{root}: kernels.h5 is not the one that testset.json names; make the set again.")
+    return FolderPairs(
+        inside(root, manifest.blurry_folder),
+        inside(root, manifest.clean_folder),
+        None if manifest.labels_folder is None else inside(root, manifest.labels_folder),
+        limit,
+        kernels={
+            Path(manifest.blurry_name(face, number)).stem: bank.kernel(number)
+            for face in range(len(manifest.faces))
+            for number in range(len(bank))
+        },
+        identities={face.file: str(face.identity) for face in manifest.faces if face.identity >= 0},
+    )
 
 
 def open_pairs(
     *,
     shards: Path | None = None,
+    testset: Path | None = None,
     blurry: Path | None = None,
     clean: Path | None = None,
     labels: Path | None = None,
     limit: int | None = None,
 ) -> Pairs:
-    """Open the test pictures: the dataset ``shards``, or the folders ``blurry`` and ``clean``.
+    """Open the test pictures: a dataset, a test set of ours, or the folders ``blurry`` and ``clean``.
 
     At most ``limit`` of them. Raises InputError when they cannot be used, ValueError for arguments that do
     not go together.
     """
-    if shards is not None and blurry is None and clean is None and labels is None:
+    folders = (blurry, clean, labels) != (None, None, None)
+    if shards is not None and testset is None and not folders:
         return DatasetPairs(open_dataset(shards), limit)
-    if shards is None and blurry is not None and clean is not None:
+    if testset is not None and shards is None and not folders:
+        return testset_pairs(testset, limit)
+    if shards is None and testset is None and blurry is not None and clean is not None:
         return FolderPairs(blurry, clean, labels, limit)
-    raise ValueError("Argument 'shards' must be given alone, or 'blurry' and 'clean' together.")
+    raise ValueError(
+        "Argument 'shards' or 'testset' must be given alone, or 'blurry' and 'clean' together, "
+        "perhaps with 'labels'."
+    )
 
 
 def pictures_by_stem(folder: Path) -> dict[str, Path]:
@@ -207,8 +260,10 @@ def _too_small(height: int, width: int) -> str:
     return f"pictures of {width} x {height} are too small to score; at least {SMALLEST_SIDE} each way."
 
 
-def _read_labels(path: Path, clean: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    return decode_labels(_bytes(path), str(path), clean.shape)
+def _read_labels(path: Path, clean: NDArray[np.uint8]) -> NDArray[np.uint8] | None:
+    """Return a label map; None where it says of every pixel that its label is unknown."""
+    labels = decode_labels(_bytes(path), str(path), clean.shape)
+    return labels if (labels != Label.UNKNOWN).any() else None
 
 
 def _bytes(path: Path) -> bytes:

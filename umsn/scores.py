@@ -11,13 +11,15 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import product
-from typing import Final
+from typing import Final, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from blurgen.labels import CLASS_NAMES, CLASS_OF_LABEL
+from blurgen.philox import Stream, words
 from umsn.metrics import psnr, ssim
 from umsn.pairs import Pair
 
@@ -42,6 +44,8 @@ DEFINITIONS: Final = (
 
 _RESAMPLES: Final = 1000
 _CONFIDENCE: Final = 0.95
+# Not among the streams of FORMAT.md, nor among those of a training (umsn.batches).
+_BOOTSTRAP_STREAM: Final = cast(Stream, 103)
 
 
 @dataclass(frozen=True)
@@ -131,8 +135,14 @@ def by_face(values: NDArray[np.float64], faces: Sequence[str]) -> NDArray[np.flo
 
 def resample(totals: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return sums ``[1000, ...]`` over as many faces as there are, drawn with replacement."""
-    drawn = np.random.default_rng(0).integers(len(totals), size=(_RESAMPLES, len(totals)))
-    return np.stack([totals[rows].sum(axis=0) for rows in drawn])
+    return np.stack([totals[rows].sum(axis=0) for rows in _drawn(len(totals))])
+
+
+@lru_cache(maxsize=2)
+def _drawn(count: int) -> NDArray[np.int32]:
+    """Return ``[1000, count]`` numbers below ``count``, always the same: intervals are reproducible."""
+    drawn = words(0, _BOOTSTRAP_STREAM, 0, _RESAMPLES * count).astype(np.uint64) * np.uint64(count) >> 32
+    return drawn.astype(np.int32).reshape(_RESAMPLES, count)
 
 
 def interval(value: float, resampled: NDArray[np.float64], count: int) -> Mean:

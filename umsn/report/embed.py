@@ -47,8 +47,9 @@ def _jpeg(picture: NDArray[np.uint8], largest_side: int) -> bytes:
     image = Image.fromarray(picture)
     image.thumbnail((largest_side, largest_side), Image.Resampling.LANCZOS)
     out = BytesIO()
-    # Colours at full resolution: a blurred colour edge would be taken for the method's.
-    image.save(out, "JPEG", quality=_QUALITY, subsampling=0, optimize=True)
+    # Colours at full resolution: a blurred colour edge would be taken for the method's. Not optimised: for
+    # that Pillow guesses how large the result will be, and fails where noise makes it larger.
+    image.save(out, "JPEG", quality=_QUALITY, subsampling=0)
     return out.getvalue()
 
 

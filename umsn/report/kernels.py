@@ -60,7 +60,7 @@ def _tile(bank: KernelBank, number: int, paths: bool) -> Markup:
     picture = element(
         "svg", *drawn, viewBox=f"0 0 {side} {side}", role="img", aria_label=f"Kernel {number}, {caption}"
     )
-    return element("figure", picture, element("figcaption", f"{number}: {caption}"))
+    return element("figure", picture, element("figcaption", caption))
 
 
 def _plain(value: object) -> bool:

@@ -30,15 +30,17 @@ for (const table of document.querySelectorAll("table")) {
   // Where rows are of several kinds, such as PSNR and SSIM, one kind is shown at a time.
   const titled = table.closest("[data-kinds]");
   if (titled) {
-    const kind = (row) => row.cells[titled.dataset.kinds].textContent;
+    const column = Number(titled.dataset.kinds);
+    const kind = (row) => row.cells[column].textContent;
     const select = document.createElement("select");
     select.append(...[...new Set(original.map(kind))].map((name) => new Option(name)));
     const filter = () => original.forEach((row) => { row.hidden = kind(row) !== select.value; });
     select.addEventListener("change", filter);
     const label = document.createElement("label");
     label.className = "kinds";
-    label.append(`${headings[titled.dataset.kinds].textContent} `, select);
+    label.append(`${headings[column].textContent} `, select);
     titled.querySelector("h3").after(label);
+    for (const row of table.rows) row.cells[column].hidden = true;
     filter();
   }
   headings.forEach((heading, column) => {

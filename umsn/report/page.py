@@ -131,8 +131,9 @@ def _flat(values: Mapping[str, Any], prefix: str = "") -> list[str]:
     for key, value in values.items():
         if isinstance(value, dict):
             lines += _flat(value, f"{prefix}{key}.")
-        else:
-            lines.append(f"{prefix}{key}: {value}")
+        elif value is not None:
+            text = ", ".join(map(str, value)) if isinstance(value, list) else value
+            lines.append(f"{prefix}{key}: {text}")
     return lines
 
 

@@ -85,8 +85,8 @@ def save_gallery_pictures(
 def read_gallery_pictures(folder: Path, most: int) -> Kept:
     """Return at most ``most`` of the kept pictures, chosen evenly.
 
-    There are none where an evaluation kept none. Raises InputError when a file is missing, damaged or of another size
-    than its clean picture.
+    There are none where an evaluation kept none. Raises InputError when a file is missing, damaged or of
+    another size than its clean picture.
     """
     path = folder / _FOLDER / _LIST
     if not path.is_file():

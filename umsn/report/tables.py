@@ -30,7 +30,7 @@ def picture_content(scores: Scores) -> list[Markup]:
     head = f"Every picture ({len(names):,})"
     if len(shown) < len(names):
         head = f"{len(shown):,} of {len(names):,} pictures, evenly spread; all are in scores.csv"
-    columns = [f"{method} {measure}" for method in methods for measure in ("PSNR (dB)", "SSIM")]
+    columns = [f"{method} {measure}" for measure in ("PSNR (dB)", "SSIM") for method in methods]
     table = _scrolling(
         head, ("picture", "kernel (px)"), columns, [_row(name, scores, methods) for name in shown]
     )
@@ -92,10 +92,10 @@ def _row(name: str, scores: Scores, methods: Sequence[str]) -> Markup:
     of_picture = scores[name]
     size = next(iter(of_picture.values())).kernel_size
     cells = [ShownCell("-", math.nan) if size is None else ShownCell(str(size), size)]
-    for method in methods:
-        found = of_picture.get(method)
-        for value, decimals in ((found.psnr, 2), (found.ssim, 3)) if found else ((math.nan, 0),) * 2:
-            cells.append(ShownCell("-" if math.isnan(value) else f"{value:.{decimals}f}", value))
+    psnr = [of_picture[m].psnr if m in of_picture else math.nan for m in methods]
+    ssim = [of_picture[m].ssim if m in of_picture else math.nan for m in methods]
+    for value, decimals in (*((v, 2) for v in psnr), *((v, 3) for v in ssim)):
+        cells.append(ShownCell("-" if math.isnan(value) else f"{value:.{decimals}f}", value))
     return element("tr", element("th", name, scope="row"), *(_cell(cell) for cell in cells))
 
 

@@ -1,0 +1,92 @@
+"""What a training left beside a checkpoint is found, checked and read, or said to be missing."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+import torch
+
+from blurgen.errors import InputError
+from umsn import checkpoint, run_folder
+from umsn.nets import BNet, BNetConfig, ConfidenceNet, ConfidenceNetConfig, config_of
+
+
+def save_bnet(path, **about):
+    network = BNet(BNetConfig(width=2, blocks=1, last_width=2))
+    networks = {"network": {"name": "bnet", "config": config_of(network)}}
+    tensors = checkpoint.with_prefix("network", network.state_dict())
+    checkpoint.save(path, "networks", tensors, {"networks": networks, **about})
+    return path
+
+
+def save_variant(folder, variant, named=None):
+    stage = {"kind": "umsn", "image": "blurry", "name": variant}
+    path = folder / f"{named or variant}.safetensors"
+    return save_bnet(path, stage=stage, variant=variant, masks="snet")
+
+
+def test_a_checkpoint_says_what_it_is(tmp_path):
+    found = run_folder.describe(save_variant(tmp_path, "umsn"))
+    assert (found.kind, found.image, found.variant) == ("umsn", "blurry", "umsn")
+    assert (found.stage, found.masks) == ("umsn", "snet")
+
+
+@pytest.mark.parametrize("about", [{}, {"stage": 7, "variant": ["umsn"]}, {"stage": {"kind": 3}}])
+def test_one_that_does_not_is_of_no_stage(tmp_path, about):
+    found = run_folder.describe(save_bnet(tmp_path / "a.safetensors", **about))
+    assert (found.kind, found.variant) == ("", "")
+    with pytest.raises(InputError, match="is of stage '', not of variant 'umsn'"):
+        run_folder.require_variant(found.path, "umsn")
+
+
+def test_rows_of_the_ablation_come_from_folders_and_by_name(tmp_path):
+    paths = {v: save_variant(tmp_path, v) for v in ("umsn", "bnet", "nested")}
+    other = tmp_path / "other=1.safetensors"
+    rows = run_folder.ablation_rows([str(tmp_path), f"mine={other}"])
+    assert list(rows.items()) == [
+        ("bnet", paths["bnet"]),
+        ("nested", paths["nested"]),
+        ("umsn", paths["umsn"]),
+        ("mine", other),
+    ]
+
+
+def test_a_file_under_another_variant_s_name_is_refused(tmp_path):
+    save_variant(tmp_path, "masks", named="nested")
+    with pytest.raises(InputError, match="is of variant 'masks', not of variant 'nested'"):
+        run_folder.ablation_rows([str(tmp_path)])
+
+
+def test_the_confidence_network_is_read_from_the_state(tmp_path):
+    trained = run_folder.describe(save_variant(tmp_path, "umsn"))
+    assert run_folder.confidence_network(trained, torch.device("cpu")) is None
+    network = ConfidenceNet(ConfidenceNetConfig(width=3, stages=3))
+    weights = checkpoint.with_prefix("weight.confidence", network.state_dict())
+    state = tmp_path / "umsn.state.safetensors"
+    checkpoint.save(state, "training", {**weights, "random": torch.zeros(1)}, {})
+    found = run_folder.confidence_network(trained, torch.device("cpu"))
+    assert found.config == network.config
+    assert all(torch.equal(a, b) for a, b in zip(found.parameters(), network.parameters(), strict=True))
+    weights.pop("weight.confidence.head.bias")
+    checkpoint.save(state, "training", weights, {})
+    with pytest.raises(InputError, match=r"umsn\.state\.safetensors: 'head\.bias' is missing"):
+        run_folder.confidence_network(trained, torch.device("cpu"))
+    checkpoint.save(state, "training", {"weight.network.x": torch.zeros(1)}, {})
+    assert run_folder.confidence_network(trained, torch.device("cpu")) is None
+
+
+def test_the_log_is_read_whatever_was_left_in_it(tmp_path):
+    assert run_folder.log_lines(tmp_path, "umsn") == []
+    lines = [
+        {"stage": "umsn", "event": "start"},
+        {"stage": "umsn", "iteration": 40, "loss": 2.0},
+        {"stage": "bnet", "iteration": 20, "loss": 1.0},
+        {"stage": "umsn", "iteration": 20, "loss": 3.0},
+    ]
+    text = "\n".join(map(json.dumps, lines)) + '\n[1]\n{"stage": "umsn", "iterat'
+    (tmp_path / "metrics.jsonl").write_text(text)
+    assert [one["iteration"] for one in run_folder.log_lines(tmp_path, "umsn")] == [20, 40]
+    (tmp_path / "metrics.jsonl").write_bytes(b"\xff\xfe")
+    with pytest.raises(InputError, match=r"metrics\.jsonl: cannot be read"):
+        run_folder.log_lines(tmp_path, "umsn")
