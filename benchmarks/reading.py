@@ -63,8 +63,7 @@ def main() -> None:
     options = parser.parse_args()
     host = machine.describe("blurgen", "numpy", "h5py", "lmdb", "webdataset")
     with tempfile.TemporaryDirectory(prefix="blurgen-", dir=options.folder) as folder:
-        data = make(Path(folder), options.count)
-        ways = store(Path(folder), data)
+        ways = store(Path(folder), make(Path(folder), options.count))  # nobody keeps what this mapped
         check(ways, options.count)
         found: dict[str, Any] = {"machine": host, "triplets": options.count, "triplets_per_second": {}}
         for size in (16, 256):

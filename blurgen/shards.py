@@ -30,9 +30,7 @@ from blurgen.recipe import INDEX_DTYPE
 FORMAT: Final = "blurgen-shard"
 VERSION: Final = 1
 
-_PIECE = 1 << 18  # bytes hashed at a time
-# One call maps the whole file, where the system can: much quicker than a page fault for every few pages.
-_MAP_FLAGS = mmap.MAP_SHARED | getattr(mmap, "MAP_POPULATE", 0)
+_PIECE = 1 << 18  # bytes hashed at a time: they stay in the processor's cache
 
 
 @dataclass(frozen=True)
@@ -244,23 +242,26 @@ def _write_at(descriptor: int, part: NDArray[np.generic], offset: int) -> None:
 def _digest(descriptor: int, layout: ShardLayout) -> ShardDigest:
     size = os.fstat(descriptor).st_size
     file, content = xxhash.xxh3_128(), xxhash.xxh3_128()
-    with mmap.mmap(descriptor, size, _MAP_FLAGS, mmap.PROT_READ) as mapped, memoryview(mapped) as view:
-        areas = layout.areas()
-        edges = [0, *(edge for offset, length in areas for edge in (offset, offset + length)), size]
-        if edges == sorted(edges):
-            # Both digests are taken of a piece while it is in the processor's cache.
-            for i, (first, end) in enumerate(itertools.pairwise(edges)):
-                is_array = i % 2 == 1
-                _update([file, content] if is_array else [file], view, first, end)
-        else:  # HDF5 puts a small array where there is room
-            _update([file], view, 0, size)
-            for offset, length in areas:
-                _update([content], view, offset, offset + length)
+    areas = layout.areas()
+    edges = [0, *(edge for offset, length in areas for edge in (offset, offset + length)), size]
+    if edges == sorted(edges):
+        # Both digests are taken of a piece while it is in the processor's cache.
+        for i, (first, end) in enumerate(itertools.pairwise(edges)):
+            is_array = i % 2 == 1
+            _update([file, content] if is_array else [file], descriptor, first, end)
+    else:  # HDF5 puts a small array where there is room
+        _update([file], descriptor, 0, size)
+        for offset, length in areas:
+            _update([content], descriptor, offset, offset + length)
     return ShardDigest(size, file.hexdigest(), content.hexdigest())
 
 
-def _update(hashers: list[xxhash.xxh3_128], view: memoryview, first: int, end: int) -> None:
-    for start in range(first, end, _PIECE):
-        with view[start : min(start + _PIECE, end)] as piece:
-            for hasher in hashers:
-                hasher.update(piece)
+def _update(hashers: list[xxhash.xxh3_128], descriptor: int, first: int, end: int) -> None:
+    buffer = memoryview(bytearray(min(_PIECE, end - first)))
+    while first < end:
+        read = os.preadv(descriptor, [buffer[: end - first]], first)
+        if read == 0:
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        for hasher in hashers:
+            hasher.update(buffer[:read])
+        first += read

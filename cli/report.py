@@ -9,7 +9,9 @@ import click
 
 @click.command("report")
 @click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
-@click.option("--out", type=click.Path(path_type=Path), help="The page.  [default: DIR/report.html]")
+@click.option(
+    "--out", type=click.Path(dir_okay=False, path_type=Path), help="The page.  [default: DIR/report.html]"
+)
 @click.option("--run", type=click.Path(path_type=Path), help="A training, for its curves.")
 @click.option("--kernels", type=click.Path(path_type=Path), help="A kernel bank to show.")
 @click.option(

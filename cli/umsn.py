@@ -10,6 +10,7 @@ import click
 from blurgen.errors import InputError
 from blurgen_cli.errors import OneLineErrors
 from blurgen_cli.evaluate import evaluate
+from blurgen_cli.report import report
 
 _INTERRUPTED = 130
 
@@ -223,6 +224,7 @@ def _process(function: Any, images: tuple[Path, ...], out: Path) -> None:
 
 
 main.add_command(evaluate)
+main.add_command(report)
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import socket
 import subprocess
 import sys
 from dataclasses import replace
@@ -14,9 +15,10 @@ import torch
 from small_training import build
 
 from blurgen.errors import InputError
-from umsn import checkpoint
+from umsn import checkpoint, curriculum
 from umsn.curriculum import Settings, train
 from umsn.deblur import Deblurrer, load_networks
+from umsn.stages import QUICK as QUICK_PRESET
 
 QUICK = Settings(preset="quick", iterations=2, batch_size=2, seed=1)
 CPU = {"device": "cpu", "quiet": True}
@@ -166,23 +168,33 @@ def test_a_stage_does_not_start_from_an_unfinished_one(datasets, run, tmp_path):
         train(datasets["data"], tmp_path, QUICK, stage="segmentation-blurry", **CPU)
 
 
-def test_two_processes_train_like_one_with_the_joint_batch(datasets, tmp_path):
-    settings = "Settings(preset='quick', iterations=4, batch_size=4, masks='labels', schedule='constant')"
-    script = (
-        "import sys\n"
+def test_two_processes_train_like_one_with_the_joint_batch(datasets, tmp_path, monkeypatch):
+    monkeypatch.setattr(curriculum, "PRESETS", {"quick": replace(QUICK_PRESET, log_every=1)})
+    settings = Settings(preset="quick", iterations=4, batch_size=4, masks="labels", schedule="constant")
+    train(datasets["data"], tmp_path / "one", settings, stage="umsn", **CPU)
+
+    program = (
+        "from dataclasses import replace\n"
         "from umsn import curriculum, stages\n"
         "from umsn.curriculum import Settings\n"
-        "from dataclasses import replace\n"
         "curriculum.PRESETS = {'quick': replace(stages.QUICK, log_every=1)}\n"
-        f"curriculum.train({str(datasets['data'])!r}, sys.argv[1], {settings}, stage='umsn', device='cpu')\n"
+        f"curriculum.train({str(datasets['data'])!r}, {str(tmp_path / 'two')!r}, {settings!r},"
+        " stage='umsn', device='cpu', quiet=True)\n"
     )
-    (tmp_path / "script.py").write_text(script)
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    for ranks in (1, 2):
-        command = ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={ranks}"]
-        command += [str(tmp_path / "script.py"), str(tmp_path / f"run{ranks}")]
-        subprocess.run([sys.executable, *command], check=True, env=environment, capture_output=True)
-    logs = [(tmp_path / f"run{ranks}" / "metrics.jsonl").read_text().splitlines() for ranks in (1, 2)]
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        address = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free.getsockname()[1])}
+    # What torchrun tells its processes.
+    processes = [
+        subprocess.Popen(
+            [sys.executable, "-c", program],
+            env={**os.environ, **address, "RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": "2"},
+        )
+        for rank in "01"
+    ]
+    assert [process.wait(120) for process in processes] == [0, 0]
+
+    logs = [(tmp_path / name / "metrics.jsonl").read_text().splitlines() for name in ("one", "two")]
     one, two = ([json.loads(line)["loss"] for line in log[1:]] for log in logs)
     assert len(one) == 4
     assert two == pytest.approx(one, rel=1e-4)

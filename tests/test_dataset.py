@@ -13,11 +13,14 @@ import h5py
 import numpy as np
 import pytest
 import small_dataset
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 import blurgen
 from blurgen.dataset import Dataset, open_dataset
 from blurgen.errors import InputError
 from blurgen.labels import CLASS_NAMES
+from blurgen.manifest import read_manifest
 
 SETS = ("full", *(f"isolated/{name}" for name in CLASS_NAMES))
 
@@ -259,6 +262,23 @@ def test_a_dataset_json_that_is_none_is_refused(copy, text):
     (copy / "dataset.json").write_text(text)
     with pytest.raises(InputError, match=re.escape(str(copy / "dataset.json"))):
         open_dataset(copy)
+
+
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data())
+def test_a_damaged_dataset_json_is_refused_or_means_the_same_files(root, tmp_path, data):
+    content = bytearray((root / "dataset.json").read_bytes())
+    for place in data.draw(st.lists(st.integers(0, len(content) - 1), min_size=1, max_size=4)):
+        content[place] = data.draw(st.integers(0, 255))
+    end = data.draw(st.one_of(st.just(len(content)), st.integers(0, len(content))))
+    (tmp_path / "dataset.json").write_bytes(content[:end])
+    try:
+        manifest = read_manifest(tmp_path)
+    except InputError as error:
+        assert str(tmp_path) in str(error)
+        assert "\n" not in str(error)
+    else:
+        assert set(manifest.sets) == set(SETS)
 
 
 @pytest.mark.parametrize("name", ["dataset.json", "faces.h5", "kernels.h5", "full", "full/shard-00001.h5"])

@@ -11,10 +11,13 @@ import pytest
 import torch
 from click.testing import CliRunner
 from PIL import Image
-from small_training import build
+from small_training import PATCH, build, write_blobs
 from toy_embedder import write_onnx
 
 from blurgen.errors import InputError
+from blurgen.faces import parse_source
+from blurgen.kernels import make_bank
+from blurgen.testset import build_testset
 from blurgen_cli.umsn import main
 from umsn import checkpoint
 from umsn.curriculum import Settings, train
@@ -22,6 +25,7 @@ from umsn.deblur import Deblurrer
 from umsn.evaluate import Request, evaluate
 from umsn.metrics import psnr
 from umsn.pairs import DatasetPairs, FolderPairs
+from umsn.vggface import VGGFace
 
 PICTURES = 6
 QUICK = Settings(preset="quick", iterations=2, batch_size=2, seed=1)
@@ -46,7 +50,7 @@ def run(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def everything(run, held_out, tmp_path_factory):
-    """What an evaluation with all there is but VGG-Face makes."""
+    """What an evaluation with all there is makes."""
     folder = tmp_path_factory.mktemp("everything")
     gallery = folder / "gallery"
     gallery.mkdir()
@@ -65,12 +69,19 @@ def everything(run, held_out, tmp_path_factory):
         compare={"halves": halves},
         references=True,
         ablation={name: run / f"{name}.safetensors" for name in ("bnet", "umsn")},
+        vgg_face=write_vgg_face(folder / "vgg_face_dag.pth"),
         embedder=write_onnx(folder / "toy.onnx"),
         gallery=gallery,
         identities=identities,
         save_pictures=True,
     )
     return evaluate(pairs, folder / "out", request), folder / "out"
+
+
+def write_vgg_face(path):
+    torch.manual_seed(0)
+    torch.save(VGGFace("pool5").state_dict(), path)
+    return path
 
 
 def table(made, name):
@@ -83,19 +94,20 @@ def value(made, name, row, column):
     return cells[found.columns.index(column)].mean.value
 
 
-def test_every_table_is_there_but_the_one_that_needs_vgg_face(everything):
+def test_every_table_is_there(everything):
     made, _ = everything
     assert [t.name for t in made.tables] == [
         "methods",
-        "ablation",
         "classes",
         "kernel-sizes",
         "segmentation",
+        "vgg-face",
         "recognition",
-        "confidence-kernels",
+        "ablation",
         "confidence-training",
+        "confidence-kernels",
     ]
-    assert made.left_out == ["VGG-Face distance (Table IV): give --vgg-face."]
+    assert made.left_out == []
 
 
 def test_rows_are_the_methods_in_their_order(everything):
@@ -133,6 +145,12 @@ def test_clear_pictures_are_recognised_at_least_in_the_whole_gallery(everything)
     assert value(made, "recognition", "clear pictures", "top-3 (%)") == 100
 
 
+def test_the_vgg_face_distance_of_a_method_is_above_zero(everything):
+    made, _ = everything
+    for row in table(made, "vgg-face").rows:
+        assert row.cells[0].mean.value > 0 and row.cells[0].mean.count == PICTURES
+
+
 def test_confidence_is_a_confidence_and_the_training_is_read(everything):
     made, _ = everything
     for row in table(made, "confidence-kernels").rows:
@@ -147,7 +165,7 @@ def test_everything_is_written_and_says_the_same(everything):
     names = {str(path.relative_to(out)) for path in made.files}
     assert names == {
         *(f"tables.{suffix}" for suffix in ("md", "tex", "csv", "json")),
-        *("scores.csv", "segmentation.csv", "recognition.csv"),
+        *("scores.csv", "segmentation.csv", "vgg-face.csv", "recognition.csv"),
         *("confidence-kernels.csv", "confidence-training.csv"),
         *(f"figures/{f}.png" for f in ("results", "ablation", "masks", "classes", "residuals")),
     }
@@ -228,9 +246,10 @@ def test_the_command_reads_folders_and_a_run(folders, run, tmp_path):
     )
     assert done.exit_code == 0, done.output
     assert "**Ablation (Table VI), 2 pictures**" in done.output
-    rows = [line.split("|")[1].strip() for line in done.output.splitlines() if line.startswith("| ")]
-    assert rows[:6] == ["method", "---", "blurry", "UMSN", "method", "---"]
-    assert rows[6:8] == ["again", "B-Net"]
+    found = json.loads((tmp_path / "tables.json").read_text())["tables"]
+    rows = {t["name"]: [row["labels"][0] for row in t["rows"]] for t in found}
+    assert rows["methods"] == ["blurry", "UMSN"]
+    assert rows["ablation"] == ["again", "B-Net"]
 
 
 def test_the_command_takes_a_dataset_on_which_it_knows_the_kernels(held_out, tmp_path):
@@ -239,6 +258,18 @@ def test_the_command_takes_a_dataset_on_which_it_knows_the_kernels(held_out, tmp
     )
     assert done.exit_code == 0, done.output
     assert "| Wiener, true kernel |" in done.output and "balance 0.5" in done.output
+
+
+def test_the_command_takes_a_test_set(tmp_path):
+    write_blobs(tmp_path / "faces", 5, count=1)
+    source = parse_source(f"folder:{tmp_path / 'faces'}", min_side=44, patch_size=PATCH)
+    bank = make_bank(count=3, min_size=13, max_size=13, samples=200)
+    options = {"faces_count": 1, "sizes": (13,), "per_size": 3, "patch_size": PATCH}
+    made = build_testset(source, bank, tmp_path / "set", **options)
+    done = invoke("--testset", made.root, "--references", "--out", tmp_path / "out", "--device", "cpu")
+    assert done.exit_code == 0, done.output
+    assert "Comparison of methods (Table III), 3 pictures" in done.output
+    assert "| Richardson-Lucy, true kernel |" in done.output and "By class (Table I)**" in done.output
 
 
 def test_a_row_of_the_ablation_that_is_the_checkpoint_is_not_run_twice(run, held_out, tmp_path):

@@ -126,6 +126,7 @@ def test_exif_is_kept_and_the_picture_stands_upright(tmp_path, suffix):
     assert result.info["icc_profile"] == b"a profile"
 
 
+@pytest.mark.filterwarnings("ignore:Corrupt EXIF")
 def test_broken_exif_is_left_out(tmp_path):
     picture = tmp_path / "a.jpg"
     saved(picture, GREY, exif=b"Exif\0\0II*\0\xff\xff\xff\x7fgarbage")

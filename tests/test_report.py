@@ -195,6 +195,17 @@ def test_only_markup_is_markup():
     )
 
 
+def test_a_number_that_does_not_exist_is_sorted_by_nothing(evaluated, tmp_path):
+    tables = json.loads((evaluated / "tables.json").read_text())
+    for cell, value in zip(
+        tables["tables"][0]["rows"][0]["cells"], (None, "infinity", "-infinity"), strict=False
+    ):
+        cell["text"], cell["value"] = f"value {value}", value
+    (tmp_path / "tables.json").write_text(json.dumps(tables))
+    cells = Page(report(tmp_path).read_text("utf-8")).all("td")[:3]
+    assert cells == [{}, {"data-value": "Infinity"}, {"data-value": "-Infinity"}]
+
+
 def test_the_gallery_is_spread_evenly_and_as_long_as_asked(evaluated, tmp_path):
     found = Page(report(evaluated, tmp_path / "page.html", pictures=2).read_text("utf-8"))
     names = [a["aria-label"] for a in found.all("input") if a["type"] == "range"]
@@ -314,6 +325,7 @@ def test_an_imported_bank_is_shown_without_paths(evaluated, tmp_path):
         ("tables.json", "{", "tables.json: is not what umsn evaluate writes"),
         ("tables.json", '{"about": {}, "tables": [1], "definitions": [], "left_out": []}', "is not what"),
         ("tables.json", "[" * 100_000, "is not what umsn"),
+        ("scores.csv", f"method,name,kernel_size,psnr,ssim\nx,y,{'9' * 400},1,1\n", "is not what umsn"),
         ("scores.csv", "a,b\n1,2\n", "scores.csv: is not what umsn evaluate writes"),
         ("scores.csv", "method,name,kernel_size,psnr,ssim\nx,y,z,1,1\n", "is not what umsn"),
         ("shown/shown.json", "{}", "shown.json: is not what umsn evaluate writes"),

@@ -99,8 +99,10 @@ def _onnx(path: Path) -> tuple[Run, bool, int | None]:
         raise InputError('ONNX embedders need onnxruntime; to install it: pip install "blurgen[eval]"')
     import onnxruntime  # noqa: PLC0415  (an extra)
 
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 4  # what goes wrong is raised as well
     try:
-        session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+        session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
     except Exception as error:
         # onnxruntime has no common base for what it raises.
         reason = " ".join(str(error).split())[:200]

@@ -119,7 +119,7 @@ def evaluate(
     findings = [*(measure.findings() for measure in measures), lineup.trace()]
     if request.references:
         findings.append(Findings([], references.DEFINITIONS))
-    found_tables = [table for found in findings for table in found.tables]
+    found_tables = sorted((t for found in findings for t in found.tables), key=lambda t: _ORDER.index(t.name))
     made = Evaluation(
         fidelity.scores,
         found_tables,
@@ -145,6 +145,12 @@ def evaluate(
         made.files.append(_save(page, out / "figures" / f"{name}.png"))
     return made
 
+
+_ORDER: Final = (
+    *("methods", "classes", "kernel-sizes", "segmentation", "vgg-face", "recognition", "ablation"),
+    *("confidence-training", "confidence-kernels"),
+)
+"""Names of all tables, as they stand on the page."""
 
 _REMEDIES: Final = {
     "classes": "By class (Table I): the test pictures have no labels; give --labels.",

@@ -55,7 +55,10 @@ def open_gallery(folder: Path, identities: Path | None = None) -> Gallery:
     table = {} if identities is None else _read_identities(identities)
     if not folder.is_dir():
         raise InputError(f"{folder}: there is no such folder.")
-    subfolders = sorted(path for path in folder.iterdir() if path.is_dir())
+    try:
+        subfolders = sorted(path for path in folder.iterdir() if path.is_dir())
+    except OSError as error:
+        raise InputError(f"{folder}: cannot be read ({error.strerror}).") from error
     found: list[tuple[Path, str]] = []
     if subfolders and not table:
         for person in subfolders:

@@ -36,7 +36,7 @@ FEATHER: Final = 16.0
 
 WORST_FIT: Final = 0.5
 """Points which share less than this with the template's shape are not a face's; of 60 FaceSynthetics faces,
-half of them turned away or tilted, the worst shares 0.66."""
+many of them turned away or tilted, the worst shares 0.66."""
 
 _MARGIN = 12  # pixels around what is needed: what lies farther changes a cubic spline by less than 1e-6
 _BAND = 256  # rows of a photograph that are worked on at a time

@@ -12,6 +12,8 @@ from torch import Tensor, nn
 from umsn.nets.blocks import EXPANSION
 from umsn.nets.sizes import require_positive
 
+_LEAK = 0.1
+
 
 @dataclass(frozen=True)
 class ConfidenceNetConfig:
@@ -40,9 +42,14 @@ class ConfidenceStage(nn.Module):
         self.transition = nn.Conv2d(out, width, 1)
 
     def forward(self, x: Tensor) -> Tensor:
-        x = F.relu(x)
-        branch = self.conv3(F.relu(self.conv2(F.relu(self.conv1(x)))))
-        return self.transition(F.relu(branch + self.shortcut(x)))
+        x = _rectified(x)
+        branch = self.conv3(_rectified(self.conv2(_rectified(self.conv1(x)))))
+        return self.transition(_rectified(branch + self.shortcut(x)))
+
+
+def _rectified(x: Tensor) -> Tensor:
+    """ReLU with a leak: without normalisation before it, a plain one can die and leave C the same for all."""
+    return F.leaky_relu(x, _LEAK)
 
 
 class ConfidenceNet(nn.Module):

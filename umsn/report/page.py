@@ -57,9 +57,9 @@ def report(
     if pictures < 0:
         raise ValueError(f"Argument 'pictures' must not be negative, not {pictures}.")
     folder = Path(folder)
-    run = folder if run is None and (folder / LOG).is_file() else run
-    evaluated = (folder / _TABLES).is_file()
-    if not evaluated and run != folder:
+    evaluated, trained = (folder / _TABLES).is_file(), (folder / LOG).is_file()
+    run = folder if run is None and trained else run
+    if not evaluated and not trained:
         raise InputError(f"{folder}: holds no {_TABLES}; run umsn evaluate --out {folder} first.")
     sections = []
     if evaluated:

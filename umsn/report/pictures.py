@@ -50,13 +50,13 @@ class Kept:
 
 def save_gallery_pictures(
     out: Path, shown: Iterable[tuple[Pair, Mapping[str, Picture]]], *, main: str | None = None
-) -> None:
+) -> Path:
     """Keep pictures for ``umsn report``: of each pair the clean one and what each method made of it.
 
     ``shown`` are pairs with the restored pictures by method, uint8 ``[H, W, 3]``, the same methods each time.
     ``main`` is the method that the gallery begins with; None: there is none that matters most.
-    Pictures that an earlier call kept in ``out`` and this one does not are removed. Raises InputError when
-    they cannot be written.
+    Returns the list of them, a file. Pictures that an earlier call kept in ``out`` and this one does not are
+    removed. Raises InputError when they cannot be written.
     """
     before = _kept_files(out)
     _make_folder(out / _FOLDER)
@@ -80,6 +80,7 @@ def save_gallery_pictures(
         )
     for path in before - now:
         path.unlink(missing_ok=True)
+    return out / _FOLDER / _LIST
 
 
 def read_gallery_pictures(folder: Path, most: int) -> Kept:

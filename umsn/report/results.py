@@ -67,7 +67,7 @@ def read_results(path: Path) -> Results:
         )
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror}).") from error
-    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+    except (ValueError, TypeError, KeyError, OverflowError, RecursionError) as error:
         raise InputError(f"{path}: is not what umsn evaluate writes; run it again.") from error
 
 
@@ -79,11 +79,11 @@ def read_scores(path: Path) -> Scores:
             for line in csv.DictReader(file, strict=True):
                 size = line["kernel_size"]
                 found.setdefault(line["name"], {})[line["method"]] = PictureScore(
-                    int(size) if size else None, _number(line["psnr"]), _number(line["ssim"])
+                    int(_number(size)) if size else None, _number(line["psnr"]), _number(line["ssim"])
                 )
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror}).") from error
-    except (ValueError, TypeError, KeyError, csv.Error) as error:
+    except (ValueError, TypeError, KeyError, OverflowError, csv.Error) as error:
         raise InputError(f"{path}: is not what umsn evaluate writes; run it again.") from error
     return found
 

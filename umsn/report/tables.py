@@ -32,7 +32,7 @@ def picture_content(scores: Scores) -> list[Markup]:
         head = f"{len(shown):,} of {len(names):,} pictures, evenly spread; all are in scores.csv"
     columns = [f"{method} {measure}" for measure in ("PSNR (dB)", "SSIM") for method in methods]
     table = _scrolling(
-        head, ("picture", "kernel (px)"), columns, [_row(name, scores, methods) for name in shown]
+        head, ("picture",), ["kernel (px)", *columns], [_row(name, scores, methods) for name in shown]
     )
     return [
         element("div", *charts, class_="charts"),
@@ -85,7 +85,9 @@ def _scrolling(title: str, labels: Sequence[str], columns: Sequence[str], rows: 
 def _cell(cell: ShownCell) -> Markup:
     value, bracket, interval = cell.text.partition(" (")
     rest = element("small", bracket + interval) if bracket else None
-    return element("td", value, rest, data_value=None if math.isnan(cell.value) else repr(cell.value))
+    # As the script reads numbers, where infinity is spelled out.
+    number = None if math.isnan(cell.value) else repr(cell.value).replace("inf", "Infinity")
+    return element("td", value, rest, data_value=number)
 
 
 def _row(name: str, scores: Scores, methods: Sequence[str]) -> Markup:
