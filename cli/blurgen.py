@@ -126,24 +126,21 @@ def build_dataset(
     if scheduler is not None and backend == "loky":
         raise click.UsageError("--scheduler needs --backend dask or --backend ray.")
     from blurgen.build import build_dataset as build
-    from blurgen.faces import parse_source
+    from blurgen.faces import parse_sources
     from blurgen.kernels import KernelBank
     from blurgen.progress import Console
 
     bank = KernelBank.load(kernels)
-    sources = [
-        parse_source(
-            spec,
-            min_side=patch_size + bank.max_size - 1,
-            patch_size=patch_size,
-            seed=seed,
-            split=split,
-            limit=limit,
-            labels=labels,
-            align=align,
-        )
-        for spec in specs
-    ]
+    sources = parse_sources(
+        specs,
+        min_side=patch_size + bank.max_size - 1,
+        patch_size=patch_size,
+        seed=seed,
+        split=split,
+        limit=limit,
+        labels=labels,
+        align=align,
+    )
     made = build(
         sources,
         bank,

@@ -170,7 +170,7 @@ def test_a_stage_does_not_start_from_an_unfinished_one(datasets, run, tmp_path):
 
 def test_two_processes_train_like_one_with_the_joint_batch(datasets, tmp_path, monkeypatch):
     monkeypatch.setattr(curriculum, "PRESETS", {"quick": replace(QUICK_PRESET, log_every=1)})
-    settings = Settings(preset="quick", iterations=4, batch_size=4, masks="labels", schedule="constant")
+    settings = Settings("quick", masks="labels", iterations=4, batch_size=4, learning_rate=2e-4)
     train(datasets["data"], tmp_path / "one", settings, stage="umsn", **CPU)
 
     program = (

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from importlib import import_module
 
 from blurgen.errors import InputError
 from blurgen.faces.selection import SPLITS, in_split
 from blurgen.faces.source import Face, FaceSource, SourceOptions
 
-__all__ = ["SOURCES", "Face", "FaceSource", "SourceOptions", "in_split", "parse_source"]
+__all__ = ["SOURCES", "Face", "FaceSource", "SourceOptions", "in_split", "parse_source", "parse_sources"]
 
 SOURCES = {
     "folder": "blurgen.faces.folder",
@@ -20,6 +21,42 @@ SOURCES = {
     "procedural": "blurgen.faces.procedural",
 }
 """The module of each kind of source; its ``open_source(argument, options)`` returns a FaceSource."""
+
+_WITHOUT_LABELS = ("folder", "celeba")
+
+
+def parse_sources(
+    specs: Sequence[str],
+    *,
+    min_side: int,
+    patch_size: int = 128,
+    seed: int = 0,
+    split: str = "all",
+    limit: int | None = None,
+    labels: str | None = None,
+    align: bool = False,
+) -> list[FaceSource]:
+    """Open several sources to be mixed; see ``parse_source``.
+
+    ``labels`` goes to those that may come without label maps, so that labelled and unlabelled datasets mix.
+    Raises InputError also where ``labels`` is of use to none of them.
+    """
+    bare = [spec.partition(":")[0] in _WITHOUT_LABELS for spec in specs]
+    if labels is not None and not any(bare):
+        raise InputError(f"--labels is of no use: {', '.join(specs)} come with labels; leave it out.")
+    return [
+        parse_source(
+            spec,
+            min_side=min_side,
+            patch_size=patch_size,
+            seed=seed,
+            split=split,
+            limit=limit,
+            labels=labels if is_bare else None,
+            align=align,
+        )
+        for spec, is_bare in zip(specs, bare, strict=True)
+    ]
 
 
 def parse_source(
