@@ -13,8 +13,8 @@ run() {
 }
 
 run blurgen make-kernels --count 2000 --out $out/kernels.h5 --preview $out/kernels.png
-run blurgen build-dataset --faces procedural:300 --kernels $out/kernels.h5 --per-image 12 --class-isolated \
-    --shard-size 1024 --out $out/train
+run blurgen build-dataset --faces procedural:300 --kernels $out/kernels.h5 --per-image 8 --class-isolated \
+    --shard-size 600 --out $out/train
 run blurgen preview $out/train --out $out/dataset.png
 
 # Held out: other faces (seed 1), other kernels (seed 1).
@@ -24,5 +24,6 @@ run blurgen build-dataset --faces procedural:24:1 --kernels $out/test-kernels.h5
 
 run umsn train --shards $out/train --out $out/run --preset quick
 run umsn evaluate --checkpoint $out/run/umsn.safetensors --shards $out/test --out $out/result
+run umsn report $out/result --run $out/run --kernels $out/kernels.h5
 
-printf '\nLook at %s/kernels.png, %s/dataset.png and %s/result/sheet.png\n' $out $out $out
+printf '\nLook at %s/kernels.png, %s/dataset.png, %s/result/figures and %s/result/report.html\n' $out $out $out $out
