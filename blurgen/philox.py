@@ -79,7 +79,7 @@ def _fill(seed, stream, sample, first_block, out):
 
 
 def words(seed: int, stream: Stream, sample: int, count: int, first_block: int = 0) -> NDArray[np.uint32]:
-    """Return ``count`` consecutive words of one stream, uint32 ``[count]``, from lane 0 of ``first_block``."""
+    """Return ``count`` consecutive words of one stream, uint32 ``[count]``, from ``first_block`` on."""
     out = np.empty(count, np.uint32)
     _fill(np.uint64(seed), np.uint32(stream), np.uint64(sample), np.int64(first_block), out)
     return out
