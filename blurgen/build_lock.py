@@ -20,6 +20,7 @@ from blurgen.errors import InputError
 
 WHOLE: Final = ".lock"
 UPDATE: Final = ".update.lock"
+_MOMENT: Final = 2.0  # seconds: far longer than another slice holds ``.lock`` to look at it
 _SLICE = re.compile(r"\.slice-(\d+)-(\d+)\.lock")
 
 
@@ -40,10 +41,10 @@ def lock_whole(root: Path) -> Iterator[None]:
 
 @contextmanager
 def lock_slice(root: Path, first: int, end: int) -> Iterator[None]:
-    """Hold shards ``first`` to ``end - 1``; InputError at once when another build works on one."""
+    """Hold shards ``first`` to ``end - 1``; InputError when another build works on one."""
     own = root / f".slice-{first}-{end}.lock"
     with _take(own, root):
-        _check_free(root / WHOLE, root)
+        _check_free(root / WHOLE, root, _MOMENT)
         for path in root.iterdir():
             other = _SLICE.fullmatch(path.name)
             if other and path != own and int(other[1]) < end and first < int(other[2]):
@@ -57,10 +58,10 @@ def lock_update(root: Path) -> FileLock:
 
 
 @contextmanager
-def _take(path: Path, root: Path) -> Iterator[None]:
+def _take(path: Path, root: Path, timeout: float = 0) -> Iterator[None]:
     lock = FileLock(path)
     try:
-        lock.acquire(timeout=0)
+        lock.acquire(timeout=timeout)
     except Timeout:
         raise InputError(f"{root}: another build is at work in this folder; wait until it is done.") from None
     except OSError as error:
@@ -71,7 +72,7 @@ def _take(path: Path, root: Path) -> Iterator[None]:
         lock.release()  # the file stays: removing it would let two builds hold two files of one name
 
 
-def _check_free(path: Path, root: Path) -> None:
+def _check_free(path: Path, root: Path, timeout: float = 0) -> None:
     if path.exists():
-        with _take(path, root):
+        with _take(path, root, timeout):
             pass

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from functools import cached_property, lru_cache, partial
 from itertools import accumulate
 from pathlib import Path
+from time import perf_counter_ns
 from typing import Any
 
 import numpy as np
@@ -24,8 +25,9 @@ from blurgen.kernels import KernelBank
 from blurgen.manifest import FULL, Manifest, inside, read_manifest, set_names, shard_file
 from blurgen.recipe import INDEX_DTYPE, Recipe
 from blurgen.render import Renderer, open_faces, open_kernels
-from blurgen.shards import ShardArrays, ShardLayout, map_shard, read_layout
+from blurgen.shards import MappedShard, ShardArrays, ShardLayout, map_shard, read_layout
 
+_FROM_DISK = 300_000  # nanoseconds: copying a row from memory takes some 20,000
 _SAMPLES_COUNTED = 1 << 16  # at a time, so that finding the rows of class sets takes no memory to speak of
 
 
@@ -200,15 +202,27 @@ class Dataset:
             return ShardArrays(*(part[first : first + len(rows)] for part in shard.parts()))
         batch = _empty(len(rows), self.recipe.patch_size)
         clean, blurry, mask, index = batch.parts()
-        for i in sorted(range(len(rows)), key=rows.__getitem__):  # in the order in which they lie on the disk
-            place = places[i]
-            shard = self._shard(name, numbers[place])
-            row = rows[i] - starts[place]
+        order = sorted(range(len(rows)), key=rows.__getitem__)  # in which they lie on the disk
+        self._read_ahead(name, [rows[i] for i in order[:1]])
+        asked = False
+        for n, i in enumerate(order):
+            shard, row = self._shard(name, numbers[places[i]]), rows[i] - starts[places[i]]
+            began = perf_counter_ns()
             clean[i] = shard.clean[row]
             blurry[i] = shard.blurry[row]
             mask[i] = shard.mask[row]
             index[i] = shard.index[row]
+            if not asked and perf_counter_ns() - began > _FROM_DISK:
+                asked = True
+                self._read_ahead(name, [rows[later] for later in order[n + 1 :]])
         return batch
+
+    def _read_ahead(self, name: str, rows: list[int]) -> None:
+        """Ask the disk for rows at once: left alone, a mapped page is fetched only when it is touched."""
+        starts, numbers = self._starts[name], self._numbers[name]
+        for row in rows:
+            place = bisect_right(starts, row) - 1
+            self._shard(name, numbers[place]).read_ahead(row - starts[place])
 
     # --- on the fly -----------------------------------------------------------------------------------
 
@@ -267,7 +281,7 @@ def _position(ascending: NDArray[Any], value: int) -> int | None:
 
 def _map_shard(
     root: Path, manifest: Manifest, known: dict[tuple[str, int], ShardLayout], name: str, number: int
-) -> ShardArrays:
+) -> MappedShard:
     """Map one shard; ``known`` keeps the layouts of those that were mapped before."""
     path = inside(root, shard_file(name, number))
     layout = known.get((name, number))

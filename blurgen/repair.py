@@ -8,7 +8,7 @@ from pathlib import Path
 
 from blurgen.build_lock import lock_update, lock_whole
 from blurgen.errors import InputError
-from blurgen.manifest import FACES, KERNELS, MANIFEST, read_manifest, shard_file, write_manifest
+from blurgen.manifest import MANIFEST, read_manifest, shard_file, write_manifest
 from blurgen.parallel import Workers, run_jobs
 from blurgen.progress import Reporter, Silent
 from blurgen.shard_job import complete_shard_in_worker
@@ -26,16 +26,17 @@ class Repaired:
 def repair(root: str | Path, *, jobs: int = 1, progress: Reporter | None = None) -> Repaired:
     """Make again every shard that ``verify`` finds fault with; all others stay untouched.
 
-    InputError when another build is at work, when the faces or kernels are damaged (then nothing can be
-    made), or when a shard comes out other than ``dataset.json`` says.
+    InputError when another build is at work, when the faces, the kernels or ``dataset.json`` are damaged
+    (then nothing is made), or when a shard comes out other than ``dataset.json`` says.
     """
     root, reporter = Path(root), progress or Silent()
     read_manifest(root)
     with lock_whole(root), lock_update(root):
         problems = verify(root, jobs=jobs, progress=reporter)
         for problem in problems:
-            if problem.file in (FACES, KERNELS):
-                raise InputError(f"{root}/{problem}; shards cannot be made without it.")
+            if problem.misleads:
+                what = f"{root}/{problem}".removesuffix(".")
+                raise InputError(f"{what}; restore {problem.file}, shards cannot be made without it.")
         again: dict[int, set[str]] = {}
         for problem in problems:
             if problem.shard is not None:
@@ -57,7 +58,7 @@ def _make_again(root: Path, again: dict[int, set[str]], workers: Workers, report
             else run_jobs(complete_shard_in_worker, arguments, workers)
         )
         for number, records in results:
-            for name in again[number]:
+            for name in sorted(again[number]):
                 listed = manifest.sets[name].get(number)
                 if listed is not None and listed.content != records[name].content:
                     raise InputError(

@@ -27,13 +27,14 @@ def complete_shard(
 ) -> dict[str, ShardRecord]:
     """Make what is missing of one shard number, in all sets, and return the records of all its shards.
 
-    A sound shard that is already there is left untouched, unless its set is in ``again``. Sets without a row
-    have no shard. InputError when there is no room.
+    A sound shard of the recipe that is already there is left untouched, unless its set is in ``again``. Sets
+    without a row have no shard. InputError when there is no room.
     """
     index = renderer.plan(np.arange(*renderer.recipe.shard_samples(number)))
     rows = {name: rows for name, rows in renderer.rows_by_set(index).items() if len(rows)}
     records = {
-        name: None if name in again else _sound_shard(root, name, number, index[rows[name]]) for name in rows
+        name: None if name in again else _sound_shard(renderer, root, name, number, index[rows[name]])
+        for name in rows
     }
     missing = {name: rows[name] for name in rows if records[name] is None}
     made = _make(renderer, root, number, index, missing) if missing else {}
@@ -56,13 +57,31 @@ def worker_renderer(root: str, recipe: str) -> Renderer:
     return renderer
 
 
-def _sound_shard(root: Path, name: str, number: int, index: NDArray[np.void]) -> ShardRecord | None:
+def difference(renderer: Renderer, path: Path, name: str, index: NDArray[np.void]) -> str | None:
+    """Return how a shard of set ``name`` differs from what the recipe says, or None if it does not.
+
+    ``index`` is the one it should have. It says nothing of noise, isolation or patch size, so one row is
+    made anew and compared as well. InputError when the file is no sound shard.
+    """
+    shard = open_shard(path)
+    if not np.array_equal(shard.index, index):
+        return "its index is another"
+    row = int(index["sample"][0]) % len(index)
+    made = renderer.rows(index[row : row + 1], name)
+    if not all(np.array_equal(a[0], b[row]) for a, b in zip(made.parts(), shard.parts(), strict=True)):
+        return f"row {row}, made anew, is another"
+    return None
+
+
+def _sound_shard(
+    renderer: Renderer, root: Path, name: str, number: int, index: NDArray[np.void]
+) -> ShardRecord | None:
     """Return the record of a shard that is there already, or None if it is not, or is none of this recipe."""
     path = inside(root, shard_file(name, number))
     if not path.exists():
         return None
     try:
-        if not np.array_equal(open_shard(path).index, index):
+        if difference(renderer, path, name, index) is not None:
             return None
         found = digest_shard(path)
     except InputError:

@@ -55,6 +55,23 @@ class ShardArrays:
 
 
 @dataclass(frozen=True)
+class MappedShard(ShardArrays):
+    """The rows of a shard file, mapped: nothing is read before it is used."""
+
+    buffer: mmap.mmap
+    offsets: tuple[int, ...]
+    """Where the four arrays begin in ``buffer``, in bytes."""
+
+    def read_ahead(self, row: int) -> None:
+        """Ask for the pixels of a row from the disk, without waiting for them."""
+        for part, offset in zip(self.parts()[:3], self.offsets, strict=False):
+            step = part.strides[0]
+            first = offset + row * step
+            start = first - first % mmap.PAGESIZE
+            self.buffer.madvise(mmap.MADV_WILLNEED, start, first + step - start)
+
+
+@dataclass(frozen=True)
 class ShardDigest:
     """Size of a shard file in bytes, digest of the file, and digest of its arrays alone."""
 
@@ -81,15 +98,14 @@ class ShardLayout:
         sizes = [math.prod(shape) * kind.itemsize for shape, kind in zip(self.shapes(), _DTYPES, strict=True)]
         return list(zip(self.offsets, sizes, strict=True))
 
-    def arrays(self, buffer: mmap.mmap) -> ShardArrays:
+    def arrays(self, buffer: mmap.mmap) -> MappedShard:
         """Return the arrays of a mapped shard file, read-only, without copying."""
         parts = zip(self.shapes(), _DTYPES, self.offsets, strict=True)
-        return ShardArrays(
-            *(
-                np.frombuffer(buffer, kind, math.prod(shape), offset).reshape(shape)
-                for shape, kind, offset in parts
-            )
+        clean, blurry, mask, index = (
+            np.frombuffer(buffer, kind, math.prod(shape), offset).reshape(shape)
+            for shape, kind, offset in parts
         )
+        return MappedShard(clean, blurry, mask, index, buffer, self.offsets)
 
 
 _NAMES: Final = ("clean", "blurry", "mask", "index")
@@ -171,7 +187,7 @@ def read_layout(path: Path) -> ShardLayout:
     return ShardLayout(rows, patch, (offsets[0], offsets[1], offsets[2], offsets[3]))
 
 
-def map_shard(path: Path, layout: ShardLayout) -> ShardArrays:
+def map_shard(path: Path, layout: ShardLayout) -> MappedShard:
     """Map a shard whose layout is known; InputError when the file is gone or shorter than it says."""
     try:
         # A link in place of the file could lead anywhere: it is not followed.
@@ -187,7 +203,7 @@ def map_shard(path: Path, layout: ShardLayout) -> ShardArrays:
         os.close(descriptor)
 
 
-def open_shard(path: Path) -> ShardArrays:
+def open_shard(path: Path) -> MappedShard:
     """Map one shard; the arrays are read-only and nothing is read before it is used."""
     return map_shard(path, read_layout(path))
 

@@ -27,20 +27,22 @@ from blurgen.parallel import Workers, run_jobs
 from blurgen.progress import Reporter, Silent
 from blurgen.recipe import Recipe
 from blurgen.render import Renderer, open_faces, open_kernels, sources_of
-from blurgen.shard_job import worker_renderer
-from blurgen.shards import digest_file, open_shard
+from blurgen.shard_job import difference, worker_renderer
+from blurgen.shards import digest_file
 
 
 @dataclass(frozen=True)
 class Problem:
     """One thing that is wrong: the file, relative to the dataset, and what is the matter with it.
 
-    ``shard`` is (set, number) where making that shard again helps.
+    ``shard`` is (set, number) where making that shard again helps. ``misleads`` says that shards made from
+    the dataset as it is would not be the right ones.
     """
 
     file: str
     what: str
     shard: tuple[str, int] | None = None
+    misleads: bool = False
 
     def __str__(self) -> str:
         return f"{self.file}: {self.what}"
@@ -49,9 +51,9 @@ class Problem:
 def verify(root: str | Path, *, jobs: int = 1, progress: Reporter | None = None) -> list[Problem]:
     """Return everything that is wrong with the dataset in ``root``; an empty list if all is well.
 
-    Finds flipped bits, missing, cut-off and extra shards, shards of another recipe, and other faces or
-    kernels than the recipe's. ``jobs`` processes read (-1: one per core). InputError when ``root`` holds no
-    dataset or its ``dataset.json`` cannot be read.
+    Finds flipped bits, missing, cut-off and extra shards, a recipe or list that is not that of the shards,
+    and other faces or kernels than the recipe's. ``jobs`` processes read (-1: one per core). InputError when
+    ``root`` holds no dataset or its ``dataset.json`` cannot be read.
     """
     root, reporter = Path(root), progress or Silent()
     manifest = read_manifest(root)
@@ -74,19 +76,20 @@ def _check_faces(root: Path, recipe: Recipe) -> Iterator[Problem]:
     try:
         faces = open_faces(root, recipe)
         if faces.digest != recipe.faces.digest:
-            yield Problem(FACES, f"is damaged or not the recipe's: its digest is {faces.digest}")
+            what = f"is damaged or not the recipe's: its digest is {faces.digest}"
+            yield Problem(FACES, what, misleads=True)
         elif sources_of(faces) != recipe.faces.sources:
-            yield Problem(FACES, f"names other sources than the recipe in {MANIFEST}")
+            yield Problem(FACES, f"names other sources than the recipe in {MANIFEST}", misleads=True)
         faces.close()
     except InputError as error:
-        yield Problem(FACES, _without_path(error, root / FACES))
+        yield Problem(FACES, _without_path(error, root / FACES), misleads=True)
 
 
 def _check_kernels(root: Path, recipe: Recipe) -> Iterator[Problem]:
     try:
         open_kernels(root, recipe)
     except InputError as error:
-        yield Problem(KERNELS, _without_path(error, root / KERNELS))
+        yield Problem(KERNELS, _without_path(error, root / KERNELS), misleads=True)
 
 
 def _extra_files(root: Path, manifest: Manifest) -> Iterator[Problem]:
@@ -128,13 +131,18 @@ def check_shard(
     planned = _planned(renderer, number) if renderer else {}
     for name, record in records.items():
         file = shard_file(name, number)
-        what = _damage(Path(root), file, record)
-        if what is None and renderer is not None:
-            what = _difference(Path(root) / file, name, planned[name], renderer)
-        if what is not None:
+        if (what := _damage(Path(root), file, record)) is not None:
             problems.append(Problem(file, what, (name, number)))
+        if renderer is None:
+            continue
+        if record.rows != len(planned[name]):
+            what = f"lists {record.rows} rows of {file}, but its recipe gives {len(planned[name])}"
+            problems.append(Problem(MANIFEST, what, misleads=True))
+        elif what is None:
+            problems += _difference(renderer, Path(root), name, number, planned[name])
+    misled = any(problem.misleads for problem in problems)  # then nothing follows from what is planned
     for name in planned:
-        if len(planned[name]) and name not in records:
+        if len(planned[name]) and name not in records and not misled:
             file = shard_file(name, number)
             problems.append(Problem(file, f"is not listed in {MANIFEST}, but has rows", (name, number)))
     return number, problems
@@ -163,19 +171,17 @@ def _damage(root: Path, file: str, record: ShardRecord) -> str | None:
     return None
 
 
-def _difference(path: Path, name: str, index: NDArray[np.void], renderer: Renderer) -> str | None:
-    """Compare a shard's index, and one row made anew, with what the recipe says."""
+def _difference(
+    renderer: Renderer, root: Path, name: str, number: int, index: NDArray[np.void]
+) -> Iterator[Problem]:
+    """Compare a shard with the recipe, which is to blame for a difference: the shard is as it was listed."""
+    file = shard_file(name, number)
     try:
-        shard = open_shard(path)
+        if (what := difference(renderer, root / file, name, index)) is not None:
+            what = f"its recipe is not that of {file}, which is as listed: {what}"
+            yield Problem(MANIFEST, what, misleads=True)
     except InputError as error:
-        return _without_path(error, path)
-    if not np.array_equal(shard.index, index):
-        return "is of another recipe: its index is not that of this one"
-    row = int(index["sample"][0]) % len(index)
-    made = renderer.rows(index[row : row + 1], name)
-    if not all(np.array_equal(a[0], b[row]) for a, b in zip(made.parts(), shard.parts(), strict=True)):
-        return f"is of another recipe: row {row}, made anew, is different"
-    return None
+        yield Problem(file, _without_path(error, root / file), (name, number))
 
 
 def _without_path(error: InputError, path: Path) -> str:

@@ -90,7 +90,6 @@ def build_testset(
     OUT/final_NAME_gt/ID.png belongs to OUT/final_NAME_blur/ID_kerNN_blur_kSS.png. The same command again
     finishes what is missing and touches nothing that is done.
     """
-    from blurgen.errors import InputError
     from blurgen.faces import parse_source
     from blurgen.kernels import KernelBank
     from blurgen.progress import Console
@@ -106,8 +105,6 @@ def build_testset(
         labels=labels,
         align=align,
     )
-    if name is not None and not name.replace("-", "").replace("_", "").replace(".", "").isalnum():
-        raise InputError(f"--name must be letters, digits, dots and dashes, not {name!r}.")
     made = build(
         source,
         bank,

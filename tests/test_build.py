@@ -8,6 +8,7 @@ import re
 import resource
 import shutil
 import signal
+import threading
 import time
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from filelock import FileLock
 
 import blurgen.build
 from blurgen.build import build_dataset
+from blurgen.build_lock import lock_slice
 from blurgen.dataset import open_dataset
 from blurgen.errors import InputError
 from blurgen.labels import CLASS_NAMES
@@ -170,6 +172,21 @@ def test_a_shard_that_is_gone_or_cut_off_is_made_again(photos, half, whole):
     assert small_dataset.files_of(half) == small_dataset.files_of(whole)
 
 
+def test_shards_that_are_not_listed_are_taken_over_only_if_they_are_of_the_recipe(photos, whole, tmp_path):
+    out = tmp_path / "data"
+    shutil.copytree(whole, out)
+    (out / "dataset.json").unlink()
+    before = {path: path.stat().st_mtime_ns for path in out.rglob("shard-*.h5")}
+    small_dataset.build(photos, out)
+    assert {path: path.stat().st_mtime_ns for path in before} == before
+    assert small_dataset.files_of(out) == small_dataset.files_of(whole)
+    for number, options in enumerate(({"noise_sigma": 0.01}, {"isolation": "layered"})):
+        (out / "dataset.json").unlink()
+        small_dataset.build(photos, out, **options)
+        small_dataset.build(photos, tmp_path / str(number), **options)
+        assert small_dataset.files_of(out) == small_dataset.files_of(tmp_path / str(number))
+
+
 def test_a_recipe_becomes_shards(photos, whole, tmp_path):
     recipe = small_dataset.build(photos, tmp_path / "data", recipe_only=True)
     assert recipe.complete
@@ -270,7 +287,7 @@ def test_a_dataset_that_does_not_fit_the_disk_is_refused(photos, tmp_path, monke
     assert small_dataset.build(photos, tmp_path / "data").complete
 
 
-def test_a_second_build_in_the_folder_is_refused_at_once(photos, half):
+def test_a_second_build_in_the_folder_is_refused(photos, half):
     with FileLock(half / ".lock"):
         for options in ({}, {"shards": (0, 1)}):
             with pytest.raises(InputError, match="another build is at work"):
@@ -281,6 +298,14 @@ def test_a_second_build_in_the_folder_is_refused_at_once(photos, half):
                 small_dataset.build(photos, half, **options)
         small_dataset.build(photos, half, shards=(2, 5))
     assert small_dataset.build(photos, half).complete
+
+
+def test_a_slice_waits_while_another_looks_whether_the_whole_is_being_built(half):
+    looking = FileLock(half / ".lock", thread_local=False)
+    looking.acquire()
+    threading.Timer(0.2, looking.release).start()
+    with lock_slice(half, 0, 2), lock_slice(half, 2, 5):
+        pass
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -12,13 +13,19 @@ from dataclasses import replace
 
 import pytest
 import torch
-from small_training import build
+from small_training import PATCH, build, write_blobs
 
+import umsn.train
+from blurgen.build import build_dataset
+from blurgen.dataset import open_dataset
 from blurgen.errors import InputError
+from blurgen.faces import parse_source
+from blurgen.kernels import make_bank
 from umsn import checkpoint, curriculum
 from umsn.curriculum import Settings, train
 from umsn.deblur import Deblurrer, load_networks
 from umsn.stages import QUICK as QUICK_PRESET
+from umsn.train import Stopped
 
 QUICK = Settings(preset="quick", iterations=2, batch_size=2, seed=1)
 CPU = {"device": "cpu", "quiet": True}
@@ -144,7 +151,12 @@ def test_endless_data_is_new_data(datasets, tmp_path):
         ("data", Settings(), {}, "needs VGG-Face.*--vgg-face.*--no-perceptual"),
         ("data", QUICK, {"stage": "umsn"}, "Stage umsn needs .*segmentation.safetensors.*--masks labels"),
         ("data", QUICK, {"stage": "segmentation-blurry"}, "needs .*segmentation.safetensors: train"),
-        ("data", QUICK, {"validate": "data"}, "3 faces of .* are in .* too"),
+        (
+            "data",
+            QUICK,
+            {"validate": "data"},
+            r"shares with .*: folder:0.png and folder:0.png are the same file \(and 11 more\); validate on",
+        ),
         ("data", QUICK, {"device": "cuda:99"}, "--device cuda:99 cannot be used here"),
         ("plain", QUICK, {}, "None of the faces of .* has labels"),
         ("plain", QUICK, {"stage": "first-stage"}, "has no set 'isolated/background'.*--class-isolated"),
@@ -156,6 +168,84 @@ def test_what_cannot_work_is_refused_before_it_starts(datasets, tmp_path, data, 
     with pytest.raises((InputError, ValueError), match=message):
         train(datasets[data], tmp_path / "out", settings, **{**CPU, **options})
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("top", [1, 2])
+def test_one_kernel_of_the_training_in_the_validation_is_refused(datasets, tmp_path, top):
+    bank = make_bank(count=2, min_size=15, max_size=15, seed=8, samples=200)
+    bank.weights[1] = 0
+    bank.weights[1, top : top + 13, 1:14] = open_dataset(datasets["data"]).bank.kernel(4)
+    write_blobs(tmp_path / "faces", 8)
+    source = parse_source(f"folder:{tmp_path / 'faces'}", min_side=46, patch_size=PATCH)
+    held_out = build_dataset([source], bank, tmp_path / "held out", per_image=1, patch_size=PATCH)
+    with pytest.raises(
+        InputError, match=r"held out: shares with .*: kernels 1 and 4 are the same"
+    ) as refused:
+        train(datasets["data"], tmp_path / "out", QUICK, validate=held_out.root, **CPU)
+    assert ("moved by" in str(refused.value)) == (top != 1)
+    assert not (tmp_path / "out").exists()
+
+
+class OnePerson:
+    """Faces that are all of person 7."""
+
+    def __init__(self, folder):
+        write_blobs(folder, len(folder.name))
+        self._faces = parse_source(f"folder:{folder}", min_side=44, patch_size=PATCH)
+        self.spec, self.name, self.describe = self._faces.spec, self._faces.name, self._faces.describe
+
+    def __len__(self):
+        return len(self._faces)
+
+    def read(self, i):
+        return replace(self._faces.read(i), identity=7)
+
+
+def test_one_person_in_validation_and_training_is_refused(tmp_path):
+    trained_on, validated_on = (
+        build_dataset(
+            [OnePerson(tmp_path / name)],
+            make_bank(count=2, min_size=13, max_size=13, seed=seed, samples=200),
+            tmp_path / f"{name} data",
+            per_image=1,
+            patch_size=PATCH,
+        ).root
+        for seed, name in enumerate(("train", "held out"))
+    )
+    with pytest.raises(InputError, match=r"show the same person \(folder identity 7\); validate on"):
+        train(trained_on, tmp_path / "out", QUICK, validate=validated_on, **CPU)
+
+
+def test_a_batch_that_processes_cannot_share_is_refused(datasets, tmp_path, monkeypatch):
+    monkeypatch.setenv("WORLD_SIZE", "3")
+    for name in ("init_process_group", "destroy_process_group"):
+        monkeypatch.setattr(curriculum.dist, name, lambda *_: None)
+    with pytest.raises(
+        InputError, match=r"A batch of 2 of stage segmentation .* 3 processes; .*--batch-size"
+    ):
+        train(datasets["data"], tmp_path / "out", QUICK, **CPU)
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("when", ["learning_rate", "save_networks"])
+def test_a_signal_in_the_last_iteration_of_a_stage_starts_no_other(datasets, tmp_path, monkeypatch, when):
+    original, calls = getattr(umsn.train, when), []
+
+    def ask(*arguments):
+        calls.append(1)
+        # The rate is asked for in every iteration; networks are written after the last, with the state.
+        if len(calls) == (2 if when == "learning_rate" else 1):
+            os.kill(os.getpid(), signal.SIGTERM)
+        return original(*arguments)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(umsn.train, when, ask)
+        with pytest.raises(Stopped, match="after iteration 2 of 2 of stage first-stage-background"):
+            train(datasets["data"], tmp_path, QUICK, stage="first-stage", **CPU)
+    assert not (tmp_path / "first-stage-skin.state.safetensors").exists()
+    done = (tmp_path / "first-stage-background.safetensors").read_bytes()
+    assert len(train(datasets["data"], tmp_path, QUICK, stage="first-stage", resume=True, **CPU)) == 4
+    assert (tmp_path / "first-stage-background.safetensors").read_bytes() == done
 
 
 def test_a_stage_does_not_start_from_an_unfinished_one(datasets, run, tmp_path):

@@ -459,6 +459,14 @@ def test_parameters_beside_the_published_networks(name: str) -> None:
     assert 0.7 * published < found < 1.01 * published
 
 
+def test_parameters_of_the_quick_networks() -> None:
+    with torch.device("meta"):
+        found = {
+            name: count_parameters(build_network(name, network_config(name, "quick"))) for name in PARAMETERS
+        }
+    assert found == {"umsn": 21_803, "first-stage": 1_051, "confidence": 21_621, "snet": 19_500}
+
+
 def test_operations_beside_the_published_network() -> None:
     """The released code has a second block of full width at full resolution, and takes 120 GFLOP."""
     with torch.device("meta"), FlopCounterMode(display=False) as counter:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import small_dataset
+from PIL import Image
 
 from blurgen.errors import InputError
 from blurgen.labels import CLASS_NAMES
@@ -64,6 +65,32 @@ def test_a_name_that_is_no_picture_is_refused(data, tmp_path):
     with pytest.raises(InputError, match=r"sheet\.xyz: cannot be written"):
         save_sheet(contact_sheet(data, rows=1), tmp_path / "sheet.xyz")
     assert not (tmp_path / "sheet.xyz").exists()
+
+
+@pytest.mark.parametrize("name", ["notes.xyz", "notes", "notes.psd", "notes.xbm"])
+def test_a_refused_save_leaves_the_file_of_that_name_alone(data, tmp_path, name):
+    (tmp_path / name).write_text("mine")
+    with pytest.raises(InputError, match=f"{name}: cannot be written"):
+        save_sheet(contact_sheet(data, rows=1), tmp_path / name)
+    assert (tmp_path / name).read_text() == "mine"
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+
+
+@pytest.mark.parametrize("name", ["folder", "folder.png"])
+def test_a_folder_is_no_place_for_a_sheet(data, tmp_path, name):
+    (tmp_path / name).mkdir()
+    with pytest.raises(InputError, match=f"{name}: cannot be written"):
+        save_sheet(contact_sheet(data, rows=1), tmp_path / name)
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+
+
+@pytest.mark.parametrize(("name", "format"), [("sheet.PNG", "PNG"), ("sheet.jpg", "JPEG")])
+def test_the_name_says_the_format_and_an_old_sheet_is_replaced(data, tmp_path, name, format):
+    (tmp_path / name).write_text("old")
+    sheet = contact_sheet(data, rows=1)
+    save_sheet(sheet, tmp_path / name)
+    with Image.open(tmp_path / name) as saved:
+        assert (saved.format, saved.size) == (format, sheet.size)
 
 
 def test_no_rows_are_refused(data):

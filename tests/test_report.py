@@ -248,8 +248,9 @@ def test_many_pictures_become_jpeg_of_bounded_size():
 
 def test_a_training_alone_makes_a_page(tmp_path):
     run = write_run(tmp_path / "run")
-    (run / "metrics.jsonl").open("a").write(
-        '{"stage": "umsn", "iteration": 999, "lo\n[1]\n"x"\n{"stage": 3}\n'
+    (run / "metrics.jsonl").open("ab").write(
+        b'{"stage": "umsn", "iteration": 999, "lo\n[1]\n"x"\n{"stage": 3}\n'
+        b'{"stage": "\xff", "iteration": 1, "loss": 1}\n'
     )
     found = Page(report(run).read_text("utf-8"))
     assert found.text["h2"] == ["Training"] and found.text["h3"] == ["umsn"]

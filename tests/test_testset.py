@@ -242,12 +242,17 @@ def test_a_full_disk_is_told_in_one_line(photos, bank, tmp_path, monkeypatch):
         ({"sizes": (9, 5)}, "'sizes' must be different sizes in ascending order"),
         ({"per_size": 0}, "'per_size' must be at least 1"),
         ({"noise_sigma": 0.3}, "'noise_sigma' must be between 0 and 0.2"),
-        ({"name": "../up"}, "'name' must be letters"),
     ],
 )
 def test_wrong_options_are_named(photos, bank, tmp_path, options, message):
     with pytest.raises(ValueError, match=message):
         make(photos, bank, tmp_path / "set", **options)
+
+
+@pytest.mark.parametrize("name", ["../up", "Köln", "", "x" * 41])
+def test_a_name_that_is_none_is_the_user_s_mistake(photos, bank, tmp_path, name):
+    with pytest.raises(InputError, match="--name must be 1 to 40 letters"):
+        make(photos, bank, tmp_path / "set", name=name)
 
 
 @pytest.mark.parametrize(
@@ -291,6 +296,7 @@ def test_the_command_line(photos, bank, tmp_path):
     assert done.exit_code == 2
     assert done.stderr.splitlines()[-1].startswith(f"Error: {tmp_path / 'set'}: is another test set")
     assert run(group, *words, "--sizes", "9,5").exit_code == 2
+    assert run(group, *words, "--name", "Köln").exit_code == 2
 
 
 def run(group: click.Group, *words):

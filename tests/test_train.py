@@ -181,6 +181,14 @@ def test_a_signal_saves_and_leaves(data, undisturbed, tmp_path, monkeypatch, num
     assert (tmp_path / name).read_bytes() == (undisturbed / name).read_bytes()
 
 
+def test_a_finished_stage_is_resumed_without_effect(data, undisturbed, tmp_path):
+    train(data, tmp_path, plan={"ema": 0.9})
+    train(data, tmp_path, plan={"ema": 0.9}, resume=True)
+    for name in ("tiny.state.safetensors", "tiny.safetensors"):
+        assert (tmp_path / name).read_bytes() == (undisturbed / name).read_bytes()
+    assert losses(tmp_path) == losses(undisturbed)
+
+
 def test_the_average_follows_the_weights(data, tmp_path):
     train(data, tmp_path, 1, plan={"ema": 0.75})
     trained, _ = checkpoint.load(tmp_path / "tiny.state.safetensors", "training")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 
 import numpy as np
@@ -91,20 +92,63 @@ def test_missing_cut_off_longer_and_extra_shards_are_told_apart(root, whole):
 @pytest.mark.parametrize(
     ("name", "value", "what"),
     [
-        ("seed", 4, "is of another recipe: its index"),
-        ("noise_sigma", 0.02, "is of another recipe: row"),
-        ("isolation", "layered", "is of another recipe: row"),
+        (
+            "seed",
+            4,
+            r"its index is another$|lists \d+ rows of isolated/.*, but its recipe gives \d+$",
+        ),
+        ("noise_sigma", 0.02, r"row \d, made anew, is another$"),
+        ("isolation", "layered", r"of isolated/.*row \d, made anew, is another$"),
     ],
 )
-def test_shards_of_another_recipe_are_found(root, name, value, what):
+def test_a_recipe_that_is_not_that_of_the_shards_is_found_and_no_shard_is_touched(root, name, value, what):
     tree = json.loads((root / "dataset.json").read_text())
     tree["recipe"][name] = value
     (root / "dataset.json").write_text(json.dumps(tree))
-    problems = found(root)
-    assert problems
-    assert all(what in problem or "has rows" in problem for problem in problems)
-    with pytest.raises(InputError, match=r"comes out other than dataset\.json says"):
+    (root / "full/shard-00001.h5").unlink()
+    (root / "isolated/hair/shard-00000.h5").write_bytes(b"damaged")
+    before = small_dataset.files_of(root)
+    damaged = {"full/shard-00001.h5", "isolated/hair/shard-00000.h5"}
+    problems = [str(problem) for problem in verify(root) if problem.file not in damaged]
+    assert len(problems) >= 10
+    assert [problem for problem in problems if not re.search(what, problem)] == []
+    assert all(problem.startswith("dataset.json: ") for problem in problems)
+    with pytest.raises(InputError, match=r"dataset\.json: .*; restore dataset\.json, shards cannot be made"):
         repair(root)
+    assert small_dataset.files_of(root) == before
+
+
+def test_a_shard_that_comes_out_other_than_it_was_is_told(root):
+    tree = json.loads((root / "dataset.json").read_text())
+    tree["sets"]["full"][1]["content"] = "0" * 32
+    (root / "dataset.json").write_text(json.dumps(tree))
+    (root / "full/shard-00001.h5").unlink()
+    before = (root / "dataset.json").read_bytes()
+    with pytest.raises(InputError, match=r"shard-00001\.h5: comes out other than dataset\.json says"):
+        repair(root)
+    assert (root / "dataset.json").read_bytes() == before
+
+
+def test_a_listed_shard_that_can_have_no_row_is_found_and_nothing_is_made(whole, tmp_path):
+    root = tmp_path / "data"
+    small_dataset.build(whole.parent / "photos", root, shard_size=1, count=20)
+    tree = json.loads((root / "dataset.json").read_text())
+    shards = tree["sets"]["isolated/hair"]
+    number = next(n for n in range(20) if [n, n + 1] not in [shard["samples"] for shard in shards])
+    file = f"isolated/hair/shard-{number:05d}.h5"
+    shards.append({**shards[0], "file": file, "samples": [number, number + 1]})
+    shards.sort(key=lambda shard: shard["samples"])
+    for row, shard in enumerate(shards):
+        shard["rows"] = [row, row + 1]
+    (root / "dataset.json").write_text(json.dumps(tree))
+    before = small_dataset.files_of(root)
+    assert found(root) == [
+        f"dataset.json: lists 1 rows of {file}, but its recipe gives 0",
+        f"{file}: is missing",
+    ]
+    with pytest.raises(InputError, match="but its recipe gives 0; restore"):
+        repair(root)
+    assert small_dataset.files_of(root) == before
 
 
 def test_a_class_shard_that_is_not_listed_is_found_and_made(root, whole):
@@ -123,7 +167,7 @@ def test_damaged_faces_and_kernels_are_found_but_cannot_be_repaired(root, name):
     array = data.faces.labels if name == "faces.h5" else data.bank.weights
     flip(root / name, 8 * (root / name).read_bytes().index(array.tobytes()) + 100)
     assert [problem.split(":")[0] for problem in found(root)] == [name]
-    with pytest.raises(InputError, match=f"{name}: .*; shards cannot be made without it"):
+    with pytest.raises(InputError, match=f"{name}: .*[^.]; restore {name}, shards cannot be made without it"):
         repair(root)
     (root / name).unlink()
     assert [problem.split(":")[0] for problem in found(root)] == [name]

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from blurgen.hdf5 import write_aside
+from umsn.metrics_log import LOG, read_lines
 
 
 class Log:
@@ -21,8 +22,9 @@ class Log:
 
     One JSON object a line in ``RUN/metrics.jsonl``, with ``stage`` and ``iteration``. Lines of this stage
     beyond ``done``, left by a training that was killed after its last save, are dropped: the resumed
-    training writes them again. ``leader`` is False in all but one of the processes of a training: they log
-    nothing. ``quiet`` leaves out what is for the eye.
+    training writes them again. A training from iteration 0 on keeps no line of this stage. ``leader`` is
+    False in all but one of the processes of a training: they log nothing. ``quiet`` leaves out what is for
+    the eye.
     """
 
     def __init__(
@@ -32,8 +34,8 @@ class Log:
         self._file: TextIO | None = None
         self._board: Any = None
         if leader:
-            _forget(run / "metrics.jsonl", stage, done)
-            self._file = (run / "metrics.jsonl").open("a", encoding="utf-8")
+            _forget(run / LOG, stage, done)
+            self._file = (run / LOG).open("a", encoding="utf-8")
             self._board = _board(run / "tensorboard" / stage, done)
         self._quiet = quiet or not leader
         # disable=None: a bar on a terminal, plain lines elsewhere.
@@ -88,19 +90,22 @@ class Log:
 
 
 def _forget(path: Path, stage: str, done: int) -> None:
-    """Drop the lines of ``stage`` later than iteration ``done``, and what is no whole line."""
+    """Drop lines of ``stage`` later than iteration ``done``, all of them when that is 0; and broken lines."""
     if not path.exists():
         return
-    kept = []
-    for line in path.read_text("utf-8").splitlines():
-        try:
-            values = json.loads(line)
-        except ValueError:
-            continue
-        if values.get("stage") != stage or values.get("iteration", 0) <= done:
-            kept.append(line + "\n")
+    kept = [
+        json.dumps(values) + "\n"
+        for values in read_lines(path)
+        if values.get("stage") != stage or (done > 0 and _reached(values) <= done)
+    ]
     with write_aside(path) as aside:
         aside.write_text("".join(kept), "utf-8")
+
+
+def _reached(values: Mapping[str, Any]) -> float:
+    """Return the iteration a line is of; an event is of the one the stage stood at, 0 if it does not say."""
+    iteration = values.get("iteration", values.get("at", 0))
+    return iteration if isinstance(iteration, int | float) else math.inf
 
 
 def _board(folder: Path, done: int) -> Any:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from torch import nn
 from blurgen.errors import InputError
 from umsn import checkpoint
 from umsn.deblur import load_networks
+from umsn.metrics_log import LOG, read_lines
 from umsn.nets import VARIANTS, ConfidenceNet, ConfidenceNetConfig
 
 
@@ -138,24 +138,12 @@ def confidence_network(trained: Trained, device: torch.device) -> ConfidenceNet 
 
 def log_lines(folder: Path, stage: str) -> list[dict[str, Any]]:
     """Return the measurements that the training of a stage logged, in order; none where there is no log."""
-    path = folder / "metrics.jsonl"
+    path = folder / LOG
     if not path.is_file():
         return []
-    found = []
-    try:
-        for line in path.read_text("utf-8").splitlines():
-            # A training that was killed may leave half a line, which its resumption drops.
-            values = _object(line)
-            if values.get("stage") == stage and isinstance(values.get("iteration"), int):
-                found.append(values)
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: cannot be read ({error}).") from error
+    found = [
+        values
+        for values in read_lines(path)
+        if values.get("stage") == stage and isinstance(values.get("iteration"), int)
+    ]
     return sorted(found, key=lambda values: values["iteration"])
-
-
-def _object(line: str) -> dict[str, Any]:
-    try:
-        values = json.loads(line)
-    except (ValueError, RecursionError):
-        return {}
-    return values if isinstance(values, dict) else {}

@@ -172,8 +172,11 @@ def train_stage(
             if leader and (done % plan.save_every == 0 or last or stopping):
                 _save_state(state_path, learner, optimizer, average, about, done=done, best=best)
                 save_trained()
-            if stopping and not last:
-                raise Stopped(f"Stopped after iteration {done} of {stage.iterations} of stage {stage.name}.")
+            if stopping:
+                break
+        # Also for a signal that came after the last look, in the last iteration: no stage is to follow.
+        if signals.arrived(machine):
+            raise Stopped(f"Stopped after iteration {done} of {stage.iterations} of stage {stage.name}.")
 
 
 def learning_rate(plan: Plan, iteration: int) -> float:

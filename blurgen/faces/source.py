@@ -28,7 +28,7 @@ class Face:
     name: str
     """``SOURCE:FILE``, unique within a source and printable."""
     digest: str
-    """SHA-256 of the bytes of the source file, 64 hexadecimal digits; of the pixels for drawn faces."""
+    """SHA-256 of the source file, 64 hexadecimal digits; for drawn faces, of pixels and labels."""
     identity: int = -1
     """Number of the person, -1 where the source does not say."""
 

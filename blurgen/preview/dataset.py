@@ -11,6 +11,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from blurgen.dataset import Dataset
 from blurgen.errors import InputError
+from blurgen.hdf5 import write_aside
 from blurgen.labels import Label
 from blurgen.manifest import FULL, ISOLATED
 from blurgen.philox import Stream, words
@@ -73,11 +74,20 @@ def contact_sheet(dataset: Dataset, rows: int = 8, seed: int = 0) -> Image.Image
 
 
 def save_sheet(sheet: Image.Image, path: Path) -> None:
-    """Save a sheet in the format its name asks for; InputError when that is impossible."""
+    """Save a sheet in the format its name asks for, at once and whole.
+
+    InputError when that is impossible; a file that has the name already then stays as it was.
+    """
+    picture = Image.registered_extensions().get(path.suffix.lower())
+    if picture not in Image.SAVE:
+        raise InputError(
+            f"{path}: cannot be written ('{path.suffix}' is no picture format known here); "
+            "choose another name, such as sheet.png."
+        )
     try:
-        sheet.save(path)
+        with write_aside(path) as aside:
+            sheet.save(aside, format=picture)
     except (OSError, ValueError) as error:
-        path.unlink(missing_ok=True)
         raise InputError(
             f"{path}: cannot be written ({error}); choose another name, such as sheet.png."
         ) from None

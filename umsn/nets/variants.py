@@ -17,7 +17,7 @@ from umsn.nets.sizes import default_inner
 from umsn.nets.umsn import UMSN, UMSNConfig
 
 SIZES: Final = ("paper", "quick")
-"""`paper`: Appendix A. `quick`: the same networks, narrower, for an hour on a laptop's CPU."""
+"""`paper`: Appendix A. `quick`: the same networks, narrower, for some minutes on a laptop's CPU."""
 
 VARIANTS: Final = ("bnet", "masks", "nested", "umsn-no-confidence", "umsn")
 """The rows of Table VI, in order."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -11,10 +10,9 @@ from typing import Any, Final
 
 from blurgen.errors import InputError
 from blurgen.labels import CLASS_NAMES
+from umsn.metrics_log import read_lines
 from umsn.report.chart import Series, line_chart, short
 from umsn.report.markup import Markup, element
-
-LOG: Final = "metrics.jsonl"
 
 _TERMS: Final = ("l1", "cross_entropy", "confidence", "perceptual")
 _NAMES: Final = {
@@ -52,12 +50,8 @@ def read_log(path: Path) -> list[Stage]:
     the file cannot be read or holds no measurement.
     """
     stages: dict[str, Stage] = {}
-    try:
-        with path.open(encoding="utf-8", errors="replace") as file:
-            for line in file:
-                _take(_object(line), stages)
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror}).") from error
+    for values in read_lines(path):
+        _take(values, stages)
     found = [stage for stage in stages.values() if stage.values]
     if not found:
         raise InputError(f"{path}: holds no measurements; expected the log of umsn train.")
@@ -129,14 +123,6 @@ def _summary(stage: Stage) -> str:
     if speeds:
         parts.append(f"{short(sum(speeds) / len(speeds))} images/s")
     return " · ".join(parts)
-
-
-def _object(line: str) -> Mapping[str, Any]:
-    try:
-        values = json.loads(line)
-    except (ValueError, RecursionError):
-        return {}
-    return values if isinstance(values, dict) else {}
 
 
 def _finite(value: Any) -> float | None:
