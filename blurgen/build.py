@@ -24,6 +24,7 @@ from blurgen.faces import FaceSource
 from blurgen.kernels import KernelBank
 from blurgen.manifest import (
     FULL,
+    MANIFEST,
     Manifest,
     ShardRecord,
     read_manifest,
@@ -89,7 +90,13 @@ def build_dataset(
             manifest = prepare(root, sources, bank, wanted, Decoding(jobs, on_error, reporter))
         numbers = [] if recipe_only else _unfinished(root, manifest, shards)
         if numbers:
-            _announce(root, manifest, numbers, reporter)
+            try:
+                _announce(root, manifest, numbers, reporter)
+            except InputError:
+                # Nothing of this recipe is there yet, so a smaller one may take its place.
+                if shards is None and not manifest.complete and not any(manifest.sets.values()):
+                    (root / MANIFEST).unlink()
+                raise
             total = sum(end - first for first, end in map(manifest.recipe.shard_samples, numbers))
             with reporter.bar("Making triplets", total, "triplets") as bar:
                 _collect(root, _results(root, manifest.recipe, numbers, workers), numbers, bar)

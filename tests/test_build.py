@@ -287,6 +287,18 @@ def test_a_dataset_that_does_not_fit_the_disk_is_refused(photos, tmp_path, monke
     assert small_dataset.build(photos, tmp_path / "data").complete
 
 
+def test_a_refused_dataset_leaves_room_for_a_smaller_one_but_a_recipe_stays(photos, tmp_path, monkeypatch):
+    small_dataset.build(photos, tmp_path / "recipe", recipe_only=True)
+    before = (tmp_path / "recipe/dataset.json").read_bytes()
+    with monkeypatch.context() as patch:
+        patch.setattr(blurgen.build.shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(1, 0, 1))
+        for folder in ("begun", "recipe"):
+            with pytest.raises(InputError, match="do not fit"):
+                small_dataset.build(photos, tmp_path / folder)
+    assert (tmp_path / "recipe/dataset.json").read_bytes() == before
+    assert small_dataset.build(photos, tmp_path / "begun", seed=99).complete
+
+
 def test_a_second_build_in_the_folder_is_refused(photos, half):
     with FileLock(half / ".lock"):
         for options in ({}, {"shards": (0, 1)}):
