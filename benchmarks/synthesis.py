@@ -270,9 +270,9 @@ def two_processes(count: int) -> dict[str, float]:
 
 
 @njit(cache=True)
-def _multiply_add_only(lanes, taps, sums, times):
+def _multiply_add_only(window, taps, sums, times):
     for _ in range(times):
-        add_kernel(lanes, 0, taps, 0, sums)
+        add_kernel(window, 0, taps, 0, sums)
 
 
 def best_seconds(run: Callable, rounds: int = 20) -> float:
@@ -288,17 +288,16 @@ def best_seconds(run: Callable, rounds: int = 20) -> float:
 def floor(work: Work) -> dict[str, float]:
     """Return the least time a triplet can take here, part by part, in microseconds."""
     elements = 3 * PATCH * PATCH
-    groups, repeats = 64, 4000
-    one_place = Taps(
-        np.array([0, groups]), *(np.zeros(groups, np.int32) for _ in range(3)), np.zeros(1, np.int64)
-    )
-    lanes, sums = np.zeros(2 * SEGMENT, np.uint32), np.zeros(SEGMENT, np.int32)
-    spent = best_seconds(lambda: _multiply_add_only(lanes, one_place, sums, repeats))
-    rate = 4 * groups * SEGMENT * repeats / spent
+    twos, repeats = 128, 4000
+    nowhere = np.zeros(twos, np.int32)
+    one_place = Taps(np.array([0, twos]), nowhere, nowhere, np.zeros(1, np.int64))
+    window, sums = np.zeros(2 * SEGMENT, np.uint16), np.zeros(SEGMENT, np.int32)
+    spent = best_seconds(lambda: _multiply_add_only(window, one_place, sums, repeats))
+    rate = 2 * twos * SEGMENT * repeats / spent
     taps = float(np.count_nonzero(work.weights) / len(work.weights))
     words = np.zeros(elements // 2, np.uint32)
     spent_on_words = best_seconds(
-        lambda: [_draw_words(np.uint64(1), np.uint64(n), words) for n in range(200)]
+        lambda: [_draw_words(np.uint64(1), np.uint64(n), 0, words) for n in range(200)]
     )
     margin = float(work.sizes.mean()) - 1
     moved = 3 * (PATCH + margin) ** 2 + PATCH * PATCH + 2 * elements + PATCH * PATCH

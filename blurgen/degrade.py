@@ -19,8 +19,8 @@ from blurgen.convolve import (
     add_kernel,
     fill_layer_window,
     fill_window,
-    group_taps,
-    lane_stride,
+    pair_taps,
+    window_stride,
 )
 from blurgen.labels import CLASS_NAMES, CLASS_OF_LABEL
 from blurgen.normal import noise_table
@@ -97,8 +97,8 @@ class Degrader:
         # Half a level, added here once, turns the final shift into rounding.
         self._noise = noise_table(noise_sigma) + np.int32(_HALF)
         self._radius = bank_weights.shape[-1] // 2
-        self._stride = lane_stride(patch_size, bank_weights.shape[-1])
-        self._taps = group_taps(bank_weights, bank_sizes, self._stride)
+        self._stride = window_stride(patch_size, bank_weights.shape[-1])
+        self._taps = pair_taps(bank_weights, bank_sizes, self._stride)
 
     def render(
         self, index: NDArray[np.void], *, isolated: bool = False, out: Triplets | None = None
@@ -253,31 +253,29 @@ def _render(
 ):  # fmt: skip
     """Write all outputs; images have shape [n, P, 3 P] here, an image row being one run of bytes."""
     count, patch, width = clean.shape
-    lanes = np.zeros((patch + 2 * radius) * stride, np.uint32)
-    shares = np.zeros(lanes.size if mode == _WITH_LAYERED else 0, np.uint32)
-    words = np.zeros((patch * width + 7) // 8 * 4, np.uint32)
-    halves = words.view(np.uint16)
+    window = np.zeros((patch + 2 * radius) * stride, np.uint16)
+    shares = np.zeros(window.size if mode == _WITH_LAYERED else 0, np.uint16)
     sharp = np.zeros((patch if mode == _WITH_COMPOSITE else 0, width), np.uint8)
     for n in range(count):
         i = rows.image[n]
         face = (faces.offset[i], faces.height[i], faces.width[i])
-        top, left, kernel = rows.top[n], rows.left[n], rows.kernel[n]
+        sample, top, left, kernel = rows.sample[n], rows.top[n], rows.left[n], rows.kernel[n]
         reach = taps.reach[kernel]
         _cut(pixels, face, top, left, 3, clean[n])
         _cut(labels, face, top, left, 1, mask[n])
         _count(mask[n], counts[n])
-        _draw_words(seed, rows.sample[n], words)
-        fill_window(pixels, face, top, left, patch, radius, reach, stride, lanes)
-        _blur(lanes, stride, taps, kernel, noise, halves, clean[n], blurry[n], sharp)
+        fill_window(pixels, face, top, left, patch, radius, reach, stride, window)
+        _blur(window, stride, taps, kernel, noise, seed, sample, clean[n], blurry[n], sharp)
         if mode == _WITH_COMPOSITE:
             _compose(mask[n], blurry[n], sharp, isolated[n])
         elif mode == _WITH_LAYERED:
             for c in range(_CLASSES):
                 low, high = _FIRST_LABEL[c], _LAST_LABEL[c]
                 fill_layer_window(
-                    pixels, labels, face, low, high, top, left, patch, radius, reach, stride, lanes, shares
+                    pixels, labels, face, low, high, top, left, patch, radius, reach, stride, window, shares
                 )
-                _blur_layer(lanes, shares, stride, taps, kernel, noise, halves, clean[n], isolated[n, c])
+                out = isolated[n, c]
+                _blur_layer(window, shares, stride, taps, kernel, noise, seed, sample, clean[n], out)
 
 
 @njit(cache=True)
@@ -290,58 +288,64 @@ def _cut(source, face, top, left, channels, out):
 
 
 @njit(cache=True)
-def _draw_words(seed, sample, words):
+def _blur(window, stride, taps, kernel, noise, seed, sample, clean, blurry, sharp):
+    """Write ``blurry`` and, unless it has no rows, ``sharp``: the clean patch under the same noise."""
+    patch, width = blurry.shape
+    words, sums = _line_buffers(width)
+    for y in range(patch):
+        _draw_noise(seed, sample, y * width, noise, words, sums)
+        if sharp.shape[0]:
+            for j in range(width):
+                sharp[y, j] = _level(sums[j] + np.int32(clean[y, j]) * _UNIT)
+        for start in range(0, width, SEGMENT):
+            add_kernel(window, y * stride + start, taps, kernel, sums[start : start + SEGMENT])
+        for j in range(width):
+            blurry[y, j] = _level(sums[j])
+
+
+@njit(cache=True)
+def _blur_layer(window, shares, stride, taps, kernel, noise, seed, sample, clean, out):
+    """Write one class, alone in ``window``, moved over the clean patch; ``shares`` is its coverage."""
+    patch, width = out.shape
+    words, sums = _line_buffers(width)
+    share = np.zeros(sums.size, np.int32)
+    for y in range(patch):
+        _draw_noise(seed, sample, y * width, noise, words, sums)
+        share[:] = 0
+        for start in range(0, width, SEGMENT):
+            add_kernel(window, y * stride + start, taps, kernel, sums[start : start + SEGMENT])
+            add_kernel(shares, y * stride + start, taps, kernel, share[start : start + SEGMENT])
+        for j in range(width):
+            out[y, j] = _level(sums[j] + (_UNIT - share[j]) * np.int32(clean[y, j]))
+
+
+@njit(cache=True)
+def _line_buffers(width):
+    """Return room for the random words of a line, and for its sums, in whole segments."""
+    sums = (width + SEGMENT - 1) // SEGMENT * SEGMENT
+    # A line may begin within a block; and sixteen blocks at a time are drawn in vectors, fewer one by one.
+    words = sums // 2 + (4 if width % 8 else 0)
+    return np.zeros((words + 63) // 64 * 64, np.uint32), np.zeros(sums, np.int32)
+
+
+@njit(cache=True)
+def _draw_noise(seed, sample, first, noise, words, sums):
+    """Set ``sums`` to the noise of the elements from ``first`` on; ``words`` is room to work in."""
+    _draw_words(seed, sample, first // 8, words)
+    halves = words.view(np.uint16)
+    # An unsigned index: numba tests a signed one for being negative, which takes time.
+    for j in range(sums.size):
+        sums[j] = noise[halves[np.uint64(first % 8 + j)]]
+
+
+@njit(cache=True)
+def _draw_words(seed, sample, first_block, words):
     for block in range(words.size // 4):
-        drawn = block_words(seed, _NOISE_STREAM, sample, np.uint32(block))
+        drawn = block_words(seed, _NOISE_STREAM, sample, np.uint32(first_block + block))
         words[4 * block] = drawn[0]
         words[4 * block + 1] = drawn[1]
         words[4 * block + 2] = drawn[2]
         words[4 * block + 3] = drawn[3]
-
-
-@njit(cache=True)
-def _blur(lanes, stride, taps, kernel, noise, halves, clean, blurry, sharp):
-    """Write ``blurry`` and, unless it has no rows, ``sharp``: the clean patch under the same noise."""
-    patch, width = blurry.shape
-    sums = np.zeros(SEGMENT, np.int32)
-    for start in range(0, width, SEGMENT):
-        size = min(SEGMENT, width - start)
-        for y in range(patch):
-            _look_up(noise, halves, y * width + start, size, sums)
-            if sharp.shape[0]:
-                for j in range(size):
-                    e = np.uint64(start + j)
-                    sharp[y, e] = _level(sums[j] + np.int32(clean[y, e]) * _UNIT)
-            add_kernel(lanes, y * stride + start, taps, kernel, sums)
-            for j in range(size):
-                blurry[y, np.uint64(start + j)] = _level(sums[j])
-
-
-@njit(cache=True)
-def _blur_layer(lanes, shares, stride, taps, kernel, noise, halves, clean, out):
-    """Write one class, already alone in ``lanes``, moved over the clean patch; ``shares`` is its coverage."""
-    patch, width = out.shape
-    sums = np.zeros(SEGMENT, np.int32)
-    share = np.zeros(SEGMENT, np.int32)
-    for start in range(0, width, SEGMENT):
-        size = min(SEGMENT, width - start)
-        for y in range(patch):
-            _look_up(noise, halves, y * width + start, size, sums)
-            share[:] = 0
-            add_kernel(lanes, y * stride + start, taps, kernel, sums)
-            add_kernel(shares, y * stride + start, taps, kernel, share)
-            for j in range(size):
-                e = np.uint64(start + j)
-                out[y, e] = _level(sums[j] + (_UNIT - share[j]) * np.int32(clean[y, e]))
-
-
-@njit(cache=True)
-def _look_up(noise, halves, first, size, sums):
-    # An unsigned index: numba tests a signed one for being negative, which keeps the loop from being vectors.
-    for j in range(size):
-        sums[j] = noise[halves[np.uint64(first + j)]]
-    for j in range(size, SEGMENT):
-        sums[j] = 0
 
 
 @njit(cache=True)

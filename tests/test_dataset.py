@@ -21,6 +21,7 @@ from blurgen.dataset import Dataset, open_dataset
 from blurgen.errors import InputError
 from blurgen.labels import CLASS_NAMES
 from blurgen.manifest import read_manifest, shard_file
+from blurgen.shards import ShardArrays
 
 SETS = ("full", *(f"isolated/{name}" for name in CLASS_NAMES))
 
@@ -107,6 +108,27 @@ def test_a_run_of_rows_in_one_shard_is_not_copied(root):
     assert np.shares_memory(one.clean, other.clean)
     assert not one.blurry.flags.writeable
     assert data.batch([12, 14]).clean.flags.writeable
+
+
+@pytest.mark.parametrize("rows", [[41, 3, 3, 20], [14, 15, 16, 17]], ids=["any", "run"])
+@pytest.mark.parametrize("kind", ["shards", "recipe only"])
+def test_batches_go_into_arrays_that_are_given(root, recipe_only, kind, rows):
+    data = open_dataset(root if kind == "shards" else recipe_only)
+    expected = data.batch(rows)
+    out = ShardArrays(*(np.empty_like(part) for part in expected.parts()))
+    assert data.batch(rows, out=out) is out
+    assert same(out.parts(), expected.parts())
+
+
+def test_arrays_that_do_not_fit_a_batch_are_refused(root):
+    data = open_dataset(root)
+    rows = data.batch([5, 3])
+    with pytest.raises(ValueError, match="'out' must have a writeable uint8"):
+        data.batch([5, 3, 1], out=rows)
+    for part in rows.parts():
+        part.flags.writeable = False
+    with pytest.raises(ValueError, match="'out' must have a writeable uint8"):
+        data.batch([5, 3], out=rows)
 
 
 @pytest.mark.parametrize("rows", [[42], [-1], [0.5], [[1]], ["a"], [True]])

@@ -326,11 +326,24 @@ def test_wrong_settings_are_refused(name, value):
 
 def test_uncompiled_code_stays_inside_its_arrays():
     """Compiled code does not check its indices; run by Python it does, and must give the same bytes."""
-    program = "import sys, test_degrade; test_degrade.check_a_few_scenes()"
+    run_a_few_scenes(NUMBA_DISABLE_JIT="1")
+
+
+def test_code_for_the_oldest_processor_gives_the_same_bytes(tmp_path):
+    run_a_few_scenes(NUMBA_CPU_NAME="generic", NUMBA_CACHE_DIR=str(tmp_path))
+
+
+def run_a_few_scenes(**environment):
     done = subprocess.run(
-        [sys.executable, "-W", "error::RuntimeWarning", "-c", program],
+        [
+            sys.executable,
+            "-W",
+            "error::RuntimeWarning",
+            "-c",
+            "import test_degrade as t; t.check_a_few_scenes()",
+        ],
         cwd=Path(__file__).parent,
-        env={**os.environ, "NUMBA_DISABLE_JIT": "1"},
+        env={**os.environ, **environment},
         capture_output=True,
         text=True,
         check=False,
