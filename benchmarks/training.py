@@ -32,8 +32,7 @@ from blurgen.kernels import make_bank
 from umsn.batches import FULL, Batch, Batches, Patches, PatchSource, ShardPatches, to_device
 from umsn.device_patches import DevicePatches
 from umsn.learners import DeblurLearner, FirstStageLearner, Learner, SegmentationLearner
-from umsn.nets import build_network, network_config
-from umsn.stages import PRESETS
+from umsn.nets import SIZES, build_network, network_config
 
 PATCH = 128
 
@@ -215,7 +214,7 @@ def show(result: dict) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser()
-    parser.add_argument("--size", choices=tuple(PRESETS), default="paper", help="of the networks")
+    parser.add_argument("--size", choices=tuple(SIZES), default="paper", help="of the networks")
     parser.add_argument("--batch", type=int, nargs="+", default=[16, 64])
     parser.add_argument("--seconds", type=float, default=10, help="for each figure")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")

@@ -2,7 +2,8 @@
 
 The order of work is what makes a build safe to kill at any moment: ``faces.h5`` and ``kernels.h5`` appear
 whole, then ``dataset.json`` with the recipe, then shards under their final names, each whole. What
-``dataset.json`` lists is done; a shard it does not list yet is checked and taken over.
+``dataset.json`` lists is done; a shard it does not list yet is checked and taken over. Where one shard of a
+number is gone, its sisters in the other sets are read as well, and stay only if they are those listed.
 """
 
 from __future__ import annotations
@@ -99,7 +100,12 @@ def build_dataset(
                 raise
             total = sum(end - first for first, end in map(manifest.recipe.shard_samples, numbers))
             with reporter.bar("Making triplets", total, "triplets") as bar:
-                _collect(root, _results(root, manifest.recipe, numbers, workers), numbers, bar)
+                try:
+                    _collect(root, _results(root, manifest, numbers, workers), bar)
+                except BaseException:
+                    with suppress(InputError, OSError), lock_update(root):
+                        remove_leftovers(root, shards)  # of workers that were stopped: the disk may be full
+                    raise
         with lock_update(root):
             remove_leftovers(root, shards)  # of workers that died on another machine
             return Dataset(root, _finish(root, recipe_only))
@@ -126,28 +132,33 @@ def _make_folder(root: Path) -> None:
 
 
 def _unfinished(root: Path, manifest: Manifest, shards: tuple[int, int] | None) -> list[int]:
-    """Return the shard numbers to make; records of shards that are gone or cut off are dropped."""
+    """Return the numbers of which a shard is to be made, and remove what is cut off."""
     first, end = shards or (0, manifest.recipe.shard_count)
     if first >= manifest.recipe.shard_count:
         raise InputError(
             f"--shards {first}:{end}: the dataset has shards 0 to {manifest.recipe.shard_count - 1} only."
         )
     numbers = range(first, min(end, manifest.recipe.shard_count))
-    return [number for number in numbers if not _is_done(root, manifest, number)]
+    gone = _gone(root, manifest)
+    for name, number in gone:
+        if number in numbers:
+            (root / shard_file(name, number)).unlink(missing_ok=True)
+    again = {number for _, number in gone}
+    return [number for number in numbers if number in again or number not in manifest.sets[FULL]]
 
 
-def _is_done(root: Path, manifest: Manifest, number: int) -> bool:
-    done = number in manifest.sets[FULL]
-    for name in set_names(manifest.recipe):
-        record = manifest.sets[name].get(number)
-        path = root / shard_file(name, number)
-        if record is not None and not (path.is_file() and path.stat().st_size == record.bytes):
-            path.unlink(missing_ok=True)
-            done = False
-    if not done:
-        for records in manifest.sets.values():
-            records.pop(number, None)
-    return done
+def _gone(root: Path, manifest: Manifest) -> list[tuple[str, int]]:
+    """Return set and number of every listed shard that is not there in its full length."""
+    return [
+        (name, number)
+        for name, records in manifest.sets.items()
+        for number, record in records.items()
+        if not _has_size(root / shard_file(name, number), record.bytes)
+    ]
+
+
+def _has_size(path: Path, size: int) -> bool:
+    return path.is_file() and path.stat().st_size == size
 
 
 def _announce(root: Path, manifest: Manifest, numbers: list[int], reporter: Reporter) -> None:
@@ -182,29 +193,28 @@ def _isolated_share(root: Path, recipe: Recipe) -> float:
 
 
 def _results(
-    root: Path, recipe: Recipe, numbers: list[int], workers: Workers
+    root: Path, manifest: Manifest, numbers: list[int], workers: Workers
 ) -> Iterator[tuple[int, dict[str, ShardRecord]]]:
     if workers == Workers(jobs=1):
-        yield from _results_here(root, recipe, numbers)
+        yield from _results_here(root, manifest, numbers)
     else:
-        text, where = json.dumps(recipe.to_json()), str(root.absolute())
-        yield from run_jobs(complete_shard_in_worker, [(where, text, number) for number in numbers], workers)
+        recipe, where = json.dumps(manifest.recipe.to_json()), str(root.absolute())
+        calls = [(where, recipe, number, (), manifest.listed(number)) for number in numbers]
+        yield from run_jobs(complete_shard_in_worker, calls, workers)
 
 
 def _results_here(
-    root: Path, recipe: Recipe, numbers: list[int]
+    root: Path, manifest: Manifest, numbers: list[int]
 ) -> Iterator[tuple[int, dict[str, ShardRecord]]]:
-    renderer = Renderer(root, recipe)
+    renderer = Renderer(root, manifest.recipe)
     try:
         for number in numbers:
-            yield number, complete_shard(renderer, root, number)
+            yield number, complete_shard(renderer, root, number, listed=manifest.listed(number))
     finally:
         renderer.close()
 
 
-def _collect(
-    root: Path, results: Iterator[tuple[int, dict[str, ShardRecord]]], numbers: list[int], bar: Bar
-) -> None:
+def _collect(root: Path, results: Iterator[tuple[int, dict[str, ShardRecord]]], bar: Bar) -> None:
     """List every shard that is done in ``dataset.json``: every few seconds, and whatever ends the run."""
     fresh: dict[int, dict[str, ShardRecord]] = {}
     updated = time.monotonic()
@@ -213,24 +223,23 @@ def _collect(
             fresh[number] = records
             bar.advance(records[FULL].rows, sum(record.bytes for record in records.values()))
             if time.monotonic() - updated > _SECONDS_BETWEEN_UPDATES:
-                _update(root, numbers, fresh)
+                _update(root, fresh)
                 updated = time.monotonic()
     except BaseException:
         with suppress(InputError, OSError):  # the first error is the one to tell
-            _update(root, numbers, fresh)
+            _update(root, fresh)
         raise
-    _update(root, numbers, fresh)
+    _update(root, fresh)
 
 
-def _update(root: Path, numbers: list[int], fresh: dict[int, dict[str, ShardRecord]]) -> None:
+def _update(root: Path, fresh: dict[int, dict[str, ShardRecord]]) -> None:
     with lock_update(root):
         manifest = read_manifest(root)  # other slices may have added theirs
-        for records in manifest.sets.values():
-            for number in numbers:
-                records.pop(number, None)
         for number, made in fresh.items():
-            for name, record in made.items():
-                manifest.sets[name][number] = record
+            for name, records in manifest.sets.items():
+                records.pop(number, None)
+                if name in made:
+                    records[number] = made[name]
         manifest.complete = False
         write_manifest(root, manifest)
 
@@ -240,6 +249,7 @@ def _finish(root: Path, recipe_only: bool) -> Manifest:
     manifest = read_manifest(root)
     shards = len(manifest.sets[FULL])
     complete = shards == manifest.recipe.shard_count or (recipe_only and shards == 0)
+    complete = complete and not _gone(root, manifest)  # another slice's, to be made again
     if complete != manifest.complete:
         manifest.complete = complete
         write_manifest(root, manifest)

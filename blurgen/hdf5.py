@@ -16,18 +16,21 @@ import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import h5py
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from blurgen.errors import InputError
+from blurgen.hdf5_screen import ScreenedFile
+
+NO_ROOM: Final = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+"""What the system says of a full disk."""
 
 _PAGE = 4096
 _LONGEST_TEXT = 1 << 26  # bytes in a text attribute: made_with may list many thousand skipped files
 _COMMON_FILTERS = (h5py.h5z.FILTER_DEFLATE, h5py.h5z.FILTER_SHUFFLE, h5py.h5z.FILTER_FLETCHER32)
-_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 # What h5py raises on a damaged file depends on which layer of HDF5 stumbles.
 _H5_ERRORS = (OSError, RuntimeError, KeyError, ValueError, TypeError)
 
@@ -42,23 +45,42 @@ def open_plain(path: str | os.PathLike[str], format_name: str, version: int) -> 
     path = Path(path)
     if not path.is_file():
         raise InputError(f"{path}: there is no such file.")
-    try:
-        # Files under their final names never change: no lock is needed, and some file systems have none.
-        file = h5py.File(path, "r", locking=False)
-    except _H5_ERRORS as error:
-        raise InputError(f"{path}: not a readable HDF5 file (or cut off); make it again.") from error
-    with file:
+    with open_screened(path) as file:
         if file.userblock_size:
             raise InputError(f"{path}: has a user block; files of format {format_name} have none.")
         found = text_attribute(file, "format")
         if found != format_name:
-            raise InputError(f"{path}: is of format '{found}', expected '{format_name}'.")
+            raise InputError(f"{path}: is of format {found!r:.60}, expected '{format_name}'.")
         found_version = _whole_attribute(file, "version")
         if found_version != version:
             raise InputError(
                 f"{path}: is version {found_version} of {format_name}; this blurgen reads version {version}."
             )
         yield file
+
+
+@contextmanager
+def open_screened(path: Path) -> Iterator[h5py.File]:
+    """Open an HDF5 file of anyone for reading; InputError when it is none, or cut off.
+
+    Structures on which HDF5 would hang are never seen by it (blurgen.hdf5_screen).
+    """
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror}).") from None
+    try:
+        source = ScreenedFile(descriptor)
+        if not source.is_usual:
+            raise InputError(f"{path}: not a readable HDF5 file (or an unusual one); make it again.")
+        try:
+            file = h5py.File(path, "r", driver="fileobj", fileobj=source)
+        except _H5_ERRORS as error:
+            raise InputError(f"{path}: not a readable HDF5 file (or cut off); make it again.") from error
+        with file:
+            yield file
+    finally:
+        os.close(descriptor)
 
 
 @contextmanager
@@ -150,7 +172,7 @@ def plain_dataset(
 
     ``dtype`` is compared exactly (None: any fixed-size type; the caller checks the fields). ``shape`` may
     hold None for a length that is not known beforehand. Refused with InputError: soft and external links,
-    groups, external storage, virtual datasets, filters, variable-length types, compact storage, and
+    groups, external storage, virtual datasets, filters, chunks, variable-length types, compact storage, and
     shapes with more bytes than the file has, so that reading it needs no more memory than the file's size.
     """
     where = f"{file.filename}: /{name}"
@@ -207,24 +229,16 @@ def check_foreign(dataset: h5py.Dataset, where: str, most_elements: int) -> None
 
 def read_all(dataset: h5py.Dataset) -> NDArray[Any]:
     """Read a dataset that ``plain_dataset`` returned; InputError when the disk or the file fails."""
+    path, count = dataset.file.filename, math.prod(dataset.shape)
     try:
-        return dataset[...]
-    except _H5_ERRORS as error:
-        raise InputError(
-            f"{dataset.file.filename}: {dataset.name} cannot be read; make the file again."
-        ) from error
+        elements = np.fromfile(path, dataset.dtype, count, offset=contiguous_offset(dataset))
+        return elements.reshape(dataset.shape)
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path}: {dataset.name} cannot be read; make the file again.") from error
 
 
 def contiguous_offset(dataset: h5py.Dataset) -> int:
-    """Return where a dataset from ``plain_dataset`` starts in its file, in bytes, for mapping it.
-
-    0 for a dataset of no elements. InputError when it is stored in chunks.
-    """
-    if dataset.id.get_create_plist().get_layout() != h5py.h5d.CONTIGUOUS:
-        raise InputError(
-            f"{dataset.file.filename}: {dataset.name} is stored in chunks and cannot be mapped; "
-            "rewrite the file with 'h5repack -l CONTI'."
-        )
+    """Return where a dataset from ``plain_dataset`` starts in its file, in bytes; 0 if it has no elements."""
     return int(dataset.id.get_offset() or 0)
 
 
@@ -274,7 +288,9 @@ def write_aside(path: str | os.PathLike[str]) -> Iterator[Path]:
         sync(path.parent)
     except BaseException as error:
         aside.unlink(missing_ok=True)
-        if isinstance(error, OSError) and error.errno in _NO_ROOM:
+        if isinstance(error, IsADirectoryError):
+            raise InputError(f"{path}: cannot be written, a folder is in its place; remove that.") from error
+        if isinstance(error, OSError) and error.errno in NO_ROOM:
             raise InputError(
                 f"No room left in {path.parent.absolute()} for {path.name}; "
                 "free some space or choose another folder."
@@ -303,12 +319,14 @@ def _whole_attribute(file: h5py.File, name: str) -> int:
 
 def _check_storage(dataset: h5py.Dataset, where: str) -> None:
     plan = dataset.id.get_create_plist()
-    if plan.get_layout() not in (h5py.h5d.CONTIGUOUS, h5py.h5d.CHUNKED):
-        raise InputError(f"{where} is virtual or compact; its bytes must lie in this file.")
-    if plan.get_layout() == h5py.h5d.CONTIGUOUS and plan.get_external_count():
-        raise InputError(f"{where} is stored in another file; its bytes must lie in this one.")
     if plan.get_nfilters():
-        raise InputError(f"{where} is compressed; rewrite the file with 'h5repack -f NONE'.")
+        raise InputError(f"{where} is compressed; rewrite the file with 'h5repack -f NONE -l CONTI'.")
+    if plan.get_layout() == h5py.h5d.CHUNKED:
+        raise InputError(f"{where} is stored in chunks; rewrite the file with 'h5repack -l CONTI'.")
+    if plan.get_layout() != h5py.h5d.CONTIGUOUS:
+        raise InputError(f"{where} is virtual or compact; its bytes must lie in this file.")
+    if plan.get_external_count():
+        raise InputError(f"{where} is stored in another file; its bytes must lie in this one.")
 
 
 def _check_type(
@@ -328,10 +346,6 @@ def _check_type(
 
 def _check_bytes(dataset: h5py.Dataset, where: str, file_size: int) -> None:
     wanted = math.prod(dataset.shape) * dataset.dtype.itemsize  # Python integers: cannot overflow
-    stored = dataset.id.get_storage_size()
-    if dataset.chunks is None and wanted:
-        offset = dataset.id.get_offset()
-        if offset is None or offset + wanted > file_size:
-            raise InputError(f"{where} claims {wanted} bytes that the file does not have.")
-    if stored < wanted or stored > file_size:
+    offset = dataset.id.get_offset()
+    if wanted and (offset is None or offset + wanted > file_size):
         raise InputError(f"{where} claims {wanted} bytes that the file does not have.")

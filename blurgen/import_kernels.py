@@ -28,7 +28,7 @@ from scipy.io import loadmat, whosmat
 from scipy.io.matlab import MatReadError
 
 from blurgen.errors import InputError
-from blurgen.hdf5 import check_foreign, foreign_dataset
+from blurgen.hdf5 import check_foreign, foreign_dataset, open_screened
 from blurgen.kernel_statistics import center_offsets
 from blurgen.kernels import LARGEST_SIZE, KernelBank
 from blurgen.raster import quantised
@@ -202,11 +202,7 @@ def _from_matlab(value: Any) -> _Kernels | None:
 
 
 def _read_mat73(path: Path, variable: str | None) -> dict[str, _Kernels]:
-    try:
-        file = h5py.File(path, "r", locking=False)
-    except OSError as error:
-        raise InputError(f"{path}: not a readable MATLAB v7.3 file.") from error
-    with file:
+    with open_screened(path) as file:
         names = [name for name in file if not name.startswith("#")] if variable is None else [variable]
         found = {}
         for name in names:

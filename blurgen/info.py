@@ -1,4 +1,4 @@
-"""What a dataset is, in numbers: for ``blurgen info`` and whoever reads its JSON."""
+"""What a dataset or a test set is, in numbers: for ``blurgen info`` and whoever reads its JSON."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from blurgen.kernels import KernelBank
 from blurgen.manifest import FACES, FULL, KERNELS, Manifest, inside, read_manifest, set_names
 from blurgen.progress import size_text
 from blurgen.shards import row_bytes
+from blurgen.testset_manifest import read_testset
 
 
 def dataset_info(root: str | Path) -> dict[str, Any]:
@@ -32,6 +33,50 @@ def dataset_info(root: str | Path) -> dict[str, Any]:
         "faces": _faces_info(inside(root, FACES)),
         "kernels": _kernels_info(inside(root, KERNELS)),
     }
+
+
+def testset_info(root: str | Path) -> dict[str, Any]:
+    """Return what the test set in ``root`` is, JSON-able; reads no picture.
+
+    Keys: ``complete``, ``name``, ``pictures`` (how many blurry ones), ``recipe``, ``faces`` (how many, how
+    many ``labelled``, of how many ``persons`` where the source knows) and ``folders``. InputError when there
+    is none.
+    """
+    manifest = read_testset(Path(root))
+    folders = {"clean": manifest.clean_folder, "blurry": manifest.blurry_folder}
+    if manifest.labels_folder is not None:
+        folders["labels"] = manifest.labels_folder
+    persons = {face.identity for face in manifest.faces} - {-1}
+    return {
+        "complete": manifest.complete,
+        "name": manifest.name,
+        "pictures": len(manifest.faces) * manifest.kernels.count,
+        "recipe": manifest.to_json()["recipe"],
+        "faces": {
+            "count": len(manifest.faces),
+            "labelled": sum(face.labelled for face in manifest.faces),
+            "persons": len(persons),
+        },
+        "folders": folders,
+    }
+
+
+def testset_text(info: dict[str, Any], title: str) -> str:
+    """Return what ``testset_info`` found, for people."""
+    recipe, faces = info["recipe"], info["faces"]
+    patch = recipe["patch_size"]
+    state = "complete" if info["complete"] else "not finished: run the same build-testset again"
+    persons = f", {faces['persons']:,} persons" if faces["persons"] else ""
+    lines = [
+        f"{title}: test set {info['name']}, "
+        f"{info['pictures']:,} blurry pictures of {patch} x {patch} pixels, {state}",
+        f"  seed {recipe['seed']}, noise sigma {recipe['noise_sigma']:g}",
+        f"  faces: {faces['count']:,}, {faces['labelled']:,} with labels{persons}",
+        f"    {_source_text(recipe['source'])}",
+        f"  kernels: {recipe['kernels']['count']:,}, {recipe['per_size']:,} of each size "
+        + ", ".join(map(str, recipe["sizes"])),
+    ]
+    return "\n".join([*lines, *(f"  {kind}: {folder}" for kind, folder in info["folders"].items())])
 
 
 def info_text(info: dict[str, Any], title: str) -> str:

@@ -185,6 +185,24 @@ def make_bank(
     return KernelBank(weights, sizes, made_with)
 
 
+def made_again(path: str | os.PathLike[str], count: int, max_size: int, jobs: int = 1) -> KernelBank:
+    """Make a bank again of which only the recipe in its file can still be read.
+
+    Raises InputError when that cannot be read either, is none of ``make_bank``, or is not that of ``count``
+    kernels of up to ``max_size`` pixels.
+    """
+    with open_plain(path, FORMAT, VERSION) as file:
+        made = json_attribute(file, "made_with")
+    is_room = os.path.getsize(path) >= 2 * count * max_size**2  # a file that lies shall not take the memory
+    if (made.get("count"), made.get("max_size")) != (count, max_size) or not is_room:
+        raise InputError(f"{path}: does not say how its {count} kernels were made; restore the file.")
+    try:
+        bank = make_bank(jobs=jobs, **{name: made[name] for name in _RECIPE})
+    except (KeyError, TypeError, ValueError) as error:
+        raise InputError(f"{path}: does not say how its kernels were made ({error}).") from None
+    return KernelBank(bank.weights, bank.sizes, made)
+
+
 def has_paths(bank: KernelBank) -> bool:
     """Whether a bank was made by ``make_bank``, so that ``trajectory`` works, and not imported."""
     made = bank.made_with

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import os
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
 from blurgen import strict_json
+from blurgen.digests import FileRecord
 from blurgen.errors import InputError
 from blurgen.hdf5 import write_aside
 from blurgen.labels import CLASS_NAMES
@@ -37,11 +38,16 @@ class ShardRecord:
 
 @dataclass
 class Manifest:
-    """The recipe, whether all shards are there, and for each set its shards by number."""
+    """The recipe, whether all shards are there, and for each set its shards by number.
+
+    ``files`` are ``faces.h5`` and ``kernels.h5`` as they were put there; none in a dataset of an earlier
+    blurgen.
+    """
 
     recipe: Recipe
     complete: bool = False
     sets: dict[str, dict[int, ShardRecord]] = field(default_factory=dict)
+    files: dict[str, FileRecord] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         for name in set_names(self.recipe):
@@ -56,13 +62,19 @@ class Manifest:
         """Return how many rows the shards of a set hold."""
         return sum(record.rows for record in self.sets[name].values())
 
+    def listed(self, number: int) -> dict[str, ShardRecord]:
+        """Return the shards of one number, by set."""
+        return {name: records[number] for name, records in self.sets.items() if number in records}
+
     def to_json(self) -> dict[str, Any]:
         """Return the manifest as it stands in the file."""
+        files = {name: asdict(self.files[name]) for name in (FACES, KERNELS) if name in self.files}
         return {
             "format": FORMAT,
             "version": VERSION,
             "complete": self.complete,
             "recipe": self.recipe.to_json(),
+            **({"files": files} if files else {}),
             "sets": {name: self._set_to_json(name) for name in set_names(self.recipe)},
         }
 
@@ -109,7 +121,10 @@ def read_manifest(root: Path) -> Manifest:
             f"{root}: is no dataset (it has no {MANIFEST}); make one with 'blurgen build-dataset'."
         )
     top = strict_json.fields(
-        strict_json.load_json(path), str(path), ("format", "version", "complete", "recipe", "sets")
+        strict_json.load_json(path),
+        str(path),
+        ("format", "version", "complete", "recipe", "sets"),
+        optional=("files",),
     )
     if top["format"] != FORMAT:
         raise InputError(f"{path}: format must be '{FORMAT}', not {top['format']!r:.60}.")
@@ -119,7 +134,7 @@ def read_manifest(root: Path) -> Manifest:
     complete = strict_json.flag(top["complete"], f"{path}: complete")
     listed = strict_json.fields(top["sets"], f"{path}: sets", set_names(recipe))
     sets = {name: _read_set(recipe, name, listed[name], f"{path}: {name}") for name in listed}
-    manifest = Manifest(recipe, complete, sets)
+    manifest = Manifest(recipe, complete, sets, _read_files(top.get("files", {}), f"{path}: files"))
     full = len(sets[FULL])
     if complete and full not in {0, recipe.shard_count}:
         raise InputError(f"{path}: says complete, but lists {full} of {recipe.shard_count} shards of 'full'.")
@@ -147,6 +162,19 @@ def _text(tree: dict[str, Any]) -> str:
         else:
             lines.append(f"    {json.dumps(name)}: []{end}")
     return "\n".join([*lines, "  }", "}", ""])
+
+
+def _read_files(value: object, where: str) -> dict[str, FileRecord]:
+    files = strict_json.fields(value, where, (), optional=(FACES, KERNELS))
+    return {name: _read_file(entry, f"{where}.{name}") for name, entry in files.items()}
+
+
+def _read_file(value: object, where: str) -> FileRecord:
+    entry = strict_json.fields(value, where, ("bytes", "digest"))
+    return FileRecord(
+        strict_json.whole(entry["bytes"], f"{where}.bytes", 1, _MOST_BYTES),
+        strict_json.digest(entry["digest"], f"{where}.digest"),
+    )
 
 
 def _read_set(recipe: Recipe, name: str, value: object, where: str) -> dict[int, ShardRecord]:

@@ -1,9 +1,10 @@
-"""Running independent jobs in worker processes: on this machine, or on a Dask or Ray cluster, by joblib."""
+"""Running independent jobs in worker processes: on this machine or a Dask cluster by joblib, or on Ray."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack
+import warnings
+from collections.abc import Callable, Generator, Sequence
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 
@@ -16,7 +17,7 @@ BACKENDS: Final = ("loky", "dask", "ray")
 _SECONDS_TO_ANSWER = 15.0
 
 # What loky, Dask and Ray raise then; by name, for none of them need be installed.
-_DEATHS = {"TerminatedWorkerError", "KilledWorker", "WorkerCrashedError"}
+_DEATHS = {"TerminatedWorkerError", "KilledWorker", "WorkerCrashedError", "NodeDiedError", "OutOfMemoryError"}
 
 _Result = TypeVar("_Result")
 
@@ -48,29 +49,74 @@ class Workers:
 
 def run_jobs(
     function: Callable[..., _Result], arguments: Sequence[tuple[Any, ...]], workers: Workers
-) -> Iterator[_Result]:
+) -> Generator[_Result, None, None]:
     """Call ``function(*each)`` for each of ``arguments`` in worker processes; yield results as they come.
 
-    The first exception of a job ends the run. Raises WorkerDied when a worker does not come back, and
-    InputError when a cluster's package is not installed or its scheduler does not answer.
+    A single process on this machine is the calling one. The first exception of a job ends the run. Raises
+    WorkerDied when a worker does not come back, and InputError when a cluster's package is not installed or
+    its scheduler does not answer.
     """
+    if workers == Workers(jobs=1):
+        yield from (function(*each) for each in arguments)
+        return
+    start = _run_on_ray if workers.backend == "ray" else _run_by_joblib
+    results = start(function, arguments, workers)
+    try:
+        # Not "yield from": the results are to be closed below, when no one hears what joblib says of it.
+        for result in results:  # noqa: UP028
+            yield result
+    except Exception as error:
+        if type(error).__name__ in _DEATHS:
+            raise WorkerDied(
+                "A worker process died (killed, or out of memory?); what is done stays, and the same "
+                "command goes on from there."
+            ) from error
+        raise
+    finally:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # that jobs were given up is no news to who gave them up
+            results.close()
+
+
+def run_in_order(
+    function: Callable[..., _Result], arguments: Sequence[tuple[Any, ...]], workers: Workers
+) -> Generator[_Result, None, None]:
+    """Do the same as ``run_jobs``, but yield the results in the order of the arguments."""
+    early: dict[int, _Result] = {}
+    following = 0
+    calls = [(function, number, each) for number, each in enumerate(arguments)]
+    with closing(run_jobs(_numbered, calls, workers)) as results:
+        for number, result in results:
+            early[number] = result
+            while following in early:
+                yield early.pop(following)
+                following += 1
+
+
+def _run_by_joblib(
+    function: Callable[..., _Result], arguments: Sequence[tuple[Any, ...]], workers: Workers
+) -> Generator[_Result, None, None]:
     with ExitStack() as stack:
         if workers.backend == "dask":
             _join_dask(stack, workers.scheduler)
-        elif workers.backend == "ray":
-            _join_ray(workers.scheduler)
         jobs = workers.jobs if workers.backend == "loky" else -1
         stack.enter_context(joblib.parallel_config(workers.backend, n_jobs=jobs))
         parallel = joblib.Parallel(return_as="generator_unordered", batch_size=1)
-        try:
-            yield from parallel(joblib.delayed(function)(*each) for each in arguments)
-        except Exception as error:
-            if type(error).__name__ in _DEATHS:
-                raise WorkerDied(
-                    "A worker process died (killed, or out of memory?); what is done stays, and the same "
-                    "command goes on from there."
-                ) from error
-            raise
+        yield from parallel(joblib.delayed(function)(*each) for each in arguments)
+
+
+def _run_on_ray(
+    function: Callable[..., _Result], arguments: Sequence[tuple[Any, ...]], workers: Workers
+) -> Generator[_Result, None, None]:
+    from blurgen.ray_jobs import run_on_ray  # noqa: PLC0415
+
+    yield from run_on_ray(function, arguments, workers.scheduler)
+
+
+def _numbered(
+    function: Callable[..., _Result], number: int, arguments: tuple[Any, ...]
+) -> tuple[int, _Result]:
+    return number, function(*arguments)
 
 
 def _join_dask(stack: ExitStack, scheduler: str | None) -> None:
@@ -82,16 +128,3 @@ def _join_dask(stack: ExitStack, scheduler: str | None) -> None:
         stack.enter_context(Client(scheduler, timeout=_SECONDS_TO_ANSWER))
     except (OSError, ValueError) as error:
         raise InputError(f"The Dask scheduler {scheduler} does not answer ({error}).") from None
-
-
-def _join_ray(scheduler: str | None) -> None:
-    try:
-        import ray  # noqa: PLC0415
-        from ray.util.joblib import register_ray  # noqa: PLC0415
-    except ImportError:
-        raise InputError("--backend ray needs Ray: pip install ray") from None
-    try:
-        ray.init(address=scheduler, ignore_reinit_error=True)
-    except (ConnectionError, OSError, ValueError) as error:
-        raise InputError(f"The Ray cluster {scheduler} does not answer ({error}).") from None
-    register_ray()

@@ -7,23 +7,22 @@ before.
 
 from __future__ import annotations
 
-import errno
 import io
 import os
 import secrets
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
 from blurgen.errors import InputError
+from blurgen.hdf5 import NO_ROOM, write_aside
 
 COMPRESS_LEVEL: Final = 1
 """Of zlib. Noise does not compress: levels 1 to 9 differ by 6 % in size and by a factor of two in time."""
 
-_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _END = b"\x00\x00\x00\x00IEND\xaeB`\x82"
 
@@ -36,6 +35,19 @@ def encode_png(picture: NDArray[np.uint8]) -> bytes:
     buffer = io.BytesIO()
     Image.fromarray(picture).save(buffer, "PNG", compress_level=COMPRESS_LEVEL)
     return buffer.getvalue()
+
+
+def save_picture(
+    path: str | os.PathLike[str], picture: NDArray[np.uint8] | Image.Image, **options: Any
+) -> None:
+    """Write a picture, uint8 ``[H, W, 3]`` RGB or ``[H, W]``, as a PNG: whole and on disk, or not at all.
+
+    ``options`` are those of ``PIL.Image.Image.save``, such as ``exif``. It waits for the disk, so it is for
+    pictures by the hundred. Raises InputError when the folder cannot be written or the disk is full.
+    """
+    image = picture if isinstance(picture, Image.Image) else Image.fromarray(picture)
+    with write_aside(path) as aside:
+        image.save(aside, "PNG", **options)
 
 
 def write_whole(path: Path, data: bytes) -> None:
@@ -56,7 +68,7 @@ def write_whole(path: Path, data: bytes) -> None:
 
 def refuse_full_disk(error: OSError, folder: Path) -> None:
     """Raise InputError if ``error`` says that there is no room left in ``folder``."""
-    if error.errno in _NO_ROOM:
+    if error.errno in NO_ROOM:
         raise InputError(
             f"No room left in {folder.absolute()}; free some space and run the same command again."
         ) from None

@@ -17,6 +17,7 @@ from typing import Any, Literal
 import numpy as np
 
 from blurgen.build_lock import is_lock
+from blurgen.digests import FileRecord, record_file
 from blurgen.errors import InputError
 from blurgen.faces import FaceSource
 from blurgen.faces.store import FaceStore, write_store
@@ -95,15 +96,14 @@ def prepare(
     else:
         _check_sources(root / MANIFEST, old.recipe.faces.sources, described, sources)
         _check_recipe(root, old.recipe, wanted.recipe(old.recipe.faces, kernels))
-    faces = _place_faces(root, sources, described, old, decoding)
-    try:
-        recipe = wanted.recipe(FacesUsed(faces.count, faces.digest, described), kernels)
-        _check_labels(recipe, faces, sources, decoding.reporter)
-    finally:
-        faces.close()
-    _place_kernels(root, bank)
+    placed = _place_faces(root, sources, described, old, decoding)
+    recipe = wanted.recipe(FacesUsed(placed.store.count, placed.digest, described), kernels)
+    _check_labels(recipe, placed.store, sources, decoding.reporter)
+    files = {FACES: placed.record, KERNELS: _place_kernels(root, bank, old)}
     manifest = old or Manifest(recipe)
-    if old is None:
+    fresh = {name: record for name, record in files.items() if record is not None}
+    if old is None or not fresh.items() <= old.files.items():
+        manifest.files |= fresh
         write_manifest(root, manifest)
     return manifest
 
@@ -122,9 +122,10 @@ def check_only_ours(root: Path) -> None:
 def remove_leftovers(root: Path, shards: tuple[int, int] | None = None) -> None:
     """Remove what killed builds left half written; with ``shards``, no shards but those ``[first, end)``.
 
-    To be called under the lock for updates, where nobody writes what is not a shard.
+    To be called under the lock for updates, where nobody writes what is not a shard. InputError when a folder
+    of shards leads out of ``root``.
     """
-    for folder in (root, *(root / name for name in (FULL, *ISOLATED))):
+    for folder in (root, *(inside(root, name) for name in (FULL, *ISOLATED))):
         for path in [*folder.glob(".*.part"), *folder.glob(".*.parts")]:
             part = _PART.fullmatch(path.name)
             shard = _SHARD.fullmatch(part[1]) if part else None
@@ -166,29 +167,48 @@ def _check_recipe(root: Path, there: Recipe, here: Recipe) -> None:
         )
 
 
+@dataclass(frozen=True)
+class _Faces:
+    """The dataset's faces, in their place: the store, its digest, and the file where it was not listed."""
+
+    store: FaceStore
+    digest: str
+    record: FileRecord | None
+
+
 def _place_faces(
     root: Path,
     sources: Sequence[FaceSource],
     described: list[dict[str, Any]],
     old: Manifest | None,
     decoding: Decoding,
-) -> FaceStore:
+) -> _Faces:
     path = inside(root, FACES)
-    if not path.exists():
+    is_new = not path.exists()
+    if is_new:
         _decode(path, sources, decoding)
     faces = FaceStore.open(path)
     if sources_of(faces) != described:
-        faces.close()
         raise InputError(
             f"{path}: was made from other faces, or their files have changed since; delete it to decode the "
             "faces anew, or choose another folder."
         )
-    if old is not None and faces.digest != old.recipe.faces.digest:
-        faces.close()
+    record, digest = faces.digests()
+    if old is not None and is_new and digest != old.recipe.faces.digest:
+        raise InputError(
+            f"{path}: comes out other than {MANIFEST} says (were the files changed, or is Pillow another?); "
+            "restore the file, or choose another folder."
+        )
+    if old is not None and (digest != old.recipe.faces.digest or not _as_listed(old, FACES, record, is_new)):
         raise InputError(
             f"{path}: is not what {MANIFEST} says (damaged?); delete it, and the same command makes it again."
         )
-    return faces
+    return _Faces(faces, digest, record if is_new or old is None else None)
+
+
+def _as_listed(manifest: Manifest, name: str, record: FileRecord, is_new: bool) -> bool:
+    """Return whether a file is the one listed; one just made need not be, for HDF5 may be another now."""
+    return is_new or manifest.files.get(name, record) == record
 
 
 def _decode(path: Path, sources: Sequence[FaceSource], decoding: Decoding) -> None:
@@ -224,9 +244,17 @@ def _check_labels(
         reporter.say(f"{unlabelled:,} of {faces.count:,} faces have no labels and give no isolated rows.")
 
 
-def _place_kernels(root: Path, bank: KernelBank) -> None:
+def _place_kernels(root: Path, bank: KernelBank, old: Manifest | None) -> FileRecord | None:
+    """Put the bank in its place, and return the file where it was not listed."""
     path = inside(root, KERNELS)
-    if not path.exists():
+    is_new = not path.exists()
+    if is_new:
         bank.save(path)
     elif KernelBank.load(path).digest != bank.digest:
         raise InputError(f"{path}: is another kernel bank than the one given; choose another folder.")
+    record = record_file(path)
+    if old is not None and not _as_listed(old, KERNELS, record, is_new):
+        raise InputError(
+            f"{path}: is not what {MANIFEST} says (damaged?); delete it, and the same command makes it again."
+        )
+    return record if is_new or old is None else None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -12,40 +12,59 @@ import numpy as np
 from numpy.typing import NDArray
 
 from blurgen.errors import InputError
-from blurgen.manifest import FULL, ShardRecord, inside, shard_file
+from blurgen.manifest import FULL, MANIFEST, ShardRecord, inside, shard_file
 from blurgen.recipe import Recipe
 from blurgen.render import Renderer, rows_of_set
 from blurgen.shards import create_shard, digest_shard, open_shard
 
-_BATCH = 32  # rows made at a time: they stay in the processor's cache until they are written
+_BATCH = 4  # rows made at a time: few enough to be still in the second-level cache when they are written
 
 _opened = threading.local()
 
 
 def complete_shard(
-    renderer: Renderer, root: Path, number: int, again: Collection[str] = ()
+    renderer: Renderer,
+    root: Path,
+    number: int,
+    again: Collection[str] = (),
+    listed: Mapping[str, ShardRecord] | None = None,
 ) -> dict[str, ShardRecord]:
     """Make what is missing of one shard number, in all sets, and return the records of all its shards.
 
-    A sound shard of the recipe that is already there is left untouched, unless its set is in ``again``. Sets
-    without a row have no shard. InputError when there is no room.
+    A sound shard of the recipe that is already there is left untouched, unless its set is in ``again`` or it
+    is not the one ``listed`` for its set. Sets without a row have no shard. InputError when there is no room,
+    or when a shard comes out other than it was listed.
     """
     index = renderer.plan(np.arange(*renderer.recipe.shard_samples(number)))
     rows = {name: rows for name, rows in renderer.rows_by_set(index).items() if len(rows)}
-    records = {
-        name: None if name in again else _sound_shard(renderer, root, name, number, index[rows[name]])
-        for name in rows
-    }
-    missing = {name: rows[name] for name in rows if records[name] is None}
+    known = listed or {}
+    kept = {}
+    for name in rows.keys() - set(again):
+        record = _sound_shard(renderer, root, name, number, index[rows[name]])
+        if record is not None and record == known.get(name, record):
+            kept[name] = record
+    missing = {name: rows[name] for name in rows if name not in kept}
+    for name in missing:
+        inside(root, name)  # nothing is written outside the folder
     made = _make(renderer, root, number, index, missing) if missing else {}
-    return made | {name: record for name, record in records.items() if record is not None}
+    for name, record in made.items():
+        if name in known and record.content != known[name].content:
+            raise InputError(
+                f"{root / shard_file(name, number)}: comes out other than {MANIFEST} says; "
+                "the recipe there, or its list of shards, is damaged."
+            )
+    return made | kept
 
 
 def complete_shard_in_worker(
-    root: str, recipe: str, number: int, again: Collection[str] = ()
+    root: str,
+    recipe: str,
+    number: int,
+    again: Collection[str] = (),
+    listed: Mapping[str, ShardRecord] | None = None,
 ) -> tuple[int, dict[str, ShardRecord]]:
     """Do ``complete_shard`` in a worker process; ``recipe`` is JSON."""
-    return number, complete_shard(worker_renderer(root, recipe), Path(root), number, again)
+    return number, complete_shard(worker_renderer(root, recipe), Path(root), number, again, listed)
 
 
 def worker_renderer(root: str, recipe: str) -> Renderer:

@@ -8,7 +8,6 @@ appears under its name only when it is whole and on disk.
 from __future__ import annotations
 
 import errno
-import itertools
 import math
 import mmap
 import os
@@ -20,17 +19,15 @@ from typing import Any, Final
 
 import h5py
 import numpy as np
-import xxhash
 from numpy.typing import NDArray
 
+from blurgen.digests import digest_areas
 from blurgen.errors import InputError
 from blurgen.hdf5 import contiguous_offset, create_plain, open_plain, plain_dataset, write_aside
 from blurgen.recipe import INDEX_DTYPE
 
 FORMAT: Final = "blurgen-shard"
 VERSION: Final = 1
-
-_PIECE = 1 << 18  # bytes hashed at a time: they stay in the processor's cache
 
 
 @dataclass(frozen=True)
@@ -165,13 +162,6 @@ def create_shard(path: Path, rows: int, patch_size: int) -> Iterator[ShardWriter
             os.close(descriptor)
 
 
-def write_shard(path: Path, rows: ShardArrays) -> ShardDigest:
-    """Write one shard from arrays in memory (see ``create_shard``)."""
-    with create_shard(path, len(rows), rows.clean.shape[1]) as writer:
-        writer.append(rows)
-    return writer.digest
-
-
 def read_layout(path: Path) -> ShardLayout:
     """Return where the arrays of a shard lie; InputError when the file is no sound shard."""
     with open_plain(path, FORMAT, VERSION) as file:
@@ -218,15 +208,6 @@ def digest_shard(path: Path) -> ShardDigest:
         os.close(descriptor)
 
 
-def digest_file(path: Path) -> str:
-    """Return the digest of a file's bytes, whatever they are."""
-    hasher = xxhash.xxh3_128()
-    with path.open("rb", buffering=0) as file:
-        while piece := file.read(_PIECE):
-            hasher.update(piece)
-    return hasher.hexdigest()
-
-
 def _lay_out(path: Path, rows: int, patch_size: int) -> ShardLayout:
     plan = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
     plan.set_layout(h5py.h5d.CONTIGUOUS)
@@ -256,28 +237,5 @@ def _write_at(descriptor: int, part: NDArray[np.generic], offset: int) -> None:
 
 
 def _digest(descriptor: int, layout: ShardLayout) -> ShardDigest:
-    size = os.fstat(descriptor).st_size
-    file, content = xxhash.xxh3_128(), xxhash.xxh3_128()
-    areas = layout.areas()
-    edges = [0, *(edge for offset, length in areas for edge in (offset, offset + length)), size]
-    if edges == sorted(edges):
-        # Both digests are taken of a piece while it is in the processor's cache.
-        for i, (first, end) in enumerate(itertools.pairwise(edges)):
-            is_array = i % 2 == 1
-            _update([file, content] if is_array else [file], descriptor, first, end)
-    else:  # HDF5 puts a small array where there is room
-        _update([file], descriptor, 0, size)
-        for offset, length in areas:
-            _update([content], descriptor, offset, offset + length)
-    return ShardDigest(size, file.hexdigest(), content.hexdigest())
-
-
-def _update(hashers: list[xxhash.xxh3_128], descriptor: int, first: int, end: int) -> None:
-    buffer = memoryview(bytearray(min(_PIECE, end - first)))
-    while first < end:
-        read = os.preadv(descriptor, [buffer[: end - first]], first)
-        if read == 0:
-            raise OSError(errno.EIO, os.strerror(errno.EIO))
-        for hasher in hashers:
-            hasher.update(buffer[:read])
-        first += read
+    file, content = digest_areas(descriptor, layout.areas())
+    return ShardDigest(file.bytes, file.digest, content.hexdigest())

@@ -21,18 +21,20 @@ def load_json(path: Path) -> Any:
     if len(text) > _MOST_BYTES:
         raise InputError(f"{path}: larger than {_MOST_BYTES >> 20} MiB; this is no dataset.json of ours.")
     try:
-        return json.loads(text)
+        return json.loads(text, parse_constant=_refuse)
     except (ValueError, RecursionError) as error:
         raise InputError(f"{path}: not valid JSON ({error}); the file is damaged.") from None
 
 
-def fields(value: object, where: str, names: tuple[str, ...]) -> dict[str, Any]:
-    """Return ``value`` if it is an object with exactly the keys ``names``."""
+def fields(
+    value: object, where: str, names: tuple[str, ...], optional: tuple[str, ...] = ()
+) -> dict[str, Any]:
+    """Return ``value`` if it is an object with exactly the keys ``names``, and maybe some of ``optional``."""
     if not isinstance(value, dict):
         raise InputError(f"{where}: must be an object, not {_short(value)}.")
     for missing in sorted(set(names) - value.keys()):
         raise InputError(f"{where}: '{missing}' is missing.")
-    for unknown in sorted(value.keys() - set(names)):
+    for unknown in sorted(value.keys() - {*names, *optional}):
         raise InputError(f"{where}: {_short(unknown)} is unknown; was this made by a newer version?")
     return value
 
@@ -71,6 +73,10 @@ def digest(value: object, where: str) -> str:
     if not isinstance(value, str) or len(value) != 32 or set(value) - set("0123456789abcdef"):
         raise InputError(f"{where}: must be 32 hexadecimal digits, not {_short(value)}.")
     return value
+
+
+def _refuse(constant: str) -> None:
+    raise ValueError(f"{constant} is no JSON")
 
 
 def _short(value: object) -> str:

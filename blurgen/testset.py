@@ -46,7 +46,7 @@ from blurgen.philox import Stream, words
 from blurgen.png_files import encode_png, is_whole_png, write_whole
 from blurgen.progress import Reporter, Silent, size_text
 from blurgen.recipe import INDEX_DTYPE, KernelsUsed
-from blurgen.testset_manifest import TESTSET, Manifest, TakenFace, read_testset, write_testset
+from blurgen.testset_manifest import NAME, TESTSET, Manifest, TakenFace, read_testset, write_testset
 
 SIZES: Final = tuple(range(13, 28, 2))
 """Sizes of the kernels of the published sets, pixels."""
@@ -187,7 +187,7 @@ def _check_options(
         raise ValueError(f"Argument 'noise_sigma' must be between 0 and 0.2, not {noise_sigma}.")
     if not 8 <= patch_size <= 1024:
         raise ValueError(f"Argument 'patch_size' must be between 8 and 1024, not {patch_size}.")
-    if name is not None and not re.fullmatch(r"[A-Za-z0-9._-]{1,40}", name):
+    if name is not None and not NAME.fullmatch(name):
         raise InputError(f"--name must be 1 to 40 letters of a-z, digits, dots, dashes or '_', not {name!r}.")
 
 
@@ -392,11 +392,7 @@ def _results(
     root: Path, manifest: Manifest, kernels: KernelBank, cuts: list[tuple[int, _Cut]], workers: Workers
 ) -> Iterator[int]:
     arguments = [(root, manifest, kernels, number, cut) for number, cut in cuts]
-    if workers == Workers(jobs=1):
-        for each in arguments:
-            yield _make_face(*each)
-    else:
-        yield from run_jobs(_make_face, arguments, workers)
+    yield from run_jobs(_make_face, arguments, workers)
 
 
 def _make_face(root: Path, manifest: Manifest, kernels: KernelBank, number: int, cut: _Cut) -> int:

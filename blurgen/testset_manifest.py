@@ -7,6 +7,7 @@ place of the face in the list here, ``kernels`` the number of kernels and ``kern
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, Final
@@ -26,6 +27,11 @@ ARITHMETIC: Final = (
     "(place of SS in sizes) * per_size + NN - 1"
 )
 
+NAME: Final = re.compile(r"[A-Za-z0-9._-]{1,40}")
+"""What a test set may be called."""
+
+_STEM = re.compile(r"[\w-][\w.-]{0,199}")
+_MOST_PER_SIZE = 10**6
 _MOST_SIDE = 2**31 - 1
 _MOST_IDENTITY = 2**63 - 1
 
@@ -149,18 +155,37 @@ def read_testset(root: Path) -> Manifest:
     if not isinstance(recipe["source"], dict):
         raise InputError(f"{where}: source: must be an object.")
     faces = strict_json.items(top["faces"], f"{where}: faces")
-    return Manifest(
+    manifest = Manifest(
         name=_text(recipe["name"], f"{where}: name"),
         seed=strict_json.whole(recipe["seed"], f"{where}: seed", 0, 2**64 - 1),
         patch_size=strict_json.whole(recipe["patch_size"], f"{where}: patch_size", 8, 1024),
         noise_sigma=float(sigma),
         sizes=[strict_json.whole(size, f"{where}: sizes[{i}]", 3, 101) for i, size in enumerate(sizes)],
-        per_size=strict_json.whole(recipe["per_size"], f"{where}: per_size", 1, 2**31 - 1),
+        per_size=strict_json.whole(recipe["per_size"], f"{where}: per_size", 1, _MOST_PER_SIZE),
         source=recipe["source"],
         kernels=_kernels(recipe["kernels"], f"{where}: kernels"),
         faces=[_face(face, f"{where}: faces[{i}]") for i, face in enumerate(faces)],
         complete=strict_json.flag(top["complete"], f"{where}: complete"),
     )
+    _check_names(manifest, where)
+    return manifest
+
+
+def _check_names(manifest: Manifest, where: str) -> None:
+    """Raise InputError unless every picture has a file name of its own, in the folders of the set."""
+    if not NAME.fullmatch(manifest.name):
+        raise InputError(f"{where}: name: must be 1 to 40 of A-Z, a-z, 0-9, '.', '-', '_'.")
+    if manifest.sizes != sorted(set(manifest.sizes)):
+        raise InputError(f"{where}: sizes: must be different sizes in ascending order.")
+    if manifest.kernels.count != len(manifest.sizes) * manifest.per_size:
+        wanted = f"{manifest.per_size} of each of {len(manifest.sizes)} sizes"
+        raise InputError(f"{where}: kernels: must be {wanted}, not {manifest.kernels.count}.")
+    files = [face.file for face in manifest.faces]
+    for i, file in enumerate(files):
+        if not _STEM.fullmatch(file):
+            raise InputError(f"{where}: faces[{i}].file: must be the stem of a file name, not {file!r:.60}.")
+    if len(set(files)) < len(files):
+        raise InputError(f"{where}: faces: two of them have the same file.")
 
 
 def _kernels(value: object, where: str) -> KernelsUsed:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 
 import click
@@ -13,12 +12,10 @@ from blurgen_cli.errors import OneLineErrors
 from blurgen_cli.export import export
 from blurgen_cli.faces import make_faces
 from blurgen_cli.kernels import import_kernels, kernel_info, make_kernels
+from blurgen_cli.options import JOBS
 from blurgen_cli.testset import build_testset
 
 _PATH = click.Path(path_type=Path)
-_JOBS = click.option(
-    "--jobs", type=click.IntRange(1), default=os.cpu_count(), show_default="all cores", help="Processes."
-)
 
 
 @click.group(cls=OneLineErrors, context_settings={"help_option_names": ["-h", "--help"]})
@@ -93,7 +90,7 @@ class _ShardRange(click.ParamType):
     show_default=True,
     help="What to do about a file that is no usable face.",
 )
-@_JOBS
+@JOBS
 @click.option("--backend", type=click.Choice(["loky", "dask", "ray"]), default="loky", show_default=True)
 @click.option("--scheduler", metavar="ADDRESS", help="Of the Dask scheduler or the Ray cluster.")
 def build_dataset(
@@ -172,42 +169,53 @@ def build_dataset(
 @click.option("--json", "as_json", is_flag=True, help="For programs.")
 @click.option("--plot", type=_PATH, help="Plot the statistics of a kernel bank into this PNG file.")
 def info(path: Path, as_json: bool, plot: Path | None) -> None:
-    """Say what a dataset (a folder) or a kernel bank (a file) is."""
+    """Say what a dataset or a test set (a folder) or a kernel bank (a file) is."""
     if path.is_file():
         kernel_info(str(path), as_json, None if plot is None else str(plot))
         return
     if plot is not None:
         raise click.UsageError("--plot is for kernel banks; 'blurgen preview' draws a dataset.")
-    from blurgen.info import dataset_info, info_text
+    from blurgen import info as about
 
-    found = dataset_info(path)
-    click.echo(json.dumps(found, indent=2) if as_json else info_text(found, str(path)))
+    is_testset = _is_testset(path)
+    found = about.testset_info(path) if is_testset else about.dataset_info(path)
+    text = about.testset_text if is_testset else about.info_text
+    click.echo(json.dumps(found, indent=2) if as_json else text(found, str(path)))
 
 
 @main.command()
 @click.argument("path", metavar="DIR", type=_PATH)
-@_JOBS
+@JOBS
 @click.pass_context
 def verify(ctx: click.Context, path: Path, jobs: int) -> None:
-    """Read every byte of a dataset and name whatever is wrong: exit status 0 if nothing is, 2 otherwise."""
+    """Read every byte of a dataset or test set and name whatever is wrong.
+
+    Exit status 0 if nothing is, 2 otherwise.
+    """
     from blurgen.progress import Console
     from blurgen.verify import verify as find_problems
+    from blurgen.verify_testset import verify_testset
 
-    problems = find_problems(path, jobs=jobs, progress=Console())
+    is_testset = _is_testset(path)
+    problems = (verify_testset if is_testset else find_problems)(path, jobs=jobs, progress=Console())
     for problem in problems:
         click.echo(f"{path}/{problem}")
     if problems:
-        click.echo(f"Error: {path}: {len(problems)} problems; 'blurgen repair' makes shards again.", err=True)
+        count = "1 problem" if len(problems) == 1 else f"{len(problems):,} problems"
+        remedy = "." if is_testset else "; 'blurgen repair' makes shards again."
+        click.echo(f"Error: {path}: {count}{remedy}", err=True)
         ctx.exit(2)
     click.echo(f"{path}: all is well")
 
 
 @main.command()
 @click.argument("path", metavar="DIR", type=_PATH)
-@_JOBS
+@JOBS
 @click.pass_context
 def repair(ctx: click.Context, path: Path, jobs: int) -> None:
     """Make damaged or missing shards again, bit for bit, and touch no others."""
+    if _is_testset(path):
+        raise click.UsageError(f"{path} is a test set; 'blurgen build-testset' makes again what is missing.")
     from blurgen.progress import Console
     from blurgen.repair import repair as make_again
 
@@ -235,3 +243,7 @@ def preview(path: Path, out: Path, rows: int, seed: int) -> None:
 
     save_sheet(contact_sheet(open_dataset(path), rows, seed), out)
     click.echo(str(out))
+
+
+def _is_testset(path: Path) -> bool:
+    return (path / "testset.json").exists() and not (path / "dataset.json").exists()

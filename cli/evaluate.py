@@ -23,49 +23,58 @@ class _Named(click.ParamType):
 
 
 @click.command("evaluate")
-@click.option("--checkpoint", type=_PATH, help="RUN/umsn.safetensors, or that of another variant.")
+@click.option(
+    "--checkpoint",
+    type=_PATH,
+    help="RUN/umsn.safetensors, or that of another variant; what its training left beside it is used too.  "
+    "[Tables VII, VIII]",
+)
 @click.option("--shards", type=_PATH, help="A dataset of held-out faces and kernels.")
 @click.option("--testset", type=_PATH, help="Or: a test set made by blurgen build-testset.")
 @click.option("--blurry", type=_PATH, help="Or: a folder of blurry pictures ...")
 @click.option("--clean", type=_PATH, help="... with the clean ones ...")
-@click.option("--labels", type=_PATH, help="... and perhaps their label maps.")
+@click.option("--labels", type=_PATH, help="... and perhaps their label maps.  [Tables I, II]")
 @click.option("--limit", type=click.IntRange(1), help="Take only the first N pictures.")
 @click.option(
     "--compare",
     type=_Named(),
     multiple=True,
     metavar="NAME=FOLDER",
-    help="Another method's pictures, named like the blurry ones. May be given again.",
+    help="Another method's pictures, named like the blurry ones. May be given again.  [Table III]",
 )
 @click.option(
     "--references",
     is_flag=True,
-    help="Add Wiener and Richardson-Lucy with the true kernels (not for folders).",
+    help="Add Wiener and Richardson-Lucy with the true kernels (not for folders).  [Table III]",
 )
 @click.option(
-    "--segmentation", type=_PATH, help="S-Net trained on clean pictures.  [default: beside the checkpoint]"
+    "--segmentation",
+    type=_PATH,
+    help="S-Net trained on clean pictures.  [Table II; default: beside the checkpoint]",
 )
 @click.option(
-    "--segmentation-blurry", type=_PATH, help="S-Net fine-tuned on blurry ones.  [default: likewise]"
+    "--segmentation-blurry",
+    type=_PATH,
+    help="S-Net fine-tuned on blurry ones.  [Table II; default: likewise]",
 )
 @click.option(
     "--ablation",
     multiple=True,
     metavar="NAME=CHECKPOINT|RUN",
-    help="A row of Table VI, or a folder with bnet, masks, nested, umsn-no-confidence, umsn .safetensors. "
-    "May be given again.",
+    help="A row, or a folder with bnet, masks, nested, umsn-no-confidence, umsn .safetensors. "
+    "May be given again.  [Table VI]",
 )
-@click.option("--vgg-face", type=_PATH, help="Weights of VGG-Face, for its distance.")
+@click.option("--vgg-face", type=_PATH, help="Weights of VGG-Face, for its distance.  [Table IV]")
 @click.option(
     "--embedder",
     type=_PATH,
     help="Face embedder for recognition: .onnx, or TorchScript (.pt). A TorchScript file is a program that "
-    "is run when it is loaded: use only one you trust; ONNX is only data.",
+    "is run when it is loaded: use only one you trust; ONNX is only data.  [Table V]",
 )
 @click.option(
     "--gallery",
     type=_PATH,
-    help="Other pictures of the persons: a sub-folder for each, or pictures <identity>_<n>.",
+    help="Other pictures of the persons: a sub-folder for each, or pictures <identity>_<n>.  [Table V]",
 )
 @click.option("--identities", type=_PATH, help="Lines '<file> <identity>', as CelebA's identity_CelebA.txt.")
 @click.option(

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import click
 
+from blurgen_cli.options import JOBS
+
 _MODELS = ("camera3d", "boracchi2d", "gaussian-process", "linear")
 
 
@@ -23,7 +25,7 @@ _MODELS = ("camera3d", "boracchi2d", "gaussian-process", "linear")
 @click.option("--seed", default=0, show_default=True, type=click.IntRange(0, 2**64 - 1))
 @click.option("--samples", default=2000, show_default=True, help="Samples of a whole camera path.")
 @click.option("--exposure", default=1.0, show_default=True, help="Share of the path that is seen, 0.01 to 1.")
-@click.option("--jobs", default=-1, show_default="all cores", help="Threads; the result is the same.")
+@JOBS
 @click.option("--preview", type=click.Path(), help="Also draw a gallery of the kernels into this PNG file.")
 def make_kernels(
     out: str,

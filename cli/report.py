@@ -15,7 +15,11 @@ import click
 @click.option("--run", type=click.Path(path_type=Path), help="A training, for its curves.")
 @click.option("--kernels", type=click.Path(path_type=Path), help="A kernel bank to show.")
 @click.option(
-    "--pictures", type=click.IntRange(0), default=24, show_default=True, help="In the gallery, at most."
+    "--pictures",
+    type=click.IntRange(0),
+    default=200,
+    show_default=True,
+    help="In the gallery, at most; fewer where they are large.",
 )
 @click.option("--title", help="[default: the name of DIR]")
 def report(

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import click
+
+from blurgen_cli.options import JOBS
 
 _PATH = click.Path(path_type=Path)
 
@@ -65,9 +66,7 @@ class _Sizes(click.ParamType):
     metavar="DIR",
     help="A training set that must share no face, person or kernel; may be repeated.",
 )
-@click.option(
-    "--jobs", type=click.IntRange(1), default=os.cpu_count(), show_default="all cores", help="Processes."
-)
+@JOBS
 def build_testset(
     spec: str,
     labels: str | None,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,75 @@ def main() -> None:
     """Face deblurring with UMSN, trained from blurgen's datasets."""
 
 
+class _Noise(click.ParamType):
+    """``recipe``, or a standard deviation from 0 to 1."""
+
+    name = "recipe|SIGMA"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float | str | None:
+        return value if value == "recipe" else click.FloatRange(0, 1).convert(value, param, ctx)
+
+
+def _differences(command: Callable[..., None]) -> Callable[..., None]:
+    """Add the options that are ``umsn.stages.Differences``; what is not given is as the preset has it."""
+    for option in reversed(
+        (
+            click.option(
+                "--noise",
+                type=_Noise(),
+                help="A number: make the patches with noise of this sigma, neither clipped nor rounded.",
+            ),
+            click.option(
+                "--step-every",
+                type=click.IntRange(min=1),
+                metavar="N",
+                help="UMSN: a step for every Nth batch only; the other gradients are thrown away.",
+            ),
+            click.option(
+                "--class-weights",
+                type=click.FloatRange(min=0, min_open=True),
+                nargs=4,
+                metavar="B S F H",
+                help="UMSN: weights of the losses of background, skin, features and hair.",
+            ),
+            click.option(
+                "--confidence-lambda",
+                type=click.FloatRange(min=0, min_open=True),
+                help="UMSN: lambda of the confidence loss.",
+            ),
+            *(
+                click.option(
+                    f"--{name}-weight", type=click.FloatRange(min=0), help=f"UMSN: weight of {what}."
+                )
+                for name, what in (
+                    ("gradient", "an L1 loss of gradients"),
+                    ("half-scale", "an L1 loss at half the resolution"),
+                    ("half-scale-gradient", "an L1 loss of gradients at half the resolution"),
+                )
+            ),
+            click.option(
+                "--first-stage/--no-first-stage",
+                default=None,
+                help="UMSN: begin with the F-Nets of the first stage, or with untrained ones.",
+            ),
+            click.option(
+                "--snet-batch-statistics/--no-snet-batch-statistics",
+                default=None,
+                help="S-Net: normalise over the batch, in use too: masks change with the batch.",
+            ),
+            click.option(
+                "--cn-repeats-third/--no-cn-repeats-third",
+                default=None,
+                help="UMSN: confidence net with its third convolutions twice and its fourth never.",
+            ),
+        )
+    ):
+        command = option(command)
+    return command
+
+
 _DEVICE = click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1, mps.")
 
 
@@ -56,7 +126,18 @@ _DEVICE = click.option("--device", default="auto", show_default=True, help="auto
     show_default=True,
     help="What stage umsn trains: a row of the paper's Table VI.",
 )
-@click.option("--preset", type=click.Choice(["paper", "quick"]), default="paper", show_default=True)
+@click.option(
+    "--preset",
+    type=click.Choice(["paper", "released", "small", "quick"]),
+    default="paper",
+    show_default=True,
+    help="released: as the authors' code differs from their paper.",
+)
+@click.option(
+    "--networks",
+    type=click.Choice(["paper", "small", "quick"]),
+    help="Size of the networks.  [default: the preset's]",
+)
 @click.option(
     "--masks",
     type=click.Choice(["snet", "labels"]),
@@ -82,12 +163,23 @@ _DEVICE = click.option("--device", default="auto", show_default=True, help="auto
     "--batch-size", type=click.IntRange(min=1), help="Of all processes together.  [default: the preset's]"
 )
 @click.option("--learning-rate", type=click.FloatRange(min=0, min_open=True), help="[default: the preset's]")
-@click.option("--schedule", type=click.Choice(["constant", "cosine"]), help="[default: the preset's]")
+@click.option(
+    "--schedule",
+    type=click.Choice(["constant", "cosine", "halving"]),
+    help="halving: halved every 19 epochs, and decaying linearly between.  [default: the preset's]",
+)
+@_differences
 @click.option(
     "--ema",
     type=click.FloatRange(0, 1, max_open=True),
     default=0.0,
     help="Decay of a running average of the weights, such as 0.999.  [default: none]",
+)
+@click.option(
+    "--keep-every",
+    type=click.IntRange(min=0),
+    default=0,
+    help="Keep the networks of every so many iterations in OUT/checkpoints.  [default: none]",
 )
 @click.option("--seed", type=click.IntRange(min=0, max=2**64 - 1), default=0, show_default=True)
 @_DEVICE
@@ -98,7 +190,11 @@ _DEVICE = click.option("--device", default="auto", show_default=True, help="auto
     show_default=True,
     help="auto: bf16 on a GPU.",
 )
-@click.option("--compile/--no-compile", default=False, show_default=True, help="torch.compile the network.")
+@click.option(
+    "--compile/--no-compile",
+    default=None,
+    help="torch.compile the network, if it then learns the same.  [default: on a GPU]",
+)
 @click.option("--on-device", is_flag=True, help="Make the patches on the device instead of reading shards.")
 @click.option(
     "--endless", is_flag=True, help="On the device, and ever new ones, not only those of the dataset."
@@ -115,7 +211,7 @@ def train(
     resume: bool,
     device: str,
     precision: str,
-    compile: bool,
+    compile: bool | None,
     threads: int,
     on_device: bool,
     **settings: object,
@@ -123,6 +219,7 @@ def train(
     """Train the stages of the paper; what is left in --out is what deblur and segment take."""
     from umsn.curriculum import Settings
     from umsn.curriculum import train as train_stages
+    from umsn.processes import is_leader
     from umsn.train import Stopped
 
     try:
@@ -141,10 +238,12 @@ def train(
             on_device=on_device,
         )
     except Stopped as stopped:
-        click.echo(f"{stopped} Go on with --resume.", err=True)
+        if is_leader():
+            click.echo(f"{stopped} Go on with --resume.", err=True)
         raise SystemExit(_INTERRUPTED) from None
-    for path in checkpoints:
-        click.echo(path)
+    if is_leader():
+        for path in checkpoints:
+            click.echo(path)
 
 
 @main.command()
@@ -171,7 +270,7 @@ def deblur(
     if align or landmarks is not None:
         _process_faces(checkpoint, device, images, out, landmarks)
     else:
-        _process(Deblurrer(checkpoint, device), images, out)
+        _process(Deblurrer(checkpoint, device), images, out, keep_metadata=True)
 
 
 @main.command()
@@ -212,11 +311,11 @@ def _process_faces(
         raise InputError(f"{failed} of the pictures could not be used; the others are in {out}.")
 
 
-def _process(function: Any, images: tuple[Path, ...], out: Path) -> None:
+def _process(function: Any, images: tuple[Path, ...], out: Path, **options: bool) -> None:
     from umsn.deblur import process_files
 
     failed = 0
-    for path, error in process_files(function, images, out):
+    for path, error in process_files(function, images, out, **options):
         click.echo(f"Error: {error}" if error else out / f"{path.stem}.png", err=error is not None)
         failed += error is not None
     if failed:

@@ -424,3 +424,29 @@ def umeyama(source, target):
     turn = u @ np.diag(signs) @ v
     scale = (singular * signs).sum() / ((source - middle) ** 2).sum() * len(source)
     return scale * turn, target_middle - scale * turn @ middle
+
+
+# --- Loss terms of the authors' released code (docs/training.md, "As the authors' code does it") --------
+
+
+def gradient_difference(output, target):
+    """Return the mean of ||a - b| - |c - d|| over neighbours across, plus that over neighbours down."""
+    count, channels, height, width = output.shape
+    across, down = [], []
+    for n, c, y, x in np.ndindex(count, channels, height, width):
+        if x + 1 < width:
+            a, b = (abs(image[n, c, y, x] - image[n, c, y, x + 1]) for image in (output, target))
+            across.append(abs(a - b))
+        if y + 1 < height:
+            a, b = (abs(image[n, c, y, x] - image[n, c, y + 1, x]) for image in (output, target))
+            down.append(abs(a - b))
+    return sum(across) / len(across) + sum(down) / len(down)
+
+
+def halved(image):
+    """Return the means of 2 x 2 pixels of images [N, C, H, W]; an odd last row or column is left out."""
+    count, channels, height, width = image.shape
+    half = np.zeros((count, channels, height // 2, width // 2))
+    for n, c, y, x in np.ndindex(half.shape):
+        half[n, c, y, x] = sum(image[n, c, 2 * y + i, 2 * x + j] for i in (0, 1) for j in (0, 1)) / 4
+    return half

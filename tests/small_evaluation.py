@@ -10,7 +10,7 @@ from PIL import Image
 
 from umsn.evaluate import Request, evaluate
 from umsn.pairs import FolderPairs, Pair
-from umsn.report import save_gallery_pictures
+from umsn.report import GalleryPictures
 
 RED, GREEN, BLUE = (200, 30, 30), (30, 200, 30), (30, 30, 200)
 METHOD = "ours"
@@ -44,11 +44,11 @@ def write_evaluation(folder: Path, names: list[str], method: str = METHOD) -> Pa
 
 def keep(folder: Path, pairs: list[Pair], method: str) -> None:
     """Keep the pictures of these pairs for the gallery."""
-    shown = [
-        (p, {"blurry": p.blurry, method: np.asarray(Image.open(folder / "restored" / f"{p.name}.png"))})
-        for p in pairs
-    ]
-    save_gallery_pictures(folder / "out", shown, main=method)
+    gallery = GalleryPictures(folder / "out", count=len(pairs), main=method)
+    for pair in pairs:
+        restored = np.asarray(Image.open(folder / "restored" / f"{pair.name}.png"))
+        gallery.add(pair, {"blurry": pair.blurry, method: restored})
+    gallery.finish()
 
 
 def write_run(folder: Path, stage: str = "umsn") -> Path:

@@ -27,7 +27,7 @@ from blurgen.errors import InputError
 from blurgen.labels import CLASS_NAMES
 from blurgen.normal import noise_table
 from blurgen.philox import Stream, words
-from blurgen.shards import ShardWriter
+from blurgen.shards import ShardWriter, open_shard
 
 
 @pytest.fixture(scope="module")
@@ -170,6 +170,51 @@ def test_a_shard_that_is_gone_or_cut_off_is_made_again(photos, half, whole):
     os.truncate(half / "full/shard-00002.h5", 5000)
     small_dataset.build(photos, half)
     assert small_dataset.files_of(half) == small_dataset.files_of(whole)
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_a_sister_that_is_not_the_one_listed_is_made_again(photos, whole, tmp_path, jobs):
+    out = tmp_path / "data"
+    shutil.copytree(whole, out)
+    (out / "isolated/hair/shard-00001.h5").unlink()
+    sister = out / "isolated/skin/shard-00001.h5"
+    last = open_shard(sister).clean[-1].tobytes()  # not the row that is made anew to compare
+    content = bytearray(sister.read_bytes())
+    content[content.index(last) + 100] ^= 16
+    sister.write_bytes(content)
+    untouched = out / "full/shard-00001.h5"
+    before = untouched.stat().st_mtime_ns
+    small_dataset.build(photos, out, jobs=jobs)
+    assert small_dataset.files_of(out) == small_dataset.files_of(whole)
+    assert untouched.stat().st_mtime_ns == before
+
+
+def test_what_was_listed_stays_listed_until_it_is_made_again(photos, whole, tmp_path, monkeypatch):
+    out = tmp_path / "data"
+    shutil.copytree(whole, out)
+    (out / "isolated/hair/shard-00001.h5").unlink()
+    (out / "full/shard-00003.h5").unlink()
+    with monkeypatch.context() as patch:
+        patch.setattr(ShardWriter, "append", lambda *_: (_ for _ in ()).throw(MemoryError))
+        with pytest.raises(MemoryError):
+            small_dataset.build(photos, out)
+    assert json.loads((out / "dataset.json").read_text()) | {"complete": True} == json.loads(
+        (whole / "dataset.json").read_text()
+    )
+    assert not small_dataset.build(photos, out, shards=(0, 2)).complete
+    assert small_dataset.build(photos, out).complete
+    assert small_dataset.files_of(out) == small_dataset.files_of(whole)
+
+
+def test_a_shard_that_comes_out_other_than_listed_is_told(photos, whole, tmp_path):
+    out = tmp_path / "data"
+    shutil.copytree(whole, out)
+    tree = json.loads((out / "dataset.json").read_text())
+    tree["sets"]["full"][1]["content"] = "0" * 32
+    (out / "dataset.json").write_text(json.dumps(tree))
+    (out / "full/shard-00001.h5").unlink()
+    with pytest.raises(InputError, match=r"shard-00001\.h5: comes out other than dataset\.json says"):
+        small_dataset.build(photos, out)
 
 
 def test_shards_that_are_not_listed_are_taken_over_only_if_they_are_of_the_recipe(photos, whole, tmp_path):

@@ -13,10 +13,11 @@ from PIL import Image
 from small_training import build
 
 from blurgen_cli.umsn import main
-from umsn.nets import VARIANTS
+from umsn.nets import SIZES, VARIANTS
 from umsn.stages import PAPER, PRESETS
+from umsn.train import Stopped
 
-CHOICES = {"stage": PAPER.choices, "preset": tuple(PRESETS), "variant": VARIANTS}
+CHOICES = {"stage": PAPER.choices, "preset": tuple(PRESETS), "variant": VARIANTS, "networks": SIZES}
 QUICK = ["--preset", "quick", "--iterations", "2", "--batch-size", "2", "--device", "cpu"]
 
 
@@ -104,6 +105,22 @@ def test_a_signal_ends_it_with_its_state_saved(capsys, data, tmp_path, monkeypat
         "Stopped after iteration 1 of 2 of stage segmentation. Go on with --resume."
     )
     assert umsn(capsys, *arguments, "--resume")[0] == 0
+
+
+@pytest.mark.parametrize(("rank", "said"), [("0", True), ("1", False)])
+@pytest.mark.parametrize("stopped", [True, False])
+def test_of_several_processes_one_speaks(capsys, monkeypatch, rank, said, stopped):
+    def train(*_, **__):
+        if stopped:
+            raise Stopped("Stopped after iteration 1 of 2 of stage umsn.")
+        return ["run/umsn.safetensors"]
+
+    monkeypatch.setattr("umsn.curriculum.train", train)
+    monkeypatch.setenv("RANK", rank)
+    status, printed, error = umsn(capsys, "train", "--shards", "data", "--out", "run")
+    assert status == (130 if stopped else 0)
+    assert bool(printed) == (said and not stopped)
+    assert bool(error) == (said and stopped)
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from umsn.confidence_scores import ConfidenceScores, trace
+from umsn.confidence_scores import Confidence, ConfidenceScores, trace
 from umsn.nets import ConfidenceNet, ConfidenceNetConfig
 from umsn.pairs import Pair
 
@@ -58,7 +58,7 @@ def make_pair(name, labels, size, error):
 def test_confidence_is_by_class_and_kernel_size(network):
     labels = np.zeros((24, 24), np.uint8)
     labels[:12] = 10
-    scores = ConfidenceScores(network, "UMSN", None, CPU)
+    scores = ConfidenceScores(Confidence(network, None, CPU), "UMSN")
     pairs = [make_pair("a", labels, 27, 90), make_pair("b", labels, 13, 3), make_pair("c", labels, 13, 6)]
     for pair in pairs:
         scores.add(pair, {"UMSN": pair.blurry})
@@ -78,7 +78,7 @@ def test_it_is_the_network_s_answer_for_the_masked_pictures(network):
     labels = np.zeros((24, 24), np.uint8)
     labels[5:20, 5:20] = 1
     pair = make_pair("a", labels, None, 40)
-    scores = ConfidenceScores(network, "UMSN", None, CPU)
+    scores = ConfidenceScores(Confidence(network, None, CPU), "UMSN")
     scores.add(pair, {"UMSN": pair.blurry})
     (row,) = scores.findings().tables[0].rows
     mask = torch.from_numpy(labels == 1)[None, None]
@@ -90,7 +90,8 @@ def test_it_is_the_network_s_answer_for_the_masked_pictures(network):
 
 
 def test_masks_may_come_from_a_segmenter(network):
-    scores = ConfidenceScores(network, "UMSN", lambda picture: np.full(picture.shape[:2], 6, np.uint8), CPU)
+    features = Confidence(network, lambda picture: np.full(picture.shape[:2], 6, np.uint8), CPU)
+    scores = ConfidenceScores(features, "UMSN")
     pair = make_pair("a", None, 13, 9)
     scores.add(pair, {"UMSN": pair.blurry})
     cells = scores.findings().tables[0].rows[0].cells
@@ -98,7 +99,7 @@ def test_masks_may_come_from_a_segmenter(network):
 
 
 def test_without_masks_there_is_no_table(network):
-    scores = ConfidenceScores(network, "UMSN", None, CPU)
+    scores = ConfidenceScores(Confidence(network, None, CPU), "UMSN")
     pair = make_pair("a", None, 13, 9)
     scores.add(pair, {"UMSN": pair.blurry})
     assert scores.findings().tables == []

@@ -159,6 +159,22 @@ def test_a_bad_file_does_not_stop_the_others(tmp_path):
     assert (np.asarray(Image.open(tmp_path / "out" / "a.png")) == picture(20, 30)).all()
 
 
+def test_what_a_photograph_says_beside_its_pixels_is_kept_on_demand(tmp_path):
+    exif = Image.Exif()
+    exif[0x010F], exif[0x0112] = "A camera", 6  # to be turned by a quarter to the right
+    upright = picture(30, 20)
+    stored = Image.fromarray(np.rot90(upright).copy())
+    stored.save(tmp_path / "a.png", exif=exif, icc_profile=b"a profile")
+    for keep in (True, False):
+        out = tmp_path / str(keep)
+        assert [e for _, e in process_files(np.copy, [tmp_path / "a.png"], out, keep_metadata=keep)] == [None]
+        with Image.open(out / "a.png") as result:
+            assert (np.asarray(result) == upright).all()
+            expected = {0x010F: "A camera", 0x0112: 1} if keep else {}
+            assert dict(result.getexif()) == expected
+            assert result.info.get("icc_profile") == (b"a profile" if keep else None)
+
+
 def test_no_picture_is_lost(tmp_path):
     Image.fromarray(picture(20, 30)).save(tmp_path / "a.png")
     with pytest.raises(InputError, match=r"a.png would be replaced by its own result; choose another --out"):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from statistics import NormalDist
+
 import numpy as np
 import pytest
 import torch
@@ -9,7 +11,7 @@ from small_training import build
 
 from blurgen.errors import InputError
 from blurgen.philox import Stream, words
-from umsn.batches import ShardPatches
+from umsn.batches import ShardPatches, to_device
 from umsn.device_patches import DevicePatches, philox4x32
 
 DEVICES = ["cpu", *(["cuda"] if torch.cuda.is_available() else [])]
@@ -47,6 +49,44 @@ def test_it_is_exact_when_the_user_allows_rounding(dataset):
     finally:
         torch.set_float32_matmul_precision(before)
     assert torch.equal(found.blurry, theirs.read(np.arange(4)).blurry)
+
+
+@pytest.mark.parametrize("set", ["full", "isolated/skin"])
+def test_noise_of_its_own_is_gaussian_neither_rounded_nor_clipped(dataset, set):
+    device, rows = torch.device("cpu"), np.arange(6)
+    silent, noisy = (
+        DevicePatches(dataset, set, device, noise=sigma).read(rows) for sigma in (0.0, 4 / 255 / 2)
+    )
+    theirs = ShardPatches(dataset, set).read(rows)
+    assert torch.equal(noisy.clean, theirs.clean)
+    assert torch.equal(noisy.labels, theirs.labels)
+    assert silent.blurry.dtype == torch.float32
+    # The blur without noise is that of the shards (noise of sigma 0.03), and has fractions.
+    assert (silent.blurry - theirs.blurry.float()).std() == pytest.approx(0.03 * 255, rel=0.1)
+    assert (silent.blurry != silent.blurry.round()).any()
+    noise = (noisy.blurry - silent.blurry).flatten()
+    assert noise.mean() == pytest.approx(0, abs=0.1)
+    assert noise.std() == pytest.approx(2, rel=0.02)
+
+
+def test_noise_of_its_own_comes_from_the_numbers_of_the_recipe(dataset):
+    device = torch.device("cpu")
+    silent, noisy = (DevicePatches(dataset, "full", device, noise=s).read(np.array([5])) for s in (0.0, 0.01))
+    halves = words(dataset.recipe.seed, Stream.NOISE, 5, 3).view("<u2")
+    expected = [2.55 * NormalDist().inv_cdf((int(half) + 0.5) / 65536) for half in halves]
+    found = (noisy.blurry - silent.blurry).flatten()[:6]
+    assert found.tolist() == pytest.approx(expected, abs=2e-4)
+
+
+def test_noise_of_its_own_leaves_the_range_of_8_bits(dataset):
+    blurry = DevicePatches(dataset, "full", torch.device("cpu"), noise=0.5).read(np.arange(2)).blurry
+    assert blurry.min() < 0
+    assert blurry.max() > 255
+    patches = DevicePatches(dataset, "full", torch.device("cpu"), noise=0.5).read(np.arange(2))
+    batch = to_device(patches, torch.device("cpu"))
+    torch.testing.assert_close(batch.blurry, patches.blurry.permute(0, 3, 1, 2) / 255)
+    assert batch.blurry.min() < 0
+    assert (batch.clean.min(), batch.clean.max()) >= (0, 0)
 
 
 def test_philox_is_that_of_blurgen():

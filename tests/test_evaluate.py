@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import shutil
 from dataclasses import replace
@@ -17,6 +18,7 @@ from toy_embedder import write_onnx
 from blurgen.errors import InputError
 from blurgen.faces import parse_source
 from blurgen.kernels import make_bank
+from blurgen.labels import CLASS_NAMES
 from blurgen.testset import build_testset
 from blurgen_cli.umsn import main
 from umsn import checkpoint
@@ -28,13 +30,13 @@ from umsn.pairs import DatasetPairs, FolderPairs
 from umsn.vggface import VGGFace
 
 PICTURES = 6
-QUICK = Settings(preset="quick", iterations=2, batch_size=2, seed=1)
+QUICK = Settings(preset="quick", iterations=2, batch_size=2, seed=1, keep_every=1)
 
 
 @pytest.fixture(scope="module")
 def held_out(tmp_path_factory):
     """A dataset of other faces and kernels than those of ``run``."""
-    return build(tmp_path_factory.mktemp("held out"), 2)
+    return build(tmp_path_factory.mktemp("held out"), 2, largest=17)
 
 
 @pytest.fixture(scope="module")
@@ -105,6 +107,7 @@ def test_every_table_is_there(everything):
         "recognition",
         "ablation",
         "confidence-training",
+        "confidence-pictures",
         "confidence-kernels",
     ]
     assert made.left_out == []
@@ -168,6 +171,7 @@ def test_everything_is_written_and_says_the_same(everything):
         *("scores.csv", "segmentation.csv", "vgg-face.csv", "recognition.csv"),
         *("confidence-kernels.csv", "confidence-training.csv"),
         *(f"figures/{f}.png" for f in ("results", "ablation", "masks", "classes", "residuals")),
+        *("figures/moments.png", "figures/kernels.png"),
     }
     page = json.loads((out / "tables.json").read_text())
     cell = page["tables"][0]["rows"][0]["cells"][0]
@@ -207,6 +211,39 @@ def test_figures_show_the_pictures(everything, held_out, run):
     assert contains(pages["classes"], np.repeat(skin, 3, axis=2).astype(np.uint8) * 255)
 
 
+def test_a_training_is_shown_at_its_moments(everything, held_out, run):
+    made, out = everything
+    pairs = list(DatasetPairs(held_out, PICTURES))
+    shown = [pairs[0], pairs[-1]]
+    with Image.open(out / "figures" / "moments.png") as figure:
+        page = np.asarray(figure)
+    rows = {row.labels: row.cells for row in table(made, "confidence-pictures").rows}
+    assert list(rows) == [(pair.name, str(i)) for pair in shown for i in (1, 2)]
+    for path in (run / "checkpoints" / "umsn-000001.safetensors", run / "umsn.safetensors"):
+        deblur = Deblurrer(path, "cpu")
+        for pair in shown:
+            assert contains(page, pair.blurry) and contains(page, deblur(pair.blurry))
+    lines = csv.DictReader((out / "confidence-kernels.csv").read_text().splitlines())
+    by_name = {line["name"]: line for line in lines}
+    for pair in shown:
+        found = [cell.mean.value for cell in rows[pair.name, "2"]]
+        expected = [float(by_name[pair.name][name] or "nan") for name in CLASS_NAMES]
+        assert found == pytest.approx(expected, nan_ok=True)
+
+
+def test_a_kept_checkpoint_of_another_training_is_named(run, held_out, tmp_path):
+    shutil.copytree(run, tmp_path / "run")
+    kept = tmp_path / "run" / "checkpoints" / "umsn-000001.safetensors"
+    shutil.copy(run / "bnet.safetensors", kept)
+    request = Request(checkpoint=tmp_path / "run" / "umsn.safetensors")
+    with pytest.raises(InputError, match=r"umsn-000001\.safetensors is of stage 'bnet', iteration 2"):
+        evaluate(DatasetPairs(held_out, 2), tmp_path / "out", request)
+    shutil.rmtree(kept.parent)
+    made = evaluate(DatasetPairs(held_out, 2), tmp_path / "out", request)
+    assert any("umsn train --keep-every" in reason for reason in made.left_out)
+    assert not (tmp_path / "out" / "figures" / "moments.png").exists()
+
+
 @pytest.fixture(scope="module")
 def folders(held_out, tmp_path_factory):
     """The held-out pictures as a published test set lies on the disk."""
@@ -233,7 +270,10 @@ def test_the_command_scores_other_methods_without_a_checkpoint(folders, tmp_path
     )
     assert done.exit_code == 0, done.output
     assert "| perfect | inf | 1.000 (1.000 to 1.000) | inf |" in done.output
-    assert "- By class (Table I): the test pictures have no labels; give --labels." in done.output
+    assert (
+        "- PSNR and SSIM by semantic class (Table I): the test pictures have no labels; give --labels."
+        in done.output
+    )
     assert "tables.md, tables.tex, tables.csv, tables.json, scores.csv, figures/results.png" in done.output
     assert (out / "tables.md").read_text() in done.output
 
@@ -245,7 +285,7 @@ def test_the_command_reads_folders_and_a_run(folders, run, tmp_path):
         *("--ablation", f"bnet={run}/bnet.safetensors", "--limit", 2, "--device", "cpu", "--out", tmp_path),
     )
     assert done.exit_code == 0, done.output
-    assert "**Ablation (Table VI), 2 pictures**" in done.output
+    assert "**Ablation study (Table VI), 2 pictures**" in done.output
     found = json.loads((tmp_path / "tables.json").read_text())["tables"]
     rows = {t["name"]: [row["labels"][0] for row in t["rows"]] for t in found}
     assert rows["methods"] == ["blurry", "UMSN"]
@@ -269,7 +309,9 @@ def test_the_command_takes_a_test_set(tmp_path):
     done = invoke("--testset", made.root, "--references", "--out", tmp_path / "out", "--device", "cpu")
     assert done.exit_code == 0, done.output
     assert "Comparison of methods (Table III), 3 pictures" in done.output
-    assert "| Richardson-Lucy, true kernel |" in done.output and "By class (Table I)**" in done.output
+    assert (
+        "| Richardson-Lucy, true kernel |" in done.output and "by semantic class (Table I)**" in done.output
+    )
 
 
 def test_a_row_of_the_ablation_that_is_the_checkpoint_is_not_run_twice(run, held_out, tmp_path):
@@ -335,8 +377,8 @@ def test_bad_input_is_named_in_one_line(folders, run, tmp_path):
         (["--compare", f"a={folders}/other"] * 2, "Each --compare needs a name of its own"),
         (["--compare", f"a={tmp_path}/empty"], "empty: holds no pictures"),
         (["--compare", f"a={tmp_path}/none"], "none: there is no such folder"),
-        (["--compare", f"a={folders}/clean"], "has no picture 0_ker01_blur_k13.png and 2 others"),
-        (["--compare", f"a={tmp_path}/short"], "1 others"),
+        (["--compare", f"a={folders}/clean"], "has no picture 0_ker01_blur_k13.png (and 2 more)"),
+        (["--compare", f"a={tmp_path}/short"], "(and 1 more)"),
         (["--references"], "needs the true kernels, which only --shards and --testset have"),
         (["--vgg-face", tmp_path / "none.mat"], "There is no VGG-Face weights file"),
         (["--embedder", tmp_path / "none.onnx"], "takes both --embedder and --gallery"),
@@ -347,7 +389,7 @@ def test_bad_input_is_named_in_one_line(folders, run, tmp_path):
         (["--device", "cuda:99"], "--device cuda:99 cannot be used here"),
     ):
         line = refused(folders, tmp_path, *words)
-        assert expected.replace("1 others", "and 1 others") in line, (words, line)
+        assert expected in line, (words, line)
 
 
 def test_pictures_of_another_size_are_named(folders, tmp_path):
@@ -357,6 +399,31 @@ def test_pictures_of_another_size_are_named(folders, tmp_path):
             picture.resize((40, 30)).save(tmp_path / "large" / path.name)
     line = refused(folders, tmp_path, "--compare", f"a={tmp_path}/large")
     assert "0_ker01_blur_k13.png: is 40 x 30, but the blurry picture is 32 x 32" in line
+
+
+def test_pictures_of_numbers_that_are_none_are_named(folders, tmp_path):
+    (tmp_path / "nan").mkdir()
+    for path in (folders / "other").iterdir():
+        Image.fromarray(np.full((32, 32), np.nan, np.float32)).save(tmp_path / "nan" / f"{path.stem}.tif")
+    line = refused(folders, tmp_path, "--compare", f"a={tmp_path}/nan")
+    assert "0_ker01_blur_k13.tif is a 32-bit picture" in line
+
+
+def test_help_says_which_option_fills_which_table():
+    text = " ".join(invoke("--help").output.split())
+    for option, tables in (
+        ("--labels PATH ... and perhaps their label maps", "Tables I, II"),
+        ("--segmentation PATH S-Net trained on clean pictures", "Table II"),
+        ("--compare NAME=FOLDER", "Table III"),
+        ("--references", "Table III"),
+        ("--vgg-face PATH", "Table IV"),
+        ("--embedder PATH", "Table V"),
+        ("--gallery PATH", "Table V"),
+        ("--ablation NAME=CHECKPOINT|RUN", "Table VI"),
+        ("--checkpoint PATH", "Tables VII, VIII"),
+    ):
+        after = text[text.index(f" {option}") :]
+        assert f"[{tables}" in after[: after.index(" --", len(option) + 1)], option
 
 
 def test_a_network_whose_training_diverged_is_named(run, folders, tmp_path):

@@ -5,14 +5,24 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+import naive
 import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from umsn.losses import Perceptual, class_losses, confidence_guided, confidence_loss, cross_entropy, l1
+from umsn.losses import (
+    TERMS,
+    Perceptual,
+    class_losses,
+    confidence_guided,
+    confidence_loss,
+    cross_entropy,
+    l1,
+)
 from umsn.nets import ConfidenceNet, ConfidenceNetConfig
+from umsn.stages import RELEASED_DIFFERENCES
 from umsn.vggface import VGGFace
 
 LAMBDA = 0.01
@@ -166,6 +176,45 @@ def test_the_trace_names_each_class_and_leaves_out_images_that_do_not_show_it() 
 
     _, nowhere = confidence_guided(net, output, target, torch.zeros_like(masks), LAMBDA)
     assert all(torch.isfinite(value) for value in nowhere.values())
+
+
+@pytest.mark.parametrize("size", [8, 9])
+def test_the_terms_of_the_released_code(size: int) -> None:
+    output, target, _ = a_batch(2, size)
+    numbers = output.numpy().astype(float), target.numpy().astype(float)
+    halves = [naive.halved(image) for image in numbers]
+    expected = {
+        "gradient": naive.gradient_difference(*numbers),
+        "half_scale": np.abs(halves[0] - halves[1]).mean(),
+        "half_scale_gradient": naive.gradient_difference(*halves),
+    }
+    assert TERMS.keys() == expected.keys()
+    for name, term in TERMS.items():
+        assert float(term(output, target)) == pytest.approx(expected[name], rel=1e-5)
+        assert float(term(target, target)) == 0
+
+
+def test_the_gradient_term_sees_edges_and_no_brightness() -> None:
+    output, _, _ = a_batch()
+    assert float(TERMS["gradient"](output, output + 0.25)) == pytest.approx(0, abs=1e-6)
+    assert float(TERMS["half_scale"](output, output + 0.25)) == pytest.approx(0.25, rel=1e-4)
+
+
+def test_the_released_loss_in_our_units_is_half_of_it_in_theirs() -> None:
+    """Their images are in [-1, 1], their lambda is 0.06 / 4: half the lambda goes with images in [0, 1]."""
+    output, target, masks = a_batch()
+    net = ConfidenceNet(ConfidenceNetConfig(width=4, stages=2))
+    log_confidence = net.per_class(output, target, masks).detach()
+    d = RELEASED_DIFFERENCES
+
+    def total(output: Tensor, target: Tensor, lam: float) -> Tensor:
+        losses = class_losses(output, target, masks)
+        return confidence_loss(losses, log_confidence, lam, d.class_weights) + sum(
+            weight * TERMS[name](output, target) for name, weight in d.terms.items()
+        )
+
+    theirs = total(2 * output - 1, 2 * target - 1, 0.06 / 4)
+    torch.testing.assert_close(2 * total(output, target, d.confidence_lambda), theirs)
 
 
 def test_cross_entropy_is_the_mean_over_known_pixels() -> None:

@@ -288,6 +288,49 @@ def test_confidence_of_each_class_is_that_of_its_masked_images() -> None:
         torch.testing.assert_close(together[:, i], net(mask * output, mask * target))
 
 
+def test_a_third_stage_applied_twice_leaves_the_fourth_its_transition() -> None:
+    net = wake(ConfidenceNet(ConfidenceNetConfig(width=3, repeats_third=True)))
+    output, target = torch.rand(2, 2, 3, 16, 16)
+
+    # The same as a network whose fourth stage has copies of the third's convolutions.
+    copy = ConfidenceNet(ConfidenceNetConfig(width=3))
+    copy.load_state_dict(net.state_dict())
+    third, fourth = copy.stages[1], copy.stages[2]
+    for name in ("conv1", "conv2", "conv3", "shortcut"):
+        getattr(fourth, name).load_state_dict(getattr(third, name).state_dict())
+    torch.testing.assert_close(net(output, target), copy(output, target))
+
+    net.log_confidence(output, target).sum().backward()
+    without = {name for name, p in net.named_parameters() if p.grad is None}
+    assert {name.rpartition(".")[0] for name in without} == {
+        f"stages.2.{name}" for name in ("conv1", "conv2", "conv3", "shortcut")
+    }
+    with pytest.raises(ValueError, match="'repeats_third' needs four stages, not 3"):
+        ConfidenceNetConfig(stages=3, repeats_third=True)
+
+
+def test_batch_statistics_make_masks_depend_on_the_batch() -> None:
+    """A dark picture beside a bright one is not segmented as it is alone; by default it is."""
+    images = torch.stack((torch.rand(3, 16, 16) * 0.2, 0.8 + torch.rand(3, 16, 16) * 0.2))
+    for batch_statistics in (False, True):
+        torch.manual_seed(1)
+        net = wake(SNet(SNetConfig(**SMALL_TRUNK, batch_statistics=batch_statistics)))
+        for mode in (True, False):
+            net.train(mode)
+            with torch.no_grad():
+                alone, together = net(images[:1]), net(images)[:1]
+            assert torch.allclose(alone, together, atol=1e-4) != batch_statistics
+            assert (alone.argmax(1) != together.argmax(1)).any() == batch_statistics
+        assert not list(net.buffers())
+
+
+def test_batch_statistics_are_batch_normalisation_in_train_mode() -> None:
+    layer = InstanceNorm(5)
+    layer.over_batch = True
+    x = torch.randn(3, 5, 4, 6)
+    torch.testing.assert_close(layer(x), nn.BatchNorm2d(5).train()(x))
+
+
 # The four F-Nets
 
 
@@ -423,7 +466,7 @@ def test_a_foreign_network_has_no_name() -> None:
 def test_unknown_variants_and_sizes_are_refused() -> None:
     with pytest.raises(ValueError, match="'variant' must be one of bnet, masks"):
         variant_config("gan")
-    with pytest.raises(ValueError, match="'size' must be one of paper, quick, not 'huge'"):
+    with pytest.raises(ValueError, match="'size' must be one of paper, small, quick, not 'huge'"):
         network_config("umsn", "huge")
 
 
@@ -459,12 +502,19 @@ def test_parameters_beside_the_published_networks(name: str) -> None:
     assert 0.7 * published < found < 1.01 * published
 
 
-def test_parameters_of_the_quick_networks() -> None:
+@pytest.mark.parametrize(
+    ("size", "wanted"),
+    [
+        ("quick", {"umsn": 21_803, "first-stage": 1_051, "confidence": 21_621, "snet": 19_500}),
+        ("small", {"umsn": 95_645, "first-stage": 2_619, "confidence": 21_621, "snet": 87_886}),
+    ],
+)
+def test_parameters_of_the_narrow_networks(size: str, wanted: dict[str, int]) -> None:
     with torch.device("meta"):
         found = {
-            name: count_parameters(build_network(name, network_config(name, "quick"))) for name in PARAMETERS
+            name: count_parameters(build_network(name, network_config(name, size))) for name in PARAMETERS
         }
-    assert found == {"umsn": 21_803, "first-stage": 1_051, "confidence": 21_621, "snet": 19_500}
+    assert found == wanted
 
 
 def test_operations_beside_the_published_network() -> None:

@@ -14,7 +14,8 @@ import pytest
 import small_dataset
 
 from blurgen.errors import InputError
-from blurgen.parallel import WorkerDied, Workers, run_jobs
+from blurgen.faces.store import write_store
+from blurgen.parallel import WorkerDied, Workers, run_in_order, run_jobs
 
 
 def square(number):
@@ -44,6 +45,48 @@ def test_the_first_error_ends_the_run():
 def test_a_dying_worker_ends_the_run():
     with pytest.raises(WorkerDied, match="A worker process died"):
         list(run_jobs(kill_self, [(i,) for i in range(4)], Workers(jobs=2)))
+
+
+def test_results_come_in_order_if_they_are_wanted_so():
+    assert list(run_in_order(slow_first, [(i,) for i in range(8)], Workers(jobs=2))) == list(range(8))
+
+
+def slow_first(number):
+    time.sleep(0.3 * (number == 0))
+    return number
+
+
+def test_giving_up_in_the_middle_is_not_talked_about(recwarn):
+    results = run_jobs(slow_first, [(i,) for i in range(50)], Workers(jobs=2))
+    assert next(results) is not None
+    results.close()
+    with pytest.raises(InputError):
+        list(run_jobs(fail, [(i,) for i in range(50)], Workers(jobs=2)))
+    assert [str(warning.message) for warning in recwarn if "cancelled" in str(warning.message)] == []
+
+
+def test_a_worker_that_dies_over_a_face_is_told(tmp_path):
+    with pytest.raises(WorkerDied, match="A worker process died"):
+        write_store(tmp_path / "faces.h5", [Deadly()], jobs=2)
+    assert list(tmp_path.iterdir()) == []
+
+
+class Deadly:
+    """Faces that kill who reads them."""
+
+    spec = "deadly:100"
+
+    def __len__(self):
+        return 100
+
+    def name(self, i):
+        return f"deadly:{i}"
+
+    def read(self, _i):
+        kill_self(0)
+
+    def describe(self):
+        return {"source": "deadly", "count": 100}
 
 
 @pytest.mark.parametrize(("backend", "package"), [("dask", "distributed"), ("ray", "ray")])

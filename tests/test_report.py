@@ -210,7 +210,7 @@ def test_the_gallery_is_spread_evenly_and_as_long_as_asked(evaluated, tmp_path):
     found = Page(report(evaluated, tmp_path / "page.html", pictures=2).read_text("utf-8"))
     names = [a["aria-label"] for a in found.all("input") if a["type"] == "range"]
     assert names == ["Divide face0_ker00_blur_k13", "Divide face4_ker04_blur_k13"]
-    assert "2 of 5 kept pictures" in found.said("p")
+    assert "2 of 5 pictures, spread evenly." in found.said("p")
     assert (
         "Pictures" not in Page(report(evaluated, tmp_path / "none.html", pictures=0).read_text()).text["h2"]
     )
@@ -330,8 +330,12 @@ def test_an_imported_bank_is_shown_without_paths(evaluated, tmp_path):
         ("scores.csv", "a,b\n1,2\n", "scores.csv: is not what umsn evaluate writes"),
         ("scores.csv", "method,name,kernel_size,psnr,ssim\nx,y,z,1,1\n", "is not what umsn"),
         ("shown/shown.json", "{}", "shown.json: is not what umsn evaluate writes"),
-        ("shown/shown.json", '{"methods": [], "pictures": ["../../secret"], "main": null}', "is not what"),
-        ("shown/shown.json", '{"methods": [], "pictures": ["gone"], "main": null}', "gone.png: cannot be"),
+        (
+            "shown/shown.json",
+            '{"methods": [], "pictures": ["../../secret"], "main": null, "count": 1}',
+            "is not what",
+        ),
+        ("shown/shown.json", '{"methods": [], "pictures": ["gone"], "main": null, "count": 1}', "gone.png"),
         ("figures/odd.png", "no picture", "odd.png"),
     ],
 )  # fmt: skip
@@ -354,6 +358,14 @@ def test_a_folder_without_results_is_named(tmp_path):
         report(tmp_path / "run")
 
 
+def test_a_gallery_of_large_pictures_has_fewer(evaluated, monkeypatch):
+    monkeypatch.setattr("umsn.report.pictures.MOST_PIXELS", 3 * 3 * 32 * 32)
+    kept = read_gallery_pictures(evaluated, 200)
+    assert (len(kept.pictures), kept.count) == (3, 5)
+    monkeypatch.setattr("umsn.report.pictures.MOST_PIXELS", 1)
+    assert len(read_gallery_pictures(evaluated, 200).pictures) == 1
+
+
 def test_a_negative_number_of_pictures_is_refused(evaluated):
     with pytest.raises(ValueError, match="'pictures' must not be negative, not -1"):
         report(evaluated, pictures=-1)
@@ -367,3 +379,9 @@ def test_the_command_writes_the_page_and_says_where(evaluated, bank, tmp_path):
     assert done.exit_code == 0, done.output
     assert done.output == f"{out} ({out.stat().st_size / 1e6:.1f} MB)\n"
     assert Page(out.read_text("utf-8")).said("h1") == "T"
+
+
+def test_the_first_pictures_of_a_long_gallery_come_from_the_whole_test_set(tmp_path):
+    out = write_evaluation(tmp_path, [f"face{i:02d}" for i in range(30)])
+    faces = [int(one.name[4:6]) for one in read_gallery_pictures(out, 200).pictures]
+    assert faces[:10] == list(range(0, 30, 3)) and sorted(faces) == list(range(30))

@@ -46,6 +46,12 @@ def page(tmp_path_factory) -> str:
 
 
 @pytest.fixture(scope="module")
+def long_page(tmp_path_factory) -> str:
+    folder = tmp_path_factory.mktemp("long")
+    return report(write_evaluation(folder, [f"face{i:02d}" for i in range(30)])).as_uri()
+
+
+@pytest.fixture(scope="module")
 def hostile_page(tmp_path_factory) -> str:
     folder = tmp_path_factory.mktemp("hostile")
     name = "\"><img src=x onerror=document.title='stolen'>" + "n" * 80
@@ -157,6 +163,27 @@ def test_the_reader_chooses_what_is_compared(browser, page):
     assert (colour_at(picture, 0.3), colour_at(picture, 0.7)) == ("blue", "blue")
     tags = [tag.text for tag in picture.find_elements(By.CSS_SELECTOR, ".tag")]
     assert tags == ["clean", "clean"]
+
+
+def test_all_pictures_are_there_for_who_asks(browser, long_page, page):
+    def seen() -> int:
+        figures = browser.find_elements(By.CSS_SELECTOR, ".gallery > figure")
+        return sum(figure.is_displayed() for figure in figures)
+
+    browser.get(long_page)
+    more = browser.find_element(By.ID, "more")
+    browser.execute_script("arguments[0].scrollIntoView({block: 'center', behavior: 'instant'})", more)
+    assert (seen(), more.text) == (12, "Show 12 more (18 left)")
+    more.click()
+    assert (seen(), more.text) == (24, "Show 6 more (6 left)")
+    assert browser.switch_to.active_element.get_attribute("aria-label").startswith("Divide face07")
+    more.send_keys(Keys.ENTER)
+    assert seen() == 30 and not more.is_displayed()
+    last = stage(browser, 29)
+    last.find_element(By.TAG_NAME, "input").send_keys(Keys.END)
+    assert (colour_at(last, 0.3), colour_at(last, 0.7)) == ("red", "red")
+    browser.get(page)
+    assert seen() == 12 and not browser.find_element(By.ID, "more").is_displayed()
 
 
 def test_sliders_move_together_when_asked(browser, page):

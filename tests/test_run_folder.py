@@ -5,11 +5,10 @@ from __future__ import annotations
 import json
 
 import pytest
-import torch
 
 from blurgen.errors import InputError
 from umsn import checkpoint, run_folder
-from umsn.nets import BNet, BNetConfig, ConfidenceNet, ConfidenceNetConfig, config_of
+from umsn.nets import BNet, BNetConfig, config_of
 
 
 def save_bnet(path, **about):
@@ -58,22 +57,33 @@ def test_a_file_under_another_variant_s_name_is_refused(tmp_path):
         run_folder.ablation_rows([str(tmp_path)])
 
 
-def test_the_confidence_network_is_read_from_the_state(tmp_path):
-    trained = run_folder.describe(save_variant(tmp_path, "umsn"))
-    assert run_folder.confidence_network(trained, torch.device("cpu")) is None
-    network = ConfidenceNet(ConfidenceNetConfig(width=3, stages=3))
-    weights = checkpoint.with_prefix("weight.confidence", network.state_dict())
-    state = tmp_path / "umsn.state.safetensors"
-    checkpoint.save(state, "training", {**weights, "random": torch.zeros(1)}, {})
-    found = run_folder.confidence_network(trained, torch.device("cpu"))
-    assert found.config == network.config
-    assert all(torch.equal(a, b) for a, b in zip(found.parameters(), network.parameters(), strict=True))
-    weights.pop("weight.confidence.head.bias")
-    checkpoint.save(state, "training", weights, {})
-    with pytest.raises(InputError, match=r"umsn\.state\.safetensors: 'head\.bias' is missing"):
-        run_folder.confidence_network(trained, torch.device("cpu"))
-    checkpoint.save(state, "training", {"weight.network.x": torch.zeros(1)}, {})
-    assert run_folder.confidence_network(trained, torch.device("cpu")) is None
+def test_what_a_training_kept_is_found_by_iteration(tmp_path):
+    stage = {"kind": "umsn", "image": "blurry", "name": "umsn"}
+    last = save_bnet(tmp_path / "umsn.safetensors", stage=stage, variant="umsn", iteration=900)
+    trained = run_folder.describe(last)
+    assert trained.iteration == 900 and run_folder.kept_checkpoints(trained) == {}
+    folder = tmp_path / "checkpoints"
+    folder.mkdir()
+    for name in (
+        "umsn-000400",
+        "umsn-000040",
+        "umsn-000900",
+        "umsn-no-confidence-000040",
+        "umsn-000100.part",
+    ):
+        (folder / f"{name}.safetensors").write_bytes(b"")
+    found = run_folder.kept_checkpoints(trained)
+    assert found == {40: folder / "umsn-000040.safetensors", 400: folder / "umsn-000400.safetensors"}
+    save_bnet(found[40], stage=stage, variant="umsn", iteration=40)
+    run_folder.require_moment(found[40], trained, 40)
+    for about in (
+        {"stage": stage, "variant": "umsn", "iteration": 41},
+        {"stage": stage, "variant": "nested", "iteration": 40},
+        {"stage": {**stage, "name": "bnet"}, "variant": "umsn", "iteration": 40},
+    ):
+        save_bnet(found[40], **about)
+        with pytest.raises(InputError, match=r"umsn-000040\.safetensors is of stage .* take it away"):
+            run_folder.require_moment(found[40], trained, 40)
 
 
 def test_the_log_is_read_whatever_was_left_in_it(tmp_path):

@@ -45,7 +45,8 @@ def test_clean_and_blurry_pictures_have_their_columns():
     scores.add(make_pair("a2", skin), {})
     found = scores.findings()
     (table,) = found.tables
-    assert [row.labels[0] for row in table.rows] == ["background", "skin", "features", "hair"]
+    names = ["class-1 background", "class-2 skin", "class-3 features", "class-4 hair"]
+    assert [row.labels[0] for row in table.rows] == names
     values = [[cell.mean.value for cell in row.cells] for row in table.rows]
     assert values[1] == [1, 0, 1]
     assert math.isnan(values[0][0]) and math.isnan(values[3][0]) and values[3][1] == 0

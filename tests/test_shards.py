@@ -12,9 +12,10 @@ import xxhash
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from blurgen.digests import digest_file
 from blurgen.errors import InputError
 from blurgen.recipe import INDEX_DTYPE
-from blurgen.shards import ShardArrays, create_shard, digest_file, digest_shard, open_shard, write_shard
+from blurgen.shards import ShardArrays, ShardDigest, create_shard, digest_shard, open_shard
 
 
 def rows(count: int = 5, patch: int = 8, seed: int = 0) -> ShardArrays:
@@ -29,6 +30,12 @@ def rows(count: int = 5, patch: int = 8, seed: int = 0) -> ShardArrays:
         random.integers(0, 11, picture[:3], np.uint8),
         index,
     )
+
+
+def write_shard(path, rows: ShardArrays) -> ShardDigest:
+    with create_shard(path, len(rows), rows.clean.shape[1]) as writer:
+        writer.append(rows)
+    return writer.digest
 
 
 def part(shard: ShardArrays, first: int, end: int) -> ShardArrays:

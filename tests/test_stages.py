@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from umsn.nets import SIZES
-from umsn.stages import LAMBDA, PAPER, PERCEPTUAL_WEIGHT, PRESETS, QUICK
+from umsn.stages import LAMBDA, PAPER, PERCEPTUAL_WEIGHT, PRESETS, QUICK, RELEASED, Differences
 
 FIRST_STAGES = ("first-stage-background", "first-stage-skin", "first-stage-features", "first-stage-hair")
 
@@ -31,13 +33,14 @@ def test_the_weights_of_the_losses():
 
 def test_whole_patches_at_a_constant_rate():
     assert PAPER.crop is None
-    assert PAPER.schedule == "constant"
+    assert {stage.schedule for stage in PAPER.stages} == {"constant"}
 
 
 @pytest.mark.parametrize("preset", PRESETS.values(), ids=PRESETS.keys())
 def test_the_stages_come_in_the_order_of_the_paper(preset):
     assert [s.name for s in preset.stages] == ["segmentation", "segmentation-blurry", *FIRST_STAGES, "umsn"]
-    assert preset.select("all") == preset.stages
+    trained = [s for s in preset.stages if preset.differences.first_stage or s.kind != "first-stage"]
+    assert preset.select("all") == tuple(trained)
     assert tuple(s.name for s in preset.select("first-stage")) == FIRST_STAGES
     assert [s.class_number for s in preset.select("first-stage")] == [0, 1, 2, 3]
     assert [s.name for s in preset.select("segmentation")] == ["segmentation"]
@@ -45,7 +48,73 @@ def test_the_stages_come_in_the_order_of_the_paper(preset):
 
 
 def test_a_preset_names_a_size_of_networks():
-    assert set(PRESETS) == set(SIZES)
+    assert {preset.networks for preset in PRESETS.values()} == set(SIZES)
+
+
+@pytest.mark.parametrize("preset", [PAPER, QUICK])
+def test_the_default_is_the_paper(preset):
+    assert preset.differences == Differences()
+    assert all(stage.differences == Differences() for stage in preset.stages)
+
+
+def test_what_the_released_code_does():
+    """Numbers as they stand in its files; its images are in [-1, 1], where losses are twice as large."""
+    (stage,) = RELEASED.select("umsn")
+    assert stage.differences == Differences(
+        noise=4 / 255 / 2,
+        step_every=2,
+        class_weights=(1.2, 1.2, 3.6, 1.2),
+        confidence_lambda=0.0075,
+        gradient_weight=0.15,
+        half_scale_weight=0.33,
+        half_scale_gradient_weight=0.08,
+        first_stage=False,
+        snet_batch_statistics=True,
+        cn_repeats_third=True,
+    )
+    assert stage.differences.noise == pytest.approx(0.0078, abs=5e-5)
+    assert stage.losses == {
+        "confidence": 1,
+        "perceptual": 2e-4,
+        "gradient": 0.15,
+        "half_scale": 0.33,
+        "half_scale_gradient": 0.08,
+    }
+    assert (stage.schedule, stage.learning_rate, stage.batch_size) == ("halving", 2e-4, 10)
+
+
+def test_a_difference_concerns_the_stages_it_can_change():
+    clean, blurry = RELEASED.select("segmentation")[0], RELEASED.select("segmentation-blurry")[0]
+    noise = RELEASED.differences.noise
+    assert clean.differences == Differences(snet_batch_statistics=True)
+    assert blurry.differences == Differences(snet_batch_statistics=True, noise=noise)
+    assert {s.differences for s in RELEASED.select("first-stage")} == {Differences(noise=noise)}
+    assert {s.schedule for s in RELEASED.stages if s.kind != "umsn"} == {"constant"}
+
+
+def test_without_its_differences_the_released_preset_trains_the_networks_of_the_paper():
+    plain = RELEASED.with_differences(Differences())
+    for ours, theirs in zip(plain.stages, PAPER.stages, strict=True):
+        assert replace(ours, batch_size=16, schedule="constant") == theirs
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("noise", 1.5),
+        ("noise", "none"),
+        ("step_every", 0),
+        ("class_weights", (1.0, 1.0)),
+        ("class_weights", (1.0, 1.0, 0.0, 1.0)),
+        ("confidence_lambda", 0.0),
+        ("gradient_weight", -0.1),
+        ("half_scale_weight", -0.1),
+        ("half_scale_gradient_weight", float("nan")),
+    ],
+)
+def test_a_difference_that_cannot_be_is_named(name, value):
+    with pytest.raises(ValueError, match=f"Argument '{name}' must "):
+        Differences(**{name: value})
 
 
 def test_quick_needs_no_file():

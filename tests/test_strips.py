@@ -33,6 +33,11 @@ def test_an_empty_place_is_paper():
     assert place_of(page, noise(20, 20))
 
 
+def test_a_column_without_pictures_has_room_for_its_heading():
+    page = sheet([[Tile(noise(20, 60)), None, Tile(noise(20, 60))]], ["one", "nothing", "two"])
+    assert page.width == 3 * 60 + 4 * 6
+
+
 def test_large_pictures_are_shown_smaller():
     page = sheet([[Tile(noise(800, 400))]], ["large"])
     assert page.height < LARGEST_SIDE + 40 and page.width < LARGEST_SIDE / 2 + 20
@@ -41,6 +46,11 @@ def test_large_pictures_are_shown_smaller():
 def test_headings_are_broken_at_spaces():
     one, two = (sheet([[Tile(noise(20, 60))]], [heading]) for heading in ("B-Net", "B-Net and more words"))
     assert two.height > one.height and two.width == one.width
+
+
+def test_a_caption_may_have_lines():
+    heights = [sheet([[Tile(noise(20, 60), text)]] * 2, ["a"]).height for text in ("", "one", "one\ntwo")]
+    assert heights[2] - heights[1] == heights[1] - heights[0] > 0
 
 
 def test_a_row_of_another_length_is_refused():

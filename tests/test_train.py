@@ -9,20 +9,23 @@ import subprocess
 import sys
 import time
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 from types import MappingProxyType
 
+import numpy as np
 import pytest
 import torch
 from small_training import build
+from torch._dynamo.backends.debugging import aot_eager
 
 from blurgen.dataset import open_dataset
 from blurgen.errors import InputError
 from umsn import checkpoint
-from umsn.batches import Batches, ShardPatches
+from umsn.batches import Batches, Patches, ShardPatches, to_device
 from umsn.learners import DeblurLearner, FirstStageLearner, SegmentationLearner
 from umsn.nets import build_network
-from umsn.stages import Stage
+from umsn.stages import Differences, Stage
 from umsn.train import Machine, Plan, Stopped, learning_rate, train_stage
 
 CPU = torch.device("cpu")
@@ -49,12 +52,22 @@ def learner_of(kind: str):
     return learner, {"confidence": 1.0}
 
 
-def plan_of(losses, iterations=12, **options):
-    stage = Stage("tiny", "umsn", "full", "blurry", MappingProxyType(losses), iterations, 3e-3, 4)
+def plan_of(losses, iterations=12, differences=Differences(), **options):
+    stage = Stage(
+        "tiny",
+        "umsn",
+        "full",
+        "blurry",
+        MappingProxyType(losses),
+        iterations,
+        3e-3,
+        4,
+        differences=differences,
+    )
     return Plan(stage, **{"log_every": 4, "validate_every": 6, "save_every": 4, "seed": 1, **options})
 
 
-def train(data, run: Path, iterations=12, kind="umsn", **options) -> None:
+def train(data, run: Path, iterations=12, kind="umsn", machine=Machine(CPU), **options) -> None:
     learner, losses = learner_of(kind)
     run.mkdir(exist_ok=True)
     train_stage(
@@ -62,7 +75,7 @@ def train(data, run: Path, iterations=12, kind="umsn", **options) -> None:
         ShardPatches(open_dataset(data)),
         plan_of(losses, iterations, **options.pop("plan", {})),
         run,
-        Machine(CPU),
+        machine,
         about={"data": "of the test"},
         quiet=True,
         **options,
@@ -117,6 +130,52 @@ def test_every_backward_reaches_a_step_and_every_weight(undisturbed):
     assert all(t.any() for name, t in tensors.items() if name.endswith(".exp_avg_sq"))
 
 
+def weights(run: Path, iteration: int) -> dict[str, torch.Tensor]:
+    return checkpoint.load(run / f"checkpoints/tiny-{iteration:06d}.safetensors", "networks")[0]
+
+
+def test_a_step_for_every_other_batch_throws_the_gradients_between_away(data, tmp_path):
+    kept = {"keep_every": 1, "ema": 0.9}
+    train(data, tmp_path, 6, plan={**kept, "differences": Differences(step_every=2)})
+    changed = [
+        any(not torch.equal(a, b) for a, b in zip(before.values(), after.values(), strict=True))
+        for before, after in pairwise(weights(tmp_path, i) for i in range(1, 7))
+    ]
+    assert changed == [False, True, False, True, False]
+    tensors, _ = checkpoint.load(tmp_path / "tiny.state.safetensors", "training")
+    assert {float(t) for name, t in tensors.items() if name.endswith(".step")} == {3}
+
+
+def test_a_gradient_that_is_thrown_away_has_no_influence(data, tmp_path):
+    """Whatever the batches between are: the weights are those of a training on the others alone."""
+
+    class Every:
+        """The rows of a source; those that odd batches are made of may be turned upside down."""
+
+        endless, patch_size = True, 32
+
+        def __init__(self, change):
+            self._source, self._change = ShardPatches(open_dataset(data)), change
+
+        def __len__(self):
+            return 24
+
+        def read(self, rows):
+            patches = self._source.read(rows)
+            return self._change(patches) if (rows[0] // 4) % 2 else patches
+
+    def trained(name, change):
+        learner, losses = learner_of("umsn")
+        (tmp_path / name).mkdir()
+        plan = plan_of(losses, 6, differences=Differences(step_every=2))
+        train_stage(learner, Every(change), plan, tmp_path / name, Machine(CPU), about={}, quiet=True)
+        return checkpoint.load(tmp_path / name / "tiny.state.safetensors", "training")[0]
+
+    plain = trained("plain", lambda patches: patches)
+    other = trained("other", lambda patches: Patches(*(255 - t for t in patches[:2]), patches.labels))
+    assert all(torch.equal(plain[name], other[name]) for name in plain)
+
+
 def test_it_logs_speed_waiting_terms_and_confidence(undisturbed):
     start, first, *_ = lines(undisturbed)
     assert start["event"] == "start"
@@ -126,6 +185,33 @@ def test_it_logs_speed_waiting_terms_and_confidence(undisturbed):
     assert first["loss"] == pytest.approx(first["confidence"])
     for name in ("background", "skin", "features", "hair"):
         assert 0 < first[f"confidence_{name}"] <= 1
+
+
+def test_it_follows_the_confidence_of_a_few_images(data, undisturbed, tmp_path):
+    followed = [line for line in lines(undisturbed) if line.get("event") == "images"]
+    assert [line["at"] for line in followed] == [4, 8, 12]
+    assert {tuple(line["rows"]) for line in followed} == {(0, 7, 15, 23)}
+    source = ShardPatches(open_dataset(data))
+    classes = to_device(source.read(np.array([0, 7, 15, 23])), CPU).classes
+    for line in followed:
+        for name in ("confidence", "l1"):
+            assert [len(values) for values in line[name]] == [4] * 4
+        for image, values in enumerate(line["confidence"]):
+            for number, value in enumerate(values):
+                # None where the image does not show the class.
+                assert (value is not None) == bool((classes[image] == number).any())
+                assert value is None or 0 < value <= 1
+    assert followed[0]["l1"] != followed[2]["l1"]
+
+    # Those of the last line are what the trained networks say.
+    learner, _ = learner_of("umsn")
+    state, _ = checkpoint.load(undisturbed / "tiny.state.safetensors", "training")
+    learner.load_state_dict(checkpoint.under_prefix("weight", state), strict=False)
+    found = learner.follow(to_device(source.read(np.array([0, 7, 15, 23])), CPU))
+    assert found["confidence"] == followed[-1]["confidence"]
+    # A stage without confidence has nothing to follow.
+    train(data, tmp_path, 4, kind="first-stage")
+    assert not [line for line in lines(tmp_path) if line.get("event") == "images"]
 
 
 def test_killed_and_resumed_it_ends_with_the_same_bits(data, undisturbed, tmp_path):
@@ -218,6 +304,31 @@ def test_another_training_is_not_resumed(data, undisturbed, option, name):
     assert (undisturbed / "tiny.state.safetensors").read_bytes() == before
 
 
+def test_networks_on_the_way_are_kept_on_demand(data, undisturbed, tmp_path):
+    train(data, tmp_path, plan={"ema": 0.9, "keep_every": 5})
+    kept = sorted((tmp_path / "checkpoints").iterdir())
+    assert [path.name for path in kept] == ["tiny-000005.safetensors", "tiny-000010.safetensors"]
+    assert [checkpoint.load(path, "networks")[1]["iteration"] for path in kept] == [5, 10]
+    # It changes nothing else, not even whether a training may be resumed; and without it, none is kept.
+    name = "tiny.state.safetensors"
+    assert (tmp_path / name).read_bytes() == (undisturbed / name).read_bytes()
+    train(data, tmp_path, plan={"ema": 0.9}, resume=True)
+    assert not (undisturbed / "checkpoints").exists()
+
+
+def test_a_kept_network_is_that_of_a_training_that_ends_there(data, tmp_path):
+    for name, iterations in (("long", 8), ("short", 4)):
+        train(data, tmp_path / name, iterations, plan={"ema": 0.9, "keep_every": 4})
+    tensors = [
+        checkpoint.load(path, "networks")[0]
+        for path in (
+            tmp_path / "long/checkpoints/tiny-000004.safetensors",
+            tmp_path / "short/tiny.safetensors",
+        )
+    ]
+    assert all(torch.equal(tensors[0][name], tensors[1][name]) for name in tensors[1])
+
+
 def test_validation_keeps_the_best(data, tmp_path):
     held_out = ShardPatches(open_dataset(data))
     train(data, tmp_path, validation=held_out)
@@ -237,10 +348,46 @@ def test_validation_does_not_change_the_training(data, tmp_path, undisturbed):
     assert all(torch.equal(tensors[0][name], tensors[1][name]) for name in tensors[1])
 
 
+def test_compiled_it_trains_the_same_with_one_graph(data, tmp_path, monkeypatch):
+    """Validation, the images it follows and resuming included; what makes code of the graph is left out."""
+    graphs = []
+
+    def backend(graph, example):
+        graphs.append(graph.code)
+        return aot_eager(graph, example)
+
+    compile_module = torch.nn.Module.compile
+    monkeypatch.setattr(torch.nn.Module, "compile", lambda self: compile_module(self, backend=backend))
+    held_out = ShardPatches(open_dataset(data))
+    train(data, tmp_path / "plain", 6, validation=held_out)
+    for iterations in (4, 6):
+        train(
+            data,
+            tmp_path / "compiled",
+            iterations,
+            resume=True,
+            validation=held_out,
+            machine=Machine(CPU, compile=True),
+        )
+    # Interpolation in it lost the gradient when inductor compiled it for a CPU.
+    assert len(graphs) == 1
+    assert "group_norm" in graphs[0]
+    assert "interpolate" not in graphs[0]
+    found, expected = (
+        [line["loss"] for line in lines(tmp_path / name) if "loss" in line] for name in ("compiled", "plain")
+    )
+    assert found == pytest.approx(expected, rel=1e-4)
+    files = [
+        checkpoint.load(tmp_path / name / "tiny.safetensors", "networks") for name in ("compiled", "plain")
+    ]
+    assert files[0][0].keys() == files[1][0].keys()
+    assert files[0][1]["networks"] == files[1][1]["networks"]
+
+
 def test_the_schedules():
     plan = plan_of({"l1": 1.0}, iterations=100)
     assert {learning_rate(plan, i) for i in range(100)} == {3e-3}
-    cosine = replace(plan, schedule="cosine")
+    cosine = replace(plan, stage=replace(plan.stage, schedule="cosine"))
     rates = [learning_rate(cosine, i) for i in range(100)]
     assert rates[0] == 3e-3
     assert rates[50] == pytest.approx(1.5e-3)

@@ -13,7 +13,7 @@ from filelock import FileLock
 
 from blurgen.dataset import open_dataset
 from blurgen.errors import InputError
-from blurgen.repair import repair
+from blurgen.repair import Repaired, repair
 from blurgen.verify import verify
 
 
@@ -113,7 +113,9 @@ def test_a_recipe_that_is_not_that_of_the_shards_is_found_and_no_shard_is_touche
     assert len(problems) >= 10
     assert [problem for problem in problems if not re.search(what, problem)] == []
     assert all(problem.startswith("dataset.json: ") for problem in problems)
-    with pytest.raises(InputError, match=r"dataset\.json: .*; restore dataset\.json, shards cannot be made"):
+    with pytest.raises(
+        InputError, match=r"dataset\.json: .*; delete it, and the same .* shards cannot be made"
+    ):
         repair(root)
     assert small_dataset.files_of(root) == before
 
@@ -146,7 +148,7 @@ def test_a_listed_shard_that_can_have_no_row_is_found_and_nothing_is_made(whole,
         f"dataset.json: lists 1 rows of {file}, but its recipe gives 0",
         f"{file}: is missing",
     ]
-    with pytest.raises(InputError, match="but its recipe gives 0; restore"):
+    with pytest.raises(InputError, match="but its recipe gives 0; delete it"):
         repair(root)
     assert small_dataset.files_of(root) == before
 
@@ -161,23 +163,144 @@ def test_a_class_shard_that_is_not_listed_is_found_and_made(root, whole):
     assert small_dataset.files_of(root) == small_dataset.files_of(whole)
 
 
-@pytest.mark.parametrize("name", ["faces.h5", "kernels.h5"])
-def test_damaged_faces_and_kernels_are_found_but_cannot_be_repaired(root, name):
-    data = open_dataset(root)
-    array = data.faces.labels if name == "faces.h5" else data.bank.weights
-    flip(root / name, 8 * (root / name).read_bytes().index(array.tobytes()) + 100)
-    assert [problem.split(":")[0] for problem in found(root)] == [name]
-    with pytest.raises(InputError, match=f"{name}: .*[^.]; restore {name}, shards cannot be made without it"):
+def test_a_shard_that_is_there_but_not_listed_is_made_again_and_not_to_be_removed(root, whole):
+    tree = json.loads((root / "dataset.json").read_text())
+    tree["sets"]["isolated/skin"].pop()
+    (root / "dataset.json").write_text(json.dumps(tree))
+    assert found(root) == ["isolated/skin/shard-00004.h5: is not listed in dataset.json, but has rows"]
+    done = repair(root)
+    assert (done.files, done.remaining) == (["isolated/skin/shard-00004.h5"], [])
+    assert small_dataset.files_of(root) == small_dataset.files_of(whole)
+
+
+@pytest.mark.parametrize("name", ["digest", "content"])
+def test_a_digest_in_the_list_that_is_not_the_file_s_is_found(root, name):
+    tree = json.loads((root / "dataset.json").read_text())
+    tree["sets"]["full"][1][name] = "0" * 32
+    (root / "dataset.json").write_text(json.dumps(tree))
+    if name == "digest":
+        assert found(root) == ["full/shard-00001.h5: is damaged: its digest is not the one listed"]
+    else:
+        assert found(root) == [
+            "dataset.json: lists another content of full/shard-00001.h5 than it has, "
+            "and the file is as listed; delete it, and the same 'blurgen build-dataset' makes it again"
+        ]
+
+
+def test_a_list_that_is_damaged_can_be_deleted_and_made_again(root, whole):
+    (root / "dataset.json").unlink()
+    before = {path: path.stat().st_mtime_ns for path in root.rglob("*.h5")}
+    small_dataset.build(whole.parent / "photos", root)
+    assert small_dataset.files_of(root) == small_dataset.files_of(whole)
+    assert {path: path.stat().st_mtime_ns for path in root.rglob("*.h5")} == before
+
+
+# --- faces and kernels --------------------------------------------------------------------------------
+
+AGAIN = "delete it, and the same 'blurgen build-dataset' makes it again"
+
+
+def test_any_flipped_bit_in_the_faces_is_found_and_a_build_makes_them_again(root, whole):
+    random = np.random.default_rng(1)
+    path = root / "faces.h5"
+    sound, shards = path.read_bytes(), sorted((root / "full").iterdir())
+    before = [shard.stat().st_mtime_ns for shard in shards]
+    names = sound.index(b"folder:000.png")
+    for bit in (8 * names, *random.integers(0, 8 * len(sound), 25).tolist()):
+        flip(path, bit)
+        (problem,) = found(root)
+        assert re.fullmatch(f"faces\\.h5: .*; {AGAIN}", problem)
+        path.write_bytes(sound)
+    flip(path, 8 * names)
+    assert found(root) == [
+        "faces.h5: is damaged in names, identities or the like, "
+        f"though its pixels and labels are sound; {AGAIN}"
+    ]
+    (root / "full/shard-00001.h5").unlink()
+    done = repair(root)  # for that, the names do not matter
+    assert done.files == ["full/shard-00001.h5"]
+    assert [problem.file for problem in done.remaining] == ["faces.h5"]
+    with pytest.raises(
+        InputError, match=r"faces\.h5: is not what dataset\.json says \(damaged\?\); delete it"
+    ):
+        small_dataset.build(whole.parent / "photos", root)
+    path.unlink()
+    small_dataset.build(whole.parent / "photos", root)
+    assert small_dataset.files_of(root) == small_dataset.files_of(whole)
+    assert [shard.stat().st_mtime_ns for shard in shards][2:] == before[2:]
+
+
+def test_faces_that_are_damaged_or_gone_stop_a_repair(root):
+    flip(root / "faces.h5", 8 * (root / "faces.h5").read_bytes().index(open_dataset(root).faces.labels) + 9)
+    with pytest.raises(
+        InputError, match=f"faces.h5: is damaged or .*; {AGAIN}; shards cannot be made without"
+    ):
         repair(root)
-    (root / name).unlink()
-    assert [problem.split(":")[0] for problem in found(root)] == [name]
+    (root / "faces.h5").unlink()
+    assert found(root) == ["faces.h5: there is no such file; the same 'blurgen build-dataset' makes it again"]
+
+
+def test_any_flipped_bit_in_the_kernels_is_found_and_most_are_repaired(root, whole):
+    random = np.random.default_rng(2)
+    path, expected = root / "kernels.h5", small_dataset.files_of(whole)
+    sound = path.read_bytes()
+    repaired: list[int] = []
+    weights = 8 * sound.index(open_dataset(root).bank.weights.tobytes())
+    for bit in (weights + 100, *random.integers(0, 8 * len(sound), 10).tolist()):
+        flip(path, bit)
+        (problem,) = found(root)
+        assert re.fullmatch(f"kernels\\.h5: .*; {AGAIN}", problem)
+        try:
+            done = repair(root)
+        except InputError as error:
+            assert str(error).endswith(f"{AGAIN}; shards cannot be made without it.")
+            done = Repaired([], [])
+        if done.files:
+            repaired.append(bit)
+            assert (done.files, done.remaining) == (["kernels.h5"], [])
+        else:  # what is damaged is how they were made
+            path.write_bytes(sound)
+        assert small_dataset.files_of(root) == expected
+    assert weights + 100 in repaired
+    assert len(repaired) > 5
+
+
+def test_kernels_that_do_not_say_how_they_were_made_stop_a_repair(root, whole):
+    path = root / "kernels.h5"
+    path.write_bytes(path.read_bytes().replace(b'"seed": 0', b'"seed": 1'))
+    assert found(root) == [
+        f"kernels.h5: is damaged in names, identities or the like, though its kernels are sound; {AGAIN}"
+    ]
+    assert [problem.file for problem in repair(root).remaining] == ["kernels.h5"]
+    path.unlink()
+    small_dataset.build(whole.parent / "photos", root)
+    assert small_dataset.files_of(root) == small_dataset.files_of(whole)
+
+
+def test_a_dataset_of_an_earlier_blurgen_lists_no_files_and_is_read(root):
+    tree = json.loads((root / "dataset.json").read_text())
+    del tree["files"]
+    (root / "dataset.json").write_text(json.dumps(tree))
+    assert verify(root) == []
+    assert len(open_dataset(root)) == 42
+    flip(root / "faces.h5", 8 * (root / "faces.h5").read_bytes().index(open_dataset(root).faces.labels) + 9)
+    assert [problem.split(":")[0] for problem in found(root)] == ["faces.h5"]
 
 
 def test_an_unfinished_dataset_is_told(root):
     tree = json.loads((root / "dataset.json").read_text())
     tree["complete"] = False
     (root / "dataset.json").write_text(json.dumps(tree))
-    assert found(root) == ["dataset.json: lists 5 of 5 shards; the same 'blurgen build-dataset' finishes it"]
+    expected = "dataset.json: lists {} of 5 shards; the same 'blurgen build-dataset' finishes it"
+    assert found(root) == [expected.format(5)]
+    for shards in tree["sets"].values():
+        shards.pop()  # made, but not listed yet: the build takes them over
+    (root / "dataset.json").write_text(json.dumps(tree))
+    (root / "full/notes.txt").write_text("mine")
+    assert found(root) == [
+        expected.format(4),
+        "full/notes.txt: does not belong there: dataset.json does not list it; remove it",
+    ]
 
 
 def test_a_folder_without_a_dataset_is_refused(tmp_path):

@@ -38,7 +38,7 @@ class Patches(NamedTuple):
     clean: Tensor
     """uint8 ``[N, P, P, 3]``."""
     blurry: Tensor
-    """uint8 ``[N, P, P, 3]``."""
+    """uint8 ``[N, P, P, 3]``; float32 in grey levels, and beyond 0 to 255, where it was not made 8 bits."""
     labels: Tensor
     """uint8 ``[N, P, P]``, values of ``blurgen.labels.Label``."""
 
@@ -63,7 +63,7 @@ class Batch:
     clean: Tensor
     """float32 ``[N, 3, H, W]`` in [0, 1]."""
     blurry: Tensor
-    """float32 ``[N, 3, H, W]`` in [0, 1]."""
+    """float32 ``[N, 3, H, W]`` in [0, 1]; beyond it where noise was not clipped."""
     classes: Tensor
     """int64 ``[N, H, W]``: 0 to 3, 255 where unknown."""
 
@@ -178,6 +178,10 @@ class Batches:
                 for future in ahead:
                     future.cancel()
 
+    def at(self, iteration: int) -> Batch:
+        """Return the batch of one iteration."""
+        return to_device(self._read(iteration), self._device)
+
     def _read(self, iteration: int) -> Patches:
         first = iteration * self._batch_size + self._rank * self._share
         rows = (
@@ -239,8 +243,8 @@ def _class_table(device: torch.device) -> Tensor:
 
 
 def as_image(pixels: Tensor) -> Tensor:
-    """Return uint8 ``[N, H, W, 3]`` as the networks take it: float32 ``[N, 3, H, W]`` in [0, 1]."""
-    return pixels.permute(0, 3, 1, 2).float().div_(255)
+    """Return grey levels ``[N, H, W, 3]`` as the networks take them: float32 ``[N, 3, H, W]`` in [0, 1]."""
+    return pixels.permute(0, 3, 1, 2).float() / 255
 
 
 def as_pixels(image: Tensor) -> NDArray[np.uint8]:

@@ -17,7 +17,7 @@ from umsn.measures import Findings, Picture
 from umsn.nets import ConfidenceNet
 from umsn.pairs import Pair
 from umsn.scores import NO_VALUE, Mean, mean
-from umsn.tables import Cell, Row, Table, csv_text
+from umsn.tables import CONFIDENCES, Cell, Row, Table, csv_text
 
 MOMENTS: Final = (0.03, 0.1, 0.25, 0.5, 0.75, 1.0)
 """Shares of the training that Table VII shows; the paper's are 0.03, 0.5 and 1."""
@@ -40,17 +40,21 @@ def trace(lines: Sequence[Mapping[str, Any]], name: str) -> Findings:
     logged = [line for line in lines if _of_class(line, 0) is not None]
     if not logged:
         return Findings([], ())
-    last = max(int(line["iteration"]) for line in logged)
-    iterations = np.array([line["iteration"] for line in logged])
-    chosen = {int(np.abs(iterations - moment * last).argmin()) for moment in MOMENTS}
-    rows = [_trace_row(logged[i]) for i in sorted(chosen)]
-    title = f"Confidence over the training of {name} (Table VII)"
-    table = Table("confidence-training", title, ("iteration",), CLASS_NAMES, tuple(rows))
+    of_iteration = {int(line["iteration"]): line for line in logged}
+    rows = [_trace_row(of_iteration[iteration]) for iteration in at_moments(list(of_iteration))]
+    title = f"Confidence values over the training of {name}, mean of training batches (Table VII)"
+    table = Table("confidence-training", title, ("iteration",), CONFIDENCES, tuple(rows))
     records = csv_text(
         ("iteration", *CLASS_NAMES),
         [(line["iteration"], *(_of_class(line, i) for i in range(len(CLASS_NAMES)))) for line in logged],
     )
     return Findings([table], DEFINITIONS_TRACE, {"confidence-training.csv": records})
+
+
+def at_moments(iterations: Sequence[int]) -> list[int]:
+    """Return those of ``iterations`` that are nearest to ``MOMENTS`` of the last, in order, each once."""
+    known = np.array(sorted(iterations))
+    return sorted({int(known[np.abs(known - moment * known[-1]).argmin()]) for moment in MOMENTS})
 
 
 def _trace_row(line: Mapping[str, Any]) -> Row:
@@ -64,35 +68,52 @@ def _of_class(line: Mapping[str, Any], number: int) -> float | None:
     return float(value) if isinstance(value, int | float) else None
 
 
-class ConfidenceScores:
-    """Asks the confidence network about the pictures of one method.
+def confidence_line(values: Sequence[float]) -> str:
+    """Return C_1 to C_4 as the caption of a picture."""
+    return "C " + " ".join("-" if math.isnan(value) else f"{value:.2f}" for value in values)
+
+
+class Confidence:
+    """Asks a confidence network how sure it is of each class of a restored picture.
 
     ``segment`` makes the masks of the clean picture (label maps); None: the pair's own labels.
     """
 
-    def __init__(
-        self, network: ConfidenceNet, method: str, segment: Segment | None, device: torch.device
-    ) -> None:
-        self._network, self._method, self._segment, self._device = network, method, segment, device
-        self._found: list[tuple[Pair, tuple[float, ...]]] = []
+    def __init__(self, network: ConfidenceNet, segment: Segment | None, device: torch.device) -> None:
+        self._network, self._segment, self._device = network, segment, device
 
-    def add(self, pair: Pair, restored: Mapping[str, Picture]) -> None:
-        """Ask about one pair; one without labels, where they are the masks, tells nothing."""
+    def __call__(self, pair: Pair, restored: Picture) -> tuple[float, ...] | None:
+        """Return C_i in (0, 1] by class, NaN for one that the picture does not show.
+
+        None for a pair without labels, where they are the masks.
+        """
         labels = pair.labels if self._segment is None else self._segment(pair.clean)
         if labels is None:
-            return
+            return None
         classes = torch.from_numpy(CLASS_OF_LABEL[labels].astype(np.int64))[None].to(self._device)
         masks = one_hot(classes)
-        values = self._ask(restored[self._method], pair.clean, masks)
-        shown = masks.amax(dim=(2, 3))[0] > 0
-        self._found.append(
-            (pair, tuple(v if s else math.nan for v, s in zip(values, shown.tolist(), strict=True)))
-        )
+        shown = (masks.amax(dim=(2, 3))[0] > 0).tolist()
+        values = self._ask(restored, pair.clean, masks)
+        return tuple(v if s else math.nan for v, s in zip(values, shown, strict=True))
 
     @torch.no_grad()
     def _ask(self, picture: Picture, clean: Picture, masks: Tensor) -> list[float]:
         images = (to_image(picture, self._device), to_image(clean, self._device))
         return self._network.per_class(*images, masks).exp()[0].tolist()
+
+
+class ConfidenceScores:
+    """Asks about every picture of one method."""
+
+    def __init__(self, confidence: Confidence, method: str) -> None:
+        self._confidence, self._method = confidence, method
+        self._found: list[tuple[Pair, tuple[float, ...]]] = []
+
+    def add(self, pair: Pair, restored: Mapping[str, Picture]) -> None:
+        """Ask about one pair."""
+        values = self._confidence(pair, restored[self._method])
+        if values is not None:
+            self._found.append((pair, values))
 
     def findings(self) -> Findings:
         """Return Table VIII: a row for each kernel size, and one for all; nothing where no pair had masks."""
@@ -113,8 +134,8 @@ class ConfidenceScores:
             )
             for name, found in groups.items()
         ]
-        title = f"Confidence of {self._method} by kernel size (Table VIII)"
-        table = Table("confidence-kernels", title, ("kernel",), CLASS_NAMES, tuple(rows))
+        title = f"Confidence values of {self._method} by kernel size (Table VIII)"
+        table = Table("confidence-kernels", title, ("kernel",), CONFIDENCES, tuple(rows))
         records = csv_text(
             ("name", "face", "kernel_size", *CLASS_NAMES),
             [

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import math
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -23,8 +24,8 @@ from umsn.deblur import load_networks, usable_device
 from umsn.device_patches import DevicePatches
 from umsn.learners import DeblurLearner, FirstStageLearner, Learner, SegmentationLearner
 from umsn.losses import Perceptual
-from umsn.nets import VARIANTS, build_network, network_config, variant_config
-from umsn.stages import PRESETS, Preset, Stage
+from umsn.nets import SIZES, VARIANTS, build_network, network_config, variant_config
+from umsn.stages import PRESETS, Differences, Preset, Schedule, Stage
 from umsn.train import Machine, Plan, train_stage
 
 
@@ -41,31 +42,61 @@ class Settings:
     iterations: int | None = None
     batch_size: int | None = None
     learning_rate: float | None = None
-    schedule: Literal["constant", "cosine"] | None = None
+    schedule: Schedule | None = None
+    networks: str | None = None
+    """Size of the networks (``umsn.nets.SIZES``)."""
     ema: float = 0.0
     """Decay of a running average of the weights, which is then what checkpoints hold; 0: none."""
     vgg_face: Path | None = None
     perceptual: bool = True
     """Whether to use the perceptual loss where the preset has one; needs ``vgg_face``."""
+    keep_every: int = 0
+    """Keep the networks of every so many iterations in ``OUT/checkpoints``; 0: none."""
     endless: bool = False
     """Stages that use the full set: go on with new samples of the recipe, beyond those of the dataset."""
+
+    # The fields of umsn.stages.Differences.
+    noise: float | Literal["recipe"] | None = None
+    step_every: int | None = None
+    class_weights: tuple[float, ...] | None = None
+    confidence_lambda: float | None = None
+    gradient_weight: float | None = None
+    half_scale_weight: float | None = None
+    half_scale_gradient_weight: float | None = None
+    first_stage: bool | None = None
+    snet_batch_statistics: bool | None = None
+    cn_repeats_third: bool | None = None
+
+    @property
+    def differences(self) -> Differences:
+        """In what the training differs from the paper: as the preset has it, but for what the user chose."""
+        chosen = {each.name: getattr(self, each.name) for each in fields(Differences)}
+        return replace(PRESETS[self.preset].differences, **{n: v for n, v in chosen.items() if v is not None})
+
+    @property
+    def size(self) -> str:
+        """The size of the networks."""
+        return self.networks or PRESETS[self.preset].networks
 
     def __post_init__(self) -> None:
         for name, allowed in (
             ("preset", tuple(PRESETS)),
             ("variant", VARIANTS),
             ("masks", ("snet", "labels")),
+            ("networks", (None, *SIZES)),
         ):
             if getattr(self, name) not in allowed:
-                raise ValueError(
-                    f"Argument '{name}' must be one of {', '.join(allowed)}, not '{getattr(self, name)}'."
-                )
+                names = ", ".join(value for value in allowed if value is not None)
+                raise ValueError(f"Argument '{name}' must be one of {names}, not '{getattr(self, name)}'.")
         for name in ("iterations", "batch_size", "learning_rate"):
             value = getattr(self, name)
             if value is not None and not value > 0:
                 raise ValueError(f"Argument '{name}' must be above 0, not {value}.")
+        if self.keep_every < 0:
+            raise ValueError(f"Argument 'keep_every' must not be negative, not {self.keep_every}.")
         if not 0 <= self.ema < 1:
             raise ValueError(f"Argument 'ema' must be from 0 to below 1, not {self.ema}.")
+        self.differences  # noqa: B018  (raises where they cannot be)
 
 
 def train(
@@ -79,7 +110,7 @@ def train(
     resume: bool = False,
     device: str = "auto",
     precision: Literal["auto", "fp32", "bf16"] = "auto",
-    compile: bool = False,
+    compile: bool | None = None,
     threads: int = 1,
     on_device: bool = False,
     quiet: bool = False,
@@ -115,16 +146,17 @@ def train(
             learner, starts = _learner(each, settings, start, perceptual)
             train_stage(
                 learner,
-                data.patches(each, settings, machine.device if on_device or settings.endless else None),
+                data.patches(each, settings, machine.device, on_device=on_device or settings.endless),
                 Plan(
                     each,
                     seed=settings.seed,
                     crop=_crop(preset, data.dataset),
-                    schedule=preset.schedule,
+                    epoch=_epoch(data.dataset, each),
                     ema=settings.ema,
                     log_every=preset.log_every,
                     validate_every=preset.validate_every,
                     save_every=preset.save_every,
+                    keep_every=settings.keep_every,
                 ),
                 out,
                 machine,
@@ -139,6 +171,14 @@ def train(
         return [out / f"{each.name}.safetensors" for each in stages]
 
 
+def _epoch(dataset: Dataset, stage: Stage) -> int:
+    """Return after how many iterations a stage has seen as many patches as there are faces.
+
+    That is an epoch of the released code, which blurs each face once in it.
+    """
+    return math.ceil(dataset.faces.count / stage.batch_size)
+
+
 def _crop(preset: Preset, dataset: Dataset) -> int | None:
     side = dataset.recipe.patch_size
     return preset.crop if preset.crop is not None and preset.crop < side else None
@@ -146,7 +186,7 @@ def _crop(preset: Preset, dataset: Dataset) -> int | None:
 
 def _preset(settings: Settings) -> Preset:
     """Return the preset with what the user chose otherwise."""
-    preset = PRESETS[settings.preset]
+    preset = PRESETS[settings.preset].with_differences(settings.differences)
     if not settings.perceptual:
         preset = preset.without_perceptual()
     stages = tuple(
@@ -155,10 +195,11 @@ def _preset(settings: Settings) -> Preset:
             iterations=settings.iterations or stage.iterations,
             batch_size=settings.batch_size or stage.batch_size,
             learning_rate=settings.learning_rate or stage.learning_rate,
+            schedule=settings.schedule or stage.schedule,
         )
         for stage in preset.stages
     )
-    return replace(preset, stages=stages, schedule=settings.schedule or preset.schedule)
+    return replace(preset, stages=stages)
 
 
 def _variant(stage: Stage, settings: Settings) -> Stage:
@@ -196,12 +237,24 @@ class _Data:
                 "build the dataset from labelled faces."
             )
 
-    def patches(self, stage: Stage, settings: Settings, device: torch.device | None) -> PatchSource:
-        """Return the patches of a stage: read or made on the host, or made on ``device``."""
-        if device is None:
+    def patches(
+        self, stage: Stage, settings: Settings, device: torch.device, *, on_device: bool
+    ) -> PatchSource:
+        """Return the patches of a stage: read or made on the host, or made on ``device``.
+
+        Those with noise of their own are always made: shards hold 8 bits, with the noise of the recipe.
+        """
+        noise = stage.differences.noise
+        if not on_device and noise == "recipe":
             return ShardPatches(self.dataset, stage.shards)
         endless = settings.endless and stage.shards == FULL
-        return DevicePatches(self.dataset, stage.shards, device, endless=endless)
+        return DevicePatches(
+            self.dataset,
+            stage.shards,
+            device,
+            endless=endless,
+            noise=None if noise == "recipe" else noise,
+        )
 
     def validation(self, stage: Stage) -> PatchSource | None:
         if self._held_out is None or stage.shards not in self._held_out.sets:
@@ -271,13 +324,26 @@ def _learner(
         torch.manual_seed(
             int.from_bytes(hashlib.sha256(f"{settings.seed} {stage.name}".encode()).digest()[:7])
         )
-        size = settings.preset
+        size, differences = settings.size, stage.differences
+
+        def trained_s_net(name: str) -> Any:
+            s_net = trained(name)
+            if s_net.config.batch_statistics != differences.snet_batch_statistics:
+                raise InputError(
+                    f"{start / name}.safetensors was trained with"
+                    f"{'' if s_net.config.batch_statistics else 'out'} --snet-batch-statistics; "
+                    "choose the same here, or train it anew."
+                )
+            return s_net
+
         network: Any
         if stage.kind == "segmentation":
-            fresh = not stage.needs
-            network = (
-                build_network("snet", network_config("snet", size)) if fresh else trained(stage.needs[0])
-            )
+            if stage.needs:
+                network = trained_s_net(stage.needs[0])
+            else:
+                config = network_config("snet", size)
+                config["batch_statistics"] = differences.snet_batch_statistics
+                network = build_network("snet", config)
             return SegmentationLearner(network.requires_grad_(True), stage.image), starts
         if stage.kind == "first-stage":
             assert stage.class_number is not None
@@ -286,23 +352,28 @@ def _learner(
 
         name, config = variant_config(settings.variant, size)
         network = build_network(name, config)
-        if name == "umsn":
+        if name == "umsn" and differences.first_stage:
             for number, class_name in enumerate(CLASS_NAMES):
                 if (start / f"first-stage-{class_name}.safetensors").exists():
                     network.load_first_stage(number, trained(f"first-stage-{class_name}"))
         confidence: Any = None
         if "confidence" in stage.losses:
-            confidence = build_network("confidence", network_config("confidence", size))
+            config = network_config("confidence", size)
+            config["repeats_third"] = differences.cn_repeats_third
+            confidence = build_network("confidence", config)
         with_masks = settings.variant != "bnet"
         available = [n for n in _S_NETS if with_masks and (start / f"{n}.safetensors").exists()]
         return DeblurLearner(
             network,
             confidence=confidence,
             perceptual=perceptual,
-            s_net=trained(available[-1]) if available else None,
-            s_net_clean=trained("segmentation") if settings.masks == "snet" and with_masks else None,
+            s_net=trained_s_net(available[-1]) if available else None,
+            s_net_clean=trained_s_net("segmentation") if settings.masks == "snet" and with_masks else None,
             # B-Net is given masks like the others, and ignores them.
             masks=settings.masks if with_masks else "labels",
+            confidence_lambda=differences.confidence_lambda,
+            class_weights=differences.class_weights,
+            extra_terms=tuple(differences.terms),
         ), starts
 
 
@@ -323,7 +394,12 @@ def _perceptual(stages: tuple[Stage, ...], settings: Settings) -> Perceptual | N
 
 def _about(settings: Settings, dataset: Dataset, stage: Stage) -> dict[str, Any]:
     """Return what the result depends on beside the plan and the networks it starts with."""
-    about: dict[str, Any] = {"preset": settings.preset, "data": dataset.recipe.to_json(), "perceptual": None}
+    about: dict[str, Any] = {
+        "preset": settings.preset,
+        "size": settings.size,
+        "data": dataset.recipe.to_json(),
+        "perceptual": None,
+    }
     if "perceptual" in stage.losses and settings.vgg_face is not None:
         about["perceptual"] = hashlib.sha256(settings.vgg_face.read_bytes()).hexdigest()
     if stage.shards == FULL:
@@ -335,7 +411,7 @@ def _about(settings: Settings, dataset: Dataset, stage: Stage) -> dict[str, Any]
 
 @contextlib.contextmanager
 def _machine(
-    device: str, precision: Literal["auto", "fp32", "bf16"], compile: bool, threads: int
+    device: str, precision: Literal["auto", "fp32", "bf16"], compile: bool | None, threads: int
 ) -> Iterator[Machine]:
     """Yield what to train on; with torchrun, this process's part of it."""
     rank, ranks = int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
@@ -344,6 +420,8 @@ def _machine(
         chosen = torch.device("cuda", int(os.environ["LOCAL_RANK"]))
     if precision == "auto":
         precision = "bf16" if chosen.type == "cuda" else "fp32"
+    if compile is None:
+        compile = chosen.type == "cuda"
     if ranks > 1:
         dist.init_process_group("nccl" if chosen.type == "cuda" else "gloo")
     try:

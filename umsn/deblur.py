@@ -14,17 +14,17 @@ from typing import Final
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from PIL import Image
 from torch import Tensor, nn
 
 from blurgen.errors import InputError
 from blurgen.faces.decode import PICTURE_SUFFIXES, decode_picture
-from blurgen.hdf5 import write_aside
 from blurgen.labels import Label
+from blurgen.png_files import save_picture
 from umsn import checkpoint
 from umsn.batches import as_image, as_pixels, one_hot
 from umsn.learners import segment
 from umsn.nets import build_network, config_of, network_name
+from umsn.picture_metadata import kept_metadata
 
 TILE: Final = 512
 """Side of the largest square that goes through a network in one piece, in pixels."""
@@ -235,9 +235,16 @@ def result_names(paths: Iterable[Path], out: Path) -> dict[Path, Path]:
 
 
 def process_files(
-    function: Callable[[NDArray[np.uint8]], NDArray[np.uint8]], paths: Iterable[Path], out: Path
+    function: Callable[[NDArray[np.uint8]], NDArray[np.uint8]],
+    paths: Iterable[Path],
+    out: Path,
+    *,
+    keep_metadata: bool = False,
 ) -> Iterator[tuple[Path, InputError | None]]:
     """Apply ``function`` to picture files; each result is ``out/<stem>.png``, of the picture's size.
+
+    It stands upright, whatever the camera's rotation; with ``keep_metadata`` it has the picture's EXIF data
+    and colour profile.
 
     Yields each path when it is done: with None, or with what was wrong with the file; the others are
     still worked on. Raises InputError, before anything is written, as ``result_names`` does.
@@ -246,9 +253,9 @@ def process_files(
     out.mkdir(parents=True, exist_ok=True)
     for target, path in taken.items():
         try:
-            result = function(decode_picture(path.read_bytes(), str(path)))
-            with write_aside(target) as aside:
-                Image.fromarray(result).save(aside, "PNG")
+            data = path.read_bytes()
+            result = function(decode_picture(data, str(path)))
+            save_picture(target, result, **(kept_metadata(data) if keep_metadata else {}))
             yield path, None
         except InputError as error:
             yield path, error

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from blurgen.errors import InputError
 from blurgen.labels import CLASS_NAMES, CLASS_OF_LABEL
-from blurgen.normal import noise_table
+from blurgen.normal import QUANTILES_Q15, noise_table
 from blurgen.philox import Stream
 from blurgen.render import Renderer
 from umsn.batches import FULL, Patches
@@ -32,9 +32,21 @@ class DevicePatches:
     ``endless``: instead of the rows of the dataset, samples 0, 1, 2, ... without end, each used once. Only
     for the full set: which samples a class set has is known only once they are counted. Raises ValueError
     otherwise, and InputError for a set that the dataset has not, or that is empty.
+
+    ``noise``: instead of the recipe's, Gaussian noise of that standard deviation, in units of full scale, on
+    a blurry picture that is neither rounded nor clipped to 8 bits. It is drawn from the same random numbers,
+    so each patch keeps its noise.
     """
 
-    def __init__(self, dataset: Any, set: str, device: torch.device, *, endless: bool = False) -> None:
+    def __init__(
+        self,
+        dataset: Any,
+        set: str,
+        device: torch.device,
+        *,
+        endless: bool = False,
+        noise: float | None = None,
+    ) -> None:
         recipe = dataset.recipe
         if set not in dataset.sets:
             raise InputError(f"{dataset.root} has no set '{set}'; build it with --class-isolated.")
@@ -57,7 +69,10 @@ class DevicePatches:
         # conv2d correlates: the kernels are turned round once and for all.
         self._kernels = torch.from_numpy(dataset.bank.weights.astype(np.float32)).to(device).flip(1, 2)
         self._radius = (dataset.bank.max_size - 1) // 2
-        self._noise = torch.from_numpy(noise_table(recipe.noise_sigma)).to(device)
+        self._rounded = noise is None
+        self._noise = torch.from_numpy(
+            noise_table(recipe.noise_sigma) if noise is None else _unrounded_noise(noise)
+        ).to(device)
         self._classes = torch.from_numpy(CLASS_OF_LABEL.copy()).to(device)
 
     def __len__(self) -> int:
@@ -81,7 +96,11 @@ class DevicePatches:
         else:
             blurred = self._isolated(region, self._labels[around], weights, inner)
         noise = self._noise[_noise_halves(self._recipe.seed, sample, clean[0].numel())].view(clean.shape)
-        blurry = ((blurred.permute(0, 2, 3, 1) + noise + 16384) >> 15).clamp(0, 255).byte()
+        blurred = blurred.permute(0, 2, 3, 1)
+        if self._rounded:
+            blurry = ((blurred + noise + 16384) >> 15).clamp(0, 255).byte()
+        else:
+            blurry = (blurred / _ONE + noise).contiguous()
         return Patches(clean.contiguous(), blurry, labels)
 
     def _around(self, image: Tensor, top: Tensor, left: Tensor) -> Tensor:
@@ -119,6 +138,11 @@ def blur(region: Tensor, weights: Tensor) -> Tensor:
         pictures = region.transpose(0, 1).to(kind, memory_format=torch.contiguous_format)
         blurred = F.conv2d(pictures, weights[:, None].to(kind), groups=len(weights))
     return blurred.transpose(0, 1).int()
+
+
+def _unrounded_noise(sigma: float) -> NDArray[np.float32]:
+    """Return noise for every 16-bit half word in grey levels, float32 [65536]."""
+    return (QUANTILES_Q15 * (sigma * 255 / _ONE)).astype(np.float32)
 
 
 def _mirrored(coordinate: Tensor, size: Tensor) -> Tensor:

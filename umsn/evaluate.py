@@ -17,9 +17,10 @@ from torch import nn
 from blurgen.errors import InputError
 from blurgen.hdf5 import write_aside
 from blurgen.labels import CLASS_NAMES
+from blurgen.png_files import save_picture
 from blurgen.progress import Reporter, Silent
 from umsn import confidence_scores, figures, references, run_folder
-from umsn.confidence_scores import ConfidenceScores
+from umsn.confidence_scores import Confidence, ConfidenceScores
 from umsn.deblur import Deblurrer, Segmenter, usable_device
 from umsn.embedder import Embedder, InputFormat
 from umsn.feature_distance import FeatureDistance
@@ -28,13 +29,15 @@ from umsn.figures import Shown
 from umsn.gallery import open_gallery
 from umsn.measures import Findings, Measure
 from umsn.methods import TITLES, Method, Network, Pictures, blurry
-from umsn.nets import VARIANTS
+from umsn.moments import Moment, over_training
+from umsn.nets import VARIANTS, ConfidenceNet
 from umsn.pairs import Pairs
 from umsn.recognition import Recognition
-from umsn.report.pictures import save_gallery_pictures
+from umsn.report.pictures import GalleryPictures
 from umsn.scores import Score
 from umsn.segmentation_scores import SegmentationScores
 from umsn.tables import Table, csv_page, json_page, latex_page, markdown_page
+from umsn.two_kernels import TwoKernels
 
 BLURRY: Final = "blurry"
 WIENER: Final = "Wiener, true kernel"
@@ -42,6 +45,12 @@ RICHARDSON_LUCY: Final = "Richardson-Lucy, true kernel"
 
 SHOWN: Final = 12
 """Pictures in the figures, spread evenly over the test set."""
+
+KEPT: Final = 200
+"""Pictures kept for the gallery of ``umsn report``, likewise."""
+
+MOMENT_PICTURES: Final = 2
+"""How many of them Fig. 15 and its part of Table VII show, as in the paper."""
 
 
 @dataclass(frozen=True)
@@ -105,8 +114,8 @@ def evaluate(
     """Restore every blurry picture in every way asked for, measure, and write it all into ``out``.
 
     Writes ``tables.md``, ``.tex``, ``.csv`` and ``.json`` (all tables), a CSV with every single value for
-    each measurement (``scores.csv`` and others), ``figures/*.png``, and in ``shown`` the pictures of the
-    figures, for ``umsn report``. Networks see the blurry picture alone.
+    each measurement (``scores.csv`` and others), ``figures/*.png``, and in ``shown`` some of the pictures,
+    for ``umsn report``. Networks see the blurry picture alone.
     What can be checked is checked before the first picture: InputError for whatever cannot be used.
     """
     if not len(pairs):
@@ -116,7 +125,7 @@ def evaluate(
     fidelity = Fidelity(lineup.compared, lineup.ablation)
     measures: list[Measure] = [fidelity, *_measures(request, lineup)]
     shown = _run(pairs, out, lineup, measures, keep=request.save_pictures, reporter=reporter)
-    findings = [*(measure.findings() for measure in measures), lineup.trace()]
+    findings = [*(measure.findings() for measure in measures), lineup.trace(), lineup.over_training(shown)]
     if request.references:
         findings.append(Findings([], references.DEFINITIONS))
     found_tables = sorted((t for found in findings for t in found.tables), key=lambda t: _ORDER.index(t.name))
@@ -140,28 +149,31 @@ def evaluate(
         with write_aside(out / name) as aside:
             aside.write_text(text, encoding="utf-8")
         made.files.append(out / name)
-    save_gallery_pictures(out, [(one.pair, one.restored) for one in shown])
-    for name, page in _figures(shown, lineup).items():
-        made.files.append(_save(page, out / "figures" / f"{name}.png"))
+    pictures = _figures(shown, lineup) | {n: page for found in findings for n, page in found.figures.items()}
+    for name, picture in pictures.items():
+        save_picture(out / "figures" / f"{name}.png", picture)
+        made.files.append(out / "figures" / f"{name}.png")
     return made
 
 
 _ORDER: Final = (
     *("methods", "classes", "kernel-sizes", "segmentation", "vgg-face", "recognition", "ablation"),
-    *("confidence-training", "confidence-kernels"),
+    *("confidence-training", "confidence-pictures", "confidence-kernels"),
 )
 """Names of all tables, as they stand on the page."""
 
 _REMEDIES: Final = {
-    "classes": "By class (Table I): the test pictures have no labels; give --labels.",
-    "segmentation": "Segmentation (Table II): needs labels, and S-Nets beside the checkpoint or with "
-    "--segmentation and --segmentation-blurry.",
+    "classes": "PSNR and SSIM by semantic class (Table I): the test pictures have no labels; give --labels.",
+    "segmentation": "F-scores of semantic masks (Table II): needs labels, and S-Nets beside the checkpoint "
+    "or with --segmentation and --segmentation-blurry.",
     "vgg-face": "VGG-Face distance (Table IV): give --vgg-face.",
     "recognition": "Face recognition (Table V): give --embedder and --gallery.",
-    "ablation": "Ablation (Table VI): give --ablation.",
-    "confidence-training": "Confidence over training (Table VII): there is no log of a training with "
+    "ablation": "Ablation study (Table VI): give --ablation.",
+    "confidence-training": "Confidence values over training (Table VII): there is no log of a training with "
     "confidence beside the checkpoint (metrics.jsonl).",
-    "confidence-kernels": "Confidence by kernel size (Table VIII): needs the state of a training with "
+    "confidence-pictures": "Confidence values of single pictures over training (Table VII, Fig. 15): there "
+    "are no checkpoints from the middle of the training; umsn train --keep-every keeps them.",
+    "confidence-kernels": "Confidence values by kernel size (Table VIII): needs the state of a training with "
     "confidence beside the checkpoint (umsn.state.safetensors), and its masks (S-Net or labels).",
 }
 
@@ -194,6 +206,10 @@ class Lineup:
         """Rows of Table VI."""
         self.on_clean = self._segmenter("segmentation", "clean", request.segmentation)
         self.fine_tuned = self._segmenter("segmentation-blurry", "blurry", request.segmentation_blurry)
+        self.confidence = None if self.trained is None else self._confidence(self.trained.path)
+        """The confidence network that was trained with the checkpoint, where there was one."""
+        self.moments = self._moments()
+        """The network of the checkpoint at some moments of its training, itself the last."""
         self.saved = [name for name in self.methods if name != BLURRY and name not in request.compare]
         """Methods whose pictures are nowhere yet."""
 
@@ -204,15 +220,12 @@ class Lineup:
         lines = run_folder.log_lines(self.trained.path.parent, self.trained.stage)
         return confidence_scores.trace(lines, self.main)
 
-    def confidence(self) -> ConfidenceScores | None:
-        """Return the measurement for Table VIII; None where the confidence network is not there."""
-        if self.trained is None or self.main is None:
-            return None
-        network = run_folder.confidence_network(self.trained, self.device)
-        if network is None:
-            return None
-        masks = self.on_clean if self.trained.masks == "snet" else None
-        return ConfidenceScores(network, self.main, masks, self.device)
+    def over_training(self, shown: Sequence[Shown]) -> Findings:
+        """Return Fig. 15 and its part of Table VII for two pictures; nothing without kept checkpoints."""
+        if self.main is None:
+            return Findings([], ())
+        pairs = [one.pair for one in figures.some(shown, MOMENT_PICTURES)]
+        return over_training(pairs, self.moments, self.main)
 
     def deblurrer(self) -> Deblurrer | None:
         """Return the network of ``request.checkpoint``."""
@@ -253,6 +266,25 @@ class Lineup:
             self._join(title, Network(path, str(self.device)), path)
         return title
 
+    def _confidence(self, path: Path) -> Confidence | None:
+        """Return the confidence network of the checkpoint itself, or of one kept on the way to it."""
+        network = run_folder.confidence_network(path, self.device)
+        if not isinstance(network, ConfidenceNet) or self.trained is None:
+            return None
+        return Confidence(network, self.on_clean if self.trained.masks == "snet" else None, self.device)
+
+    def _moments(self) -> list[Moment]:
+        if self.trained is None or self.trained.iteration is None:
+            return []
+        kept = run_folder.kept_checkpoints(self.trained)
+        if not kept:
+            return []
+        kept[self.trained.iteration] = self.trained.path
+        chosen = confidence_scores.at_moments(list(kept))
+        for iteration in chosen:
+            run_folder.require_moment(kept[iteration], self.trained, iteration)
+        return [Moment(i, Network(kept[i], str(self.device)), self._confidence(kept[i])) for i in chosen]
+
     def _segmenter(self, stage: str, image: str, given: Path | None) -> Segmenter | None:
         path = given
         if path is None and self.trained is not None:
@@ -272,9 +304,10 @@ def _measures(request: Request, lineup: Lineup) -> Iterator[Measure]:
     if request.embedder is not None and request.gallery is not None:
         gallery = open_gallery(request.gallery, request.identities)
         yield Recognition(Embedder(request.embedder, request.input_format), gallery)
-    confidence = lineup.confidence()
-    if confidence is not None:
-        yield confidence
+    if lineup.main is not None:
+        if lineup.confidence is not None:
+            yield ConfidenceScores(lineup.confidence, lineup.main)
+        yield TwoKernels(lineup.main, lineup.confidence)
 
 
 def _run(
@@ -285,8 +318,9 @@ def _run(
         (out / "figures").mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise InputError(f"{out}: cannot be made ({error.strerror}); choose another --out.") from error
-    wanted = set(np.linspace(0, len(pairs) - 1, min(SHOWN, len(pairs))).astype(int).tolist())
+    wanted, kept = _spread(len(pairs), SHOWN), _spread(len(pairs), KEPT)
     shown = []
+    gallery = GalleryPictures(out, count=len(pairs), main=lineup.main)
     with reporter.bar("evaluate", len(pairs), "pictures") as bar:
         for number, pair in enumerate(pairs):
             restored = {name: method(pair) for name, method in lineup.methods.items()}
@@ -294,12 +328,20 @@ def _run(
                 measure.add(pair, restored)
             if number in wanted:
                 shown.append(Shown(pair, restored))
+            if number in kept:
+                gallery.add(pair, restored)
             for name in lineup.saved if keep else ():
                 folder = out / "pictures" / re.sub(r"[^\w.-]+", "-", name)
                 folder.mkdir(parents=True, exist_ok=True)
-                _save(Image.fromarray(restored[name]), folder / f"{pair.name}.png")
+                save_picture(folder / f"{pair.name}.png", restored[name])
             bar.advance()
+    gallery.finish()
     return shown
+
+
+def _spread(length: int, most: int) -> set[int]:
+    """Return at most ``most`` numbers below ``length``, evenly spread."""
+    return set(np.linspace(0, length - 1, min(most, length)).astype(int).tolist())
 
 
 def _figures(shown: Sequence[Shown], lineup: Lineup) -> dict[str, Image.Image]:
@@ -317,9 +359,3 @@ def _figures(shown: Sequence[Shown], lineup: Lineup) -> dict[str, Image.Image]:
     if deblur is not None:
         pages["residuals"] = figures.residuals(shown, deblur)
     return {name: page for name, page in pages.items() if page is not None}
-
-
-def _save(page: Image.Image, path: Path) -> Path:
-    with write_aside(path) as aside:
-        page.save(aside, "PNG")
-    return path

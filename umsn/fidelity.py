@@ -9,7 +9,7 @@ from blurgen.labels import CLASS_NAMES
 from umsn.measures import Findings, Picture
 from umsn.pairs import Pair
 from umsn.scores import DEFINITIONS, Mean, Score, mean, score
-from umsn.tables import Cell, Row, Table, csv_text
+from umsn.tables import CLASSES, Cell, Row, Table, csv_text
 
 Get = Callable[[Score], float]
 
@@ -46,7 +46,7 @@ class Fidelity:
         title = f"Comparison of methods (Table III), {pictures} pictures"
         made = [_overall("methods", title, self.scores, self._compared)]
         if self._ablation:
-            title = f"Ablation (Table VI), {pictures} pictures"
+            title = f"Ablation study (Table VI), {pictures} pictures"
             made.append(_overall("ablation", title, self.scores, self._ablation))
         if any(not math.isnan(value) for s in self.scores for value in s.class_psnr):
             made.append(_by_class(self.scores, methods))
@@ -88,7 +88,9 @@ def _by_class(scores: Sequence[Score], methods: Sequence[str]) -> Table:
         for label, decimals, get in _OF_CLASS:
             means = [mean([get(s, number) for s in mine], faces) for number in range(len(CLASS_NAMES))]
             rows.append(Row((method, label), tuple(Cell(one, decimals) for one in means)))
-    return Table("classes", "By class (Table I)", ("method", "score"), CLASS_NAMES, tuple(rows))
+    return Table(
+        "classes", "PSNR and SSIM by semantic class (Table I)", ("method", "score"), CLASSES, tuple(rows)
+    )
 
 
 def _by_kernel_size(scores: Sequence[Score], methods: Sequence[str]) -> Table:

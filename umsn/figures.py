@@ -44,6 +44,12 @@ class Shown:
     restored: Mapping[str, Picture]
 
 
+def some(shown: Sequence[Shown], count: int) -> list[Shown]:
+    """Return ``count`` of them, or all there are, spread evenly: neighbours may show one face."""
+    places = np.linspace(0, len(shown) - 1, min(count, len(shown))).astype(int)
+    return [shown[i] for i in places]
+
+
 def results(shown: Sequence[Shown], methods: Sequence[str]) -> Image.Image:
     """Return a row for each picture: what each method made of it, with PSNR and SSIM, and the truth (Fig. 9).
 
@@ -73,7 +79,7 @@ def masks(
         columns.append((method, lambda s: s.restored[method]))
     columns.append(("clean", lambda s: s.pair.clean))
     rows = []
-    for one in shown[:MASKED]:
+    for one in some(shown, MASKED):
         pictures = [make(one) for _, make in columns]
         rows.append([None if picture is None else Tile(picture) for picture in pictures])
     return sheet(rows, [heading for heading, _ in columns])
@@ -88,7 +94,7 @@ def classes(
     picture; None where no picture has labels.
     """
     rows: list[list[Tile | None]] = []
-    for one in [s for s in shown if s.pair.labels is not None][:ISOLATED]:
+    for one in some([s for s in shown if s.pair.labels is not None], ISOLATED):
         steps = [_isolated(one.pair, number, network, device) for number, network in networks.items()]
         rows += [[None if step is None else step[i] for step in steps] for i in range(3)]
     return sheet(rows, [CLASS_NAMES[number] for number in networks]) if rows else None
@@ -125,7 +131,7 @@ def residuals(shown: Sequence[Shown], deblur: Deblurrer) -> Image.Image | None:
     if not isinstance(nested, nn.Module) or deblur.s_net is None:
         return None
     rows = []
-    for one in shown[:MASKED]:
+    for one in some(shown, MASKED):
         blurry = one.pair.blurry[:TILE, :TILE]
         output, maps, found = _nested(deblur, deblur.s_net, nested, blurry)
         difference = output.astype(np.int64) - blurry

@@ -6,6 +6,7 @@ The loop of ``umsn.train`` knows only ``Learner``; the kinds of stages are the c
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -15,7 +16,7 @@ from torch import Tensor, nn
 
 from blurgen.labels import CLASS_NAMES
 from umsn.batches import Batch, as_pixels, one_hot
-from umsn.losses import confidence_guided, cross_entropy, l1
+from umsn.losses import TERMS, class_confidence, confidence_guided, cross_entropy, l1
 from umsn.metrics import f_score, psnr
 from umsn.nets import ConfidenceNet
 from umsn.stages import LAMBDA
@@ -51,6 +52,15 @@ class Learner(nn.Module, ABC):
     def kept(self) -> dict[str, nn.Module]:
         """Return what belongs in the checkpoint, by name."""
         return {"network": self.network}
+
+    @property
+    def follows(self) -> bool:
+        """Whether there is something to ``follow``."""
+        return False
+
+    def follow(self, batch: Batch) -> dict[str, list[list[float | None]]]:
+        """Return what is worth following of single images: by name, for every image a number per class."""
+        return {}
 
 
 class SegmentationLearner(Learner):
@@ -104,7 +114,8 @@ class DeblurLearner(Learner):
     """UMSN or another variant of Table VI, L_total (section IV-A.2b).
 
     With S-Nets, the masks that go in are S-Net's on the blurry image and those of the loss S-Net's on the
-    clean one; without, both are those of the shards.
+    clean one; without, both are those of the shards. ``extra_terms`` names terms of the loss that the paper
+    has not (``umsn.losses.TERMS``); ``confidence_lambda`` and ``class_weights`` are of the confidence loss.
     """
 
     def __init__(
@@ -116,9 +127,13 @@ class DeblurLearner(Learner):
         s_net: nn.Module | None,
         s_net_clean: nn.Module | None,
         masks: str,
+        confidence_lambda: float = LAMBDA,
+        class_weights: Sequence[float] | None = None,
+        extra_terms: Sequence[str] = (),
     ) -> None:
         super().__init__()
         self.network, self.confidence = network, confidence
+        self._lambda, self._class_weights, self._extra = confidence_lambda, class_weights, tuple(extra_terms)
         self._perceptual, self._masks = perceptual, masks
         self._s_net, self._s_net_clean = s_net, s_net_clean
         for frozen in (s_net, s_net_clean, perceptual):
@@ -132,18 +147,49 @@ class DeblurLearner(Learner):
         if self.confidence is None:
             terms["l1"] = l1(output, batch.clean)
         else:
-            masks = one_hot(segment(self._s_net_clean, batch.clean)) if self._masks == "snet" else batch.masks
             terms["confidence"], trace = confidence_guided(
-                self.confidence, output, batch.clean, masks, LAMBDA
+                self.confidence,
+                output,
+                batch.clean,
+                self._loss_masks(batch),
+                self._lambda,
+                weights=self._class_weights,
             )
+        terms |= {name: TERMS[name](output, batch.clean) for name in self._extra}
         return {**terms, **_perceptual_term(self._perceptual, output, batch.clean)}, trace
+
+    @property
+    def follows(self) -> bool:
+        return self.confidence is not None
+
+    @torch.no_grad()
+    def follow(self, batch: Batch) -> dict[str, list[list[float | None]]]:
+        """Return ``confidence`` and ``l1`` of every image and class; None where it has not that class."""
+        if self.confidence is None:
+            return super().follow(batch)
+        output = self.network(batch.blurry, self._input_masks(batch, self._masks)).float()
+        losses, log_confidence, shown = class_confidence(
+            self.confidence, output, batch.clean, self._loss_masks(batch)
+        )
+        return {
+            name: [
+                [round(v, 6) if s else None for v, s in zip(*pair, strict=True)]
+                for pair in zip(values.tolist(), shown.tolist(), strict=True)
+            ]
+            for name, values in (("confidence", log_confidence.exp()), ("l1", losses))
+        }
 
     def judge(self, batch: Batch) -> Judgement:
         masks = self._input_masks(batch, "labels" if self._s_net is None else "snet")
         return _judge_pictures(batch, self.network(batch.blurry, masks).float())
 
     def kept(self) -> dict[str, nn.Module]:
-        return super().kept() | ({} if self._s_net is None else {"s_net": self._s_net})
+        # Deblurring does without the confidence network; who looks back at the training does not.
+        others = {"s_net": self._s_net, "confidence": self.confidence}
+        return super().kept() | {name: network for name, network in others.items() if network is not None}
+
+    def _loss_masks(self, batch: Batch) -> Tensor:
+        return one_hot(segment(self._s_net_clean, batch.clean)) if self._masks == "snet" else batch.masks
 
     def _input_masks(self, batch: Batch, masks: str) -> Tensor:
         return one_hot(segment(self._s_net, batch.blurry)) if masks == "snet" else batch.masks

@@ -57,6 +57,11 @@ class Log:
         """Record what is no measurement: how the stage started, what it was made from."""
         self._write({"stage": self._stage, **values})
 
+    def say(self, text: str) -> None:
+        """Show a line."""
+        if not self._quiet:
+            self._bar.write(text, file=sys.stderr)
+
     def advance(self, done: int) -> None:
         """Move the bar."""
         self._bar.update(done - self._done)
@@ -72,8 +77,8 @@ class Log:
         text = "  ".join(f"{name} {value:.4g}" for name, value in named.items())
         if not prefix and not self._bar.disable:
             self._bar.set_postfix_str(text, refresh=False)
-        elif not self._quiet:
-            self._bar.write(f"{self._stage} {iteration}/{self._total}  {text}", file=sys.stderr)
+        else:
+            self.say(f"{self._stage} {iteration}/{self._total}  {text}")
 
     def pictures(self, iteration: int, name: str, rows: NDArray[np.uint8]) -> None:
         """Show uint8 pictures ``[N, H, W, 3]`` in TensorBoard."""

@@ -1,4 +1,5 @@
-"""The losses of the paper (sections III-D and III-E; cross entropy from section IV-A.1).
+"""The losses of the paper (sections III-D and III-E; cross entropy from section IV-A.1), and ``TERMS``:
+those that the authors' released code adds.
 
 Images are float [N, 3, H, W] in [0, 1]. Every mean over an image is over all its values, 3 H W of them,
 also where a mask leaves most of them zero: so the four class losses of an image add up to its L1 loss
@@ -8,7 +9,8 @@ also where a mask leaves most of them zero: so the four class losses of an image
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Final
 
 import torch
 import torch.nn.functional as F
@@ -16,6 +18,7 @@ from torch import Tensor, nn
 
 from blurgen.labels import CLASS_NAMES, NO_CLASS
 from umsn.nets.confidence import ConfidenceNet
+from umsn.processes import mean_over_processes
 from umsn.vggface import load_vgg_face
 
 
@@ -54,6 +57,14 @@ def confidence_loss(
     return (log_confidence.exp() * weighted - lam * log_confidence).sum(dim=1).mean()
 
 
+def class_confidence(
+    confidence: ConfidenceNet, output: Tensor, target: Tensor, masks: Tensor
+) -> tuple[Tensor, Tensor, Tensor]:
+    """L_i and log C_i of every image and class, and whether the image shows the class at all, [N, 4] each."""
+    losses = class_losses(output, target, masks)
+    return losses, confidence.per_class(output, target, masks), masks.detach().amax(dim=(2, 3)) > 0
+
+
 def confidence_guided(
     confidence: ConfidenceNet,
     output: Tensor,
@@ -71,9 +82,7 @@ def confidence_guided(
     Returns the loss and, detached, the mean confidence and L1 loss of each class, over the images that show
     it (over all, where none does): `confidence_skin`, `l1_skin`, ...
     """
-    losses = class_losses(output, target, masks)
-    log_confidence = confidence.per_class(output, target, masks)
-    shown = masks.detach().amax(dim=(2, 3)) > 0
+    losses, log_confidence, shown = class_confidence(confidence, output, target, masks)
     shown = shown | ~shown.any(dim=0)
     trace: dict[str, Tensor] = {}
     for name, values in (("confidence", log_confidence.exp()), ("l1", losses)):
@@ -82,15 +91,46 @@ def confidence_guided(
     return confidence_loss(losses, log_confidence, lam, weights), trace
 
 
+def gradient_difference(output: Tensor, target: Tensor) -> Tensor:
+    """L1 between how strong the edges are: |difference of neighbours|, across plus down. A scalar."""
+    across, down = (l1(output.diff(dim=along).abs(), target.diff(dim=along).abs()) for along in (3, 2))
+    return across + down
+
+
+def half_scale(output: Tensor, target: Tensor) -> Tensor:
+    """L1 at half the resolution: of the means of 2x2 pixels. A scalar.
+
+    Differs from the released code, whose network has a second, smaller output for this; ours has one.
+    """
+    return l1(F.avg_pool2d(output, 2), F.avg_pool2d(target, 2))
+
+
+def half_scale_gradient(output: Tensor, target: Tensor) -> Tensor:
+    """`gradient_difference` at half the resolution. A scalar."""
+    return gradient_difference(F.avg_pool2d(output, 2), F.avg_pool2d(target, 2))
+
+
+TERMS: Final[Mapping[str, Callable[[Tensor, Tensor], Tensor]]] = {
+    "gradient": gradient_difference,
+    "half_scale": half_scale,
+    "half_scale_gradient": half_scale_gradient,
+}
+"""What the released code adds to the loss of UMSN, each a function of output and target."""
+
+
 def cross_entropy(logits: Tensor, classes: Tensor) -> Tensor:
     """Mean cross entropy over the pixels of known class, 0 where there are none. A scalar.
+
+    Processes that train together divide by the mean number of such pixels among them: so the mean of their
+    gradients is that of the joint batch, wherever the unknown pixels lie.
 
     Args:
         logits: float [N, 4, H, W].
         classes: int64 [N, H, W], 0 to 3; 255 where unknown.
     """
     total = F.cross_entropy(logits, classes, ignore_index=NO_CLASS, reduction="sum")
-    return total / (classes != NO_CLASS).sum().clamp(min=1)
+    known = mean_over_processes((classes != NO_CLASS).sum().to(total.dtype))
+    return total / known.where(known > 0, 1)
 
 
 class Perceptual(nn.Module):

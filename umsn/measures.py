@@ -8,6 +8,7 @@ from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 from umsn.pairs import Pair
 from umsn.tables import Table
@@ -25,6 +26,8 @@ class Findings:
     """What its numbers mean, for the reader of the tables."""
     records: dict[str, str] = field(default_factory=dict)
     """Files with every single value, name to CSV text."""
+    figures: dict[str, Image.Image] = field(default_factory=dict)
+    """Pages of pictures by name."""
 
 
 class Measure(Protocol):

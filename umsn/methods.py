@@ -58,7 +58,7 @@ class Pictures:
         self._files = pictures_by_stem(folder)
         missing = [name for name in names if name not in self._files]
         if missing:
-            more = f" and {len(missing) - 1} others" if len(missing) > 1 else ""
+            more = f" (and {len(missing) - 1:,} more)" if len(missing) > 1 else ""
             raise InputError(
                 f"{folder}: has no picture {missing[0]}.png{more}; "
                 "results are named like the blurry pictures."

@@ -130,10 +130,10 @@ class FolderPairs:
         self._labels = None if labels is None else pictures_by_stem(labels)
         self._files: list[tuple[Path, str]] = []
         for stem, path in list(pictures_by_stem(blurry).items())[:limit]:
-            face = _BLUR_NAME.sub("", stem)
-            face = face if face in self._clean else stem
+            made_from = _BLUR_NAME.sub("", stem)
+            face = made_from if made_from in self._clean else stem
             if face not in self._clean:
-                raise InputError(f"{path}: {clean} holds no clean picture of that name; expected {face}.png.")
+                raise InputError(f"{path}: {clean} holds no clean picture for it; expected {made_from}.png.")
             if self._labels is not None and face not in self._labels:
                 raise InputError(f"{path}: {labels} holds no label map for it; expected {face}.png.")
             self._files.append((path, face))

@@ -7,35 +7,25 @@ whatever the size of the face, and what goes back into the photograph is the cha
 
 from __future__ import annotations
 
-import io
-import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from blurgen.errors import InputError
 from blurgen.faces.align import AlignedFace, align, paste
 from blurgen.faces.decode import decode_picture
 from blurgen.faces.detect import Detector
 from blurgen.faces.landmarks import read_landmarks
-from blurgen.hdf5 import write_aside
+from blurgen.png_files import save_picture
 from umsn.deblur import result_names
+from umsn.picture_metadata import kept_metadata
 
 LARGE: Final = 2.0
 """A face more than this many times larger, or smaller, than the template's is remarked upon."""
-
-_ORIENTATION = 0x0112
-_UPRIGHT = 1
-_DIRECTORIES = frozenset({0x8769, 0x8825})  # the camera's settings, and where it was
-_OF_THE_FILE = frozenset(
-    {*range(254, 260), 262, 263, 266, 273, *range(277, 280), 284, 317, 320, *range(322, 326), 330, 338, 339}
-)
-"""TIFF tags that say how that file stores its pixels; among EXIF data of another file they would lie."""
 
 FindFaces = Callable[[Path, NDArray[np.uint8]], Sequence[NDArray[np.float64]]]
 """Path and pixels of a photograph in, the five points ``[5, 2]`` of each face out; InputError if it fails."""
@@ -118,8 +108,7 @@ def process_photographs(
             data = path.read_bytes()
             photograph = decode_picture(data, str(path))
             result, faces = _deblur_named(deblur, photograph, find_faces(path, photograph), path)
-            with write_aside(target) as aside:
-                Image.fromarray(result).save(aside, "PNG", **_kept(data))
+            save_picture(target, result, **kept_metadata(data))
             yield Done(path, target, _remarks(path, faces))
         except InputError as error:
             yield Done(path, error=error)
@@ -151,25 +140,3 @@ def _remarks(path: Path, faces: Sequence[AlignedFace]) -> tuple[str, ...]:
         elif times < 1 / LARGE:
             remarks.append(f"{which} is only {times:.2f} times as large as the network works")
     return tuple(remarks)
-
-
-def _kept(data: bytes) -> dict[str, Any]:
-    """Return EXIF data, without rotation and preview, and colour profile of a picture, to save it with."""
-    kept: dict[str, Any] = {}
-    try:
-        with warnings.catch_warnings(), Image.open(io.BytesIO(data)) as original:
-            warnings.simplefilter("ignore")
-            exif = original.getexif()
-            for directory in _DIRECTORIES.intersection(exif):
-                exif.get_ifd(directory)  # or it would be kept as a place in the old file
-            for tag in _OF_THE_FILE.intersection(exif):
-                del exif[tag]
-            if exif:
-                exif[_ORIENTATION] = _UPRIGHT
-                kept["exif"] = exif.tobytes()
-            if original.mode in ("RGB", "RGBA") and "icc_profile" in original.info:
-                kept["icc_profile"] = original.info["icc_profile"]
-    except Exception:
-        # The pixels could be read; data beside them that cannot be is left out, as viewers do.
-        kept.pop("exif", None)
-    return kept

@@ -1,12 +1,13 @@
-"""What a training left beside a checkpoint: S-Nets, first-stage networks, the confidence network, the log."""
+"""What a training left beside a checkpoint: S-Nets, first-stage networks, kept checkpoints, the log."""
 
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import torch
 from torch import nn
@@ -15,7 +16,10 @@ from blurgen.errors import InputError
 from umsn import checkpoint
 from umsn.deblur import load_networks
 from umsn.metrics_log import LOG, read_lines
-from umsn.nets import VARIANTS, ConfidenceNet, ConfidenceNetConfig
+from umsn.nets import VARIANTS
+
+CHECKPOINTS: Final = "checkpoints"
+"""Folder in that of a training with what ``umsn train --keep-every`` keeps: ``STAGE-000400.safetensors``."""
 
 
 @dataclass(frozen=True)
@@ -32,6 +36,8 @@ class Trained:
     stage: str
     masks: str
     """``snet`` or ``labels``: where the masks of its loss came from."""
+    iteration: int | None
+    """After how many iterations it was saved; None where it does not say."""
 
 
 def describe(path: str | os.PathLike[str]) -> Trained:
@@ -44,6 +50,7 @@ def describe(path: str | os.PathLike[str]) -> Trained:
         value = values.get(name)
         return value if isinstance(value, str) else ""
 
+    iteration = about.get("iteration")
     return Trained(
         Path(path),
         text(stage, "kind"),
@@ -51,6 +58,7 @@ def describe(path: str | os.PathLike[str]) -> Trained:
         text(about, "variant"),
         text(stage, "name"),
         text(about, "masks"),
+        iteration if type(iteration) is int else None,
     )
 
 
@@ -108,32 +116,37 @@ def ablation_rows(texts: Sequence[str]) -> dict[str, Path]:
     return found
 
 
+def kept_checkpoints(trained: Trained) -> dict[int, Path]:
+    """Return what a training kept on its way to a checkpoint, by iteration, in order, without reading it."""
+    pattern = re.compile(rf"{re.escape(trained.stage)}-(\d+)\.safetensors")
+    folder = trained.path.parent / CHECKPOINTS
+    found: dict[int, Path] = {}
+    for path in sorted(folder.iterdir()) if folder.is_dir() else ():
+        name = pattern.fullmatch(path.name)
+        if name is not None and (trained.iteration is None or int(name[1]) < trained.iteration):
+            found[int(name[1])] = path
+    return dict(sorted(found.items()))
+
+
+def require_moment(path: Path, trained: Trained, iteration: int) -> None:
+    """Raise InputError unless the checkpoint is of ``trained``'s stage and variant, after ``iteration``."""
+    found = describe(path)
+    if (found.stage, found.variant, found.iteration) != (trained.stage, trained.variant, iteration):
+        raise InputError(
+            f"{path} is of stage '{found.stage}', iteration {found.iteration}, which is not what its name "
+            "says; take it away."
+        )
+
+
 def first_stage(folder: Path, class_name: str, device: torch.device) -> nn.Module | None:
     """Return the first-stage network of a class, or None where the folder has none."""
     path = folder / f"first-stage-{class_name}.safetensors"
     return load_networks(path, device)["network"] if path.is_file() else None
 
 
-def confidence_network(trained: Trained, device: torch.device) -> ConfidenceNet | None:
-    """Return the confidence network that was trained with a checkpoint, or None where there is none.
-
-    Deblurring does not need it, so a checkpoint does not hold it; the state beside it, from which a training
-    is resumed, does. Raises InputError when that state is damaged or of other networks.
-    """
-    path = trained.path.parent / f"{trained.stage}.state.safetensors"
-    if not path.is_file():
-        return None
-    tensors, _ = checkpoint.load(path, "training")
-    weights = checkpoint.under_prefix("weight.confidence", tensors)
-    if "first.weight" not in weights:
-        return None
-    # The state names no sizes; the weights have them.
-    stages = {name.split(".")[1] for name in weights if name.startswith("stages.")}
-    config = ConfidenceNetConfig(width=len(weights["first.weight"]), stages=1 + len(stages))
-    with torch.device("meta"):
-        network = ConfidenceNet(config)
-    checkpoint.fill(network, weights, path)
-    return network.eval().requires_grad_(False).to(device)
+def confidence_network(path: Path, device: torch.device) -> nn.Module | None:
+    """Return the confidence network that was trained with a checkpoint, or None where there was none."""
+    return load_networks(path, device).get("confidence")
 
 
 def log_lines(folder: Path, stage: str) -> list[dict[str, Any]]:

@@ -13,7 +13,7 @@ from blurgen.labels import CLASS_NAMES, CLASS_OF_LABEL, NO_CLASS
 from umsn.measures import Findings, Picture
 from umsn.pairs import Pair
 from umsn.scores import NO_VALUE, Mean, by_face, interval, resample
-from umsn.tables import Cell, Row, Table, csv_text
+from umsn.tables import CLASSES, Cell, Row, Table, csv_text
 
 Segment = Callable[[Picture], NDArray[np.uint8]]
 """From a picture to its label map, ``blurgen.labels.Label`` values."""
@@ -70,10 +70,9 @@ class SegmentationScores:
         columns = tuple(self._counts)
         means = [f_scores([c for _, c in m], [p.face for p, _ in m]) for m in self._counts.values()]
         rows = [
-            Row((name,), tuple(Cell(one[number], 3) for one in means))
-            for number, name in enumerate(CLASS_NAMES)
+            Row((name,), tuple(Cell(one[number], 3) for one in means)) for number, name in enumerate(CLASSES)
         ]
-        title = "F-scores of segmentation (Table II)"
+        title = "F-scores of semantic masks (Table II)"
         table = Table("segmentation", title, ("class",), columns, tuple(rows), intervals=True)
         return Findings([table], DEFINITIONS, {"segmentation.csv": records})
 

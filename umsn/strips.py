@@ -22,7 +22,7 @@ LARGEST_SIDE: Final = 384
 
 @dataclass(frozen=True)
 class Tile:
-    """A picture, uint8 ``[H, W, 3]`` RGB, and a line below it."""
+    """A picture, uint8 ``[H, W, 3]`` RGB, and the lines below it."""
 
     picture: NDArray[np.uint8]
     caption: str = ""
@@ -31,34 +31,36 @@ class Tile:
 def sheet(rows: Sequence[Sequence[Tile | None]], headings: Sequence[str]) -> Image.Image:
     """Return rows of tiles under the headings of their columns; None leaves a place empty.
 
-    A column is as wide as its widest picture, a row as high as its highest. Raises ValueError where a row
-    has not one tile for each heading.
+    A column is as wide as its widest picture, one without pictures as the widest of all; a row is as high as
+    its highest. Raises ValueError where a row has not one tile for each heading.
     """
     if not rows or any(len(row) != len(headings) for row in rows):
         raise ValueError("Argument 'rows' must hold rows of one tile for each heading.")
     images = [[None if t is None else _shown(t.picture) for t in row] for row in rows]
+    widest = max((image.width for row in images for image in row if image is not None), default=_GAP)
     widths = [
-        max((image.width for image in column if image is not None), default=_GAP)
+        max((image.width for image in column if image is not None), default=widest)
         for column in zip(*images, strict=True)
     ]
     heights = [max((image.height for image in row if image is not None), default=0) for row in images]
-    captioned = [any(t is not None and t.caption for t in row) for row in rows]
+    lines = [max(0 if t is None else _lines(t.caption) for t in row) for row in rows]
     font = ImageFont.load_default(_FONT_SIZE)
     titles = [_wrapped(text, width, font) for text, width in zip(headings, widths, strict=True)]
-    top = max(len(lines) for lines in titles) * _LINE + _GAP
-    height = top + sum(h + _GAP + _LINE * c for h, c in zip(heights, captioned, strict=True))
+    top = max(len(title) for title in titles) * _LINE + _GAP
+    height = top + sum(h + _GAP + _LINE * c for h, c in zip(heights, lines, strict=True))
     page = Image.new("RGB", (sum(widths) + _GAP * (len(widths) + 1), height), _PAPER)
     draw = ImageDraw.Draw(page)
     lefts = [_GAP + sum(widths[:i]) + i * _GAP for i in range(len(widths))]
-    for left, lines in zip(lefts, titles, strict=True):
-        for number, line in enumerate(lines):
+    for left, title in zip(lefts, titles, strict=True):
+        for number, line in enumerate(title):
             draw.text((left, number * _LINE + 2), line, _INK, font)
-    for row, row_images, row_height, caption in zip(rows, images, heights, captioned, strict=True):
+    for row, row_images, row_height, caption_lines in zip(rows, images, heights, lines, strict=True):
         for left, tile, image in zip(lefts, row, row_images, strict=True):
             if tile is not None and image is not None:
                 page.paste(image, (left, top))
-                draw.text((left, top + row_height + 1), tile.caption, _INK, font)
-        top += row_height + _GAP + _LINE * caption
+                for number, line in enumerate(tile.caption.splitlines()):
+                    draw.text((left, top + row_height + number * _LINE + 1), line, _INK, font)
+        top += row_height + _GAP + _LINE * caption_lines
     return page
 
 
@@ -66,6 +68,10 @@ def _shown(picture: NDArray[np.uint8]) -> Image.Image:
     image = Image.fromarray(np.ascontiguousarray(picture))
     image.thumbnail((LARGEST_SIDE, LARGEST_SIDE), Image.Resampling.BOX)
     return image
+
+
+def _lines(caption: str) -> int:
+    return len(caption.splitlines())
 
 
 def _wrapped(text: str, width: int, font: ImageFont.ImageFont | ImageFont.FreeTypeFont) -> list[str]:

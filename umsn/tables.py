@@ -12,9 +12,16 @@ import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
+from blurgen.labels import CLASS_NAMES
 from umsn.scores import Mean
+
+CLASSES: Final = tuple(f"class-{number} {name}" for number, name in enumerate(CLASS_NAMES, start=1))
+"""Headings of what is measured by class, with the paper's numbers."""
+
+CONFIDENCES: Final = tuple(f"C{number} {name}" for number, name in enumerate(CLASS_NAMES, start=1))
+"""Headings of the confidence in each class, likewise."""
 
 
 @dataclass(frozen=True)

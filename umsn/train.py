@@ -4,7 +4,8 @@
 
 leaves in ``run``, for each stage: ``STAGE.safetensors`` (the trained network), ``STAGE.best.safetensors``
 (the one with the best validation score on the way) and ``STAGE.state.safetensors`` (what is needed to go on:
-weights, optimiser, average, random state, position in the data); and ``metrics.jsonl`` and ``tensorboard/``.
+weights, optimiser, average, random state, position in the data); and ``metrics.jsonl`` and ``tensorboard/``;
+with ``keep_every``, ``checkpoints/STAGE-000400.safetensors`` and so on, the networks on the way.
 Killed at any moment and resumed, a training on the CPU ends with the same weights, bit for bit.
 """
 
@@ -24,18 +25,21 @@ from typing import Any, Final, Literal
 import numpy as np
 import torch
 import torch.distributed as dist
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from blurgen.errors import InputError
-from umsn import checkpoint
-from umsn.batches import Batches, PatchSource, to_device
-from umsn.learners import Learner
+from umsn import checkpoint, schedules
+from umsn.batches import Batch, Batches, PatchSource, to_device
+from umsn.compiled import compile_where_it_works
+from umsn.learners import Learner, Terms
 from umsn.log import Log
 from umsn.nets import config_of, network_name
 from umsn.stages import Stage
 
 _VALIDATION_PATCHES: Final = 64
 _PICTURES: Final = 8
+_FOLLOWED: Final = 4
 
 
 class Stopped(Exception):
@@ -51,6 +55,7 @@ class Machine:
     ranks: int = 1
     precision: Literal["fp32", "bf16"] = "fp32"
     compile: bool = False
+    """Compile the network where that works (``umsn.compiled``)."""
     threads: int = 1
     """Background threads that read patches."""
 
@@ -62,12 +67,15 @@ class Plan:
     stage: Stage
     seed: int = 0
     crop: int | None = None
-    schedule: Literal["constant", "cosine"] = "constant"
+    epoch: int = 1
+    """Iterations in an epoch; of influence only where the learning rate goes by epochs."""
     ema: float = 0.0
     """Decay of the running average of the weights; 0: none."""
     log_every: int = 100
     validate_every: int = 1_000
     save_every: int = 1_000
+    keep_every: int = 0
+    """Networks of every so many iterations are kept in ``RUN/checkpoints``; 0: none."""
 
 
 def train_stage(
@@ -89,7 +97,7 @@ def train_stage(
     saving; InputError when there is no room to save or the state in ``run`` is of another training.
     """
     stage, device = plan.stage, machine.device
-    state_path = run / f"{stage.name}.state.safetensors"
+    trained_path, state_path = (run / f"{stage.name}{end}.safetensors" for end in ("", ".state"))
     # As it will come back from a file, lists for tuples.
     about = dict(json.loads(json.dumps({**about, **_identity(plan)})))
 
@@ -103,17 +111,23 @@ def train_stage(
     done, best = 0, -math.inf
     if resume and state_path.exists():
         done, best = _restore(state_path, learner, optimizer, average, about)
-    if machine.compile:
-        learner.network.compile()
     leader = machine.rank == 0
+    if leader and plan.keep_every:
+        kept_path(run, stage.name, done).parent.mkdir(exist_ok=True)
 
-    def save_trained() -> None:
+    def forward(batch: Batch) -> tuple[Tensor, Terms, Terms]:
+        """Return loss, terms and trace: in bfloat16 where the machine does that, losses always in float32."""
+        with torch.autocast(device.type, torch.bfloat16, enabled=machine.precision == "bf16"):
+            terms, trace = learner(batch)
+        return torch.stack([stage.losses[name] * term for name, term in terms.items()]).sum(), terms, trace
+
+    def save_trained(path: Path) -> None:
         with _averaged(learner.network, average):
-            save_networks(run / f"{stage.name}.safetensors", learner, {**about, "iteration": done})
+            save_networks(path, learner, {**about, "iteration": done})
 
     if leader and done:
         # The state is written first: killed in between, the two would differ.
-        save_trained()
+        save_trained(trained_path)
 
     batches = Batches(
         source,
@@ -131,27 +145,32 @@ def train_stage(
         _Signals() as signals,
     ):
         log.event(event="start", at=done, parameters=sum(p.numel() for p in trained), about=about)
+        if machine.compile:
+            example = batches.at(done)
+            why = compile_where_it_works(
+                learner.network, lambda: forward(example)[0], trained, machine.precision
+            )
+            log.event(event="compile", at=done, works=why is None, why_not=why)
+            if why is not None:
+                log.say(f"{stage.name}: not compiled: {why}.")
         meter = _Meter(batches)
         while done < stage.iterations:
-            # Forward, in bfloat16 where the machine does that; the losses are computed in float32.
-            batch = next(stream)
-            with torch.autocast(device.type, torch.bfloat16, enabled=machine.precision == "bf16"):
-                terms, trace = learner(batch)
-            loss = torch.stack([stage.losses[name] * term for name, term in terms.items()]).sum()
+            loss, terms, trace = forward(next(stream))
 
-            # Backward, and one step for every batch.
+            # One step for every batch, unless the plan throws gradients away.
             optimizer.zero_grad(set_to_none=True)
             loss.backward()
             if machine.ranks > 1:
                 _average_gradients(trained, machine.ranks)
             rate = learning_rate(plan, done)
-            for group in optimizer.param_groups:
-                group["lr"] = rate
-            optimizer.step()
-            if average:
-                torch._foreach_lerp_(
-                    average, [p.detach() for p in learner.network.parameters()], 1 - plan.ema
-                )
+            if done % stage.differences.step_every == 0:
+                for group in optimizer.param_groups:
+                    group["lr"] = rate
+                optimizer.step()
+                if average:
+                    torch._foreach_lerp_(
+                        average, [p.detach() for p in learner.network.parameters()], 1 - plan.ema
+                    )
             done += 1
             log.advance(done)
             meter.add({"loss": loss, **terms, **trace})
@@ -160,6 +179,9 @@ def train_stage(
             last = done == stage.iterations
             if done % plan.log_every == 0 or last:
                 log.scalars(done, {**meter.read(stage.batch_size, machine.ranks), "learning_rate": rate})
+                if leader and learner.follows:
+                    followed = source if validation is None else validation
+                    _follow(learner, followed, log, done, machine)
             if leader and validation is not None and (done % plan.validate_every == 0 or last):
                 with _averaged(learner.network, average):
                     score = _validate(learner, validation, log, done, machine)
@@ -169,9 +191,11 @@ def train_stage(
                         save_networks(path, learner, {**about, "iteration": done, "score": score})
             # Processes agree on leaving only when they log: asking one another every time would cost time.
             stopping = (machine.ranks == 1 or done % plan.log_every == 0) and signals.arrived(machine)
+            if leader and plan.keep_every and done % plan.keep_every == 0:
+                save_trained(kept_path(run, stage.name, done))
             if leader and (done % plan.save_every == 0 or last or stopping):
                 _save_state(state_path, learner, optimizer, average, about, done=done, best=best)
-                save_trained()
+                save_trained(trained_path)
             if stopping:
                 break
         # Also for a signal that came after the last look, in the last iteration: no stage is to follow.
@@ -179,11 +203,17 @@ def train_stage(
             raise Stopped(f"Stopped after iteration {done} of {stage.iterations} of stage {stage.name}.")
 
 
+def kept_path(run: Path, stage: str, iteration: int) -> Path:
+    """Return where the networks of an iteration in the middle of a stage are kept, on demand."""
+    return run / "checkpoints" / f"{stage}-{iteration:06d}.safetensors"
+
+
 def learning_rate(plan: Plan, iteration: int) -> float:
     """Return the learning rate of one iteration, counted from 0."""
-    if plan.schedule == "constant":
-        return plan.stage.learning_rate
-    return plan.stage.learning_rate * 0.5 * (1 + math.cos(math.pi * iteration / plan.stage.iterations))
+    stage = plan.stage
+    return stage.learning_rate * schedules.share(
+        stage.schedule, iteration, iterations=stage.iterations, epoch=plan.epoch
+    )
 
 
 def save_networks(path: Path, learner: Learner, about: dict[str, Any]) -> None:
@@ -196,9 +226,10 @@ def save_networks(path: Path, learner: Learner, about: dict[str, Any]) -> None:
 
 
 @torch.no_grad()
+@torch.compiler.set_stance("force_eager")
 def _validate(learner: Learner, source: PatchSource, log: Log, iteration: int, machine: Machine) -> float:
     """Score the network on rows spread evenly over ``source``; return the score that chooses the best."""
-    rows = np.linspace(0, len(source) - 1, min(_VALIDATION_PATCHES, len(source))).astype(np.int64)
+    rows = _spread(source, _VALIDATION_PATCHES)
     scores: dict[str, list[float]] = {}
     pictures = []
     for first in range(0, len(rows), 16):
@@ -214,10 +245,25 @@ def _validate(learner: Learner, source: PatchSource, log: Log, iteration: int, m
     return next(iter(means.values()))
 
 
+@torch.compiler.set_stance("force_eager")
+def _follow(learner: Learner, source: PatchSource, log: Log, iteration: int, machine: Machine) -> None:
+    """Record what the learner follows of a few images, always the same ones (as in Table VII)."""
+    rows = _spread(source, _FOLLOWED)
+    batch = to_device(source.read(rows), machine.device)
+    with torch.autocast(machine.device.type, torch.bfloat16, enabled=machine.precision == "bf16"):
+        log.event(event="images", at=iteration, rows=rows.tolist(), **learner.follow(batch))
+
+
+def _spread(source: PatchSource, most: int) -> NDArray[np.int64]:
+    """Return up to ``most`` rows spread evenly over a source."""
+    return np.linspace(0, len(source) - 1, min(most, len(source))).astype(np.int64)
+
+
 def _identity(plan: Plan) -> dict[str, Any]:
     """Return the plan as JSON; how often it logs, validates and saves does not change what it trains."""
     stage = {**asdict(replace(plan.stage, losses={})), "losses": dict(plan.stage.losses)}
-    return {"stage": stage, "seed": plan.seed, "crop": plan.crop, "schedule": plan.schedule, "ema": plan.ema}
+    identity = {"stage": stage, "seed": plan.seed, "crop": plan.crop, "ema": plan.ema}
+    return identity | ({"epoch": plan.epoch} if plan.stage.schedule == "halving" else {})
 
 
 def _save_state(
@@ -281,7 +327,7 @@ def _refuse_another_training(path: Path, saved: Mapping[str, Any], about: Mappin
         }
 
     then, now = flat({key: saved.get(key) for key in about}), flat(about)
-    may_differ = {"stage.iterations"} if about["schedule"] == "constant" else set()
+    may_differ = {"stage.iterations"} if schedules.may_go_on(about["stage"]["schedule"]) else set()
     for name in sorted((then.keys() | now.keys()) - may_differ):
         if then.get(name) != now.get(name):
             raise InputError(

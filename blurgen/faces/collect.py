@@ -15,11 +15,11 @@ from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
-from joblib import Parallel, delayed
 
 from blurgen.errors import InputError
 from blurgen.faces.source import Face, FaceSource
 from blurgen.labels import Label
+from blurgen.parallel import Workers, run_in_order
 
 _FACES_PER_TASK = 32
 
@@ -110,29 +110,30 @@ def collect(
 
     A face with the digest of an earlier one is a duplicate and skipped. With ``on_error="fail"`` the
     first face, in order, that cannot be used raises its InputError. So does a source without any
-    usable face.
+    usable face. WorkerDied when a worker process is killed.
     """
     # A source may list 200,000 files: workers load it once instead of being sent it with each task.
     pickled = folder / "sources"
     pickled.write_bytes(pickle.dumps(list(sources)))
-    tasks = [
-        (number, range(first, min(first + _FACES_PER_TASK, len(source))))
+    calls = [
+        (
+            str(pickled),
+            number,
+            range(first, min(first + _FACES_PER_TASK, len(source))),
+            folder / f"{number:04}-{first:09}",
+            on_error == "fail",
+        )
         for number, source in enumerate(sources)
         for first in range(0, len(source), _FACES_PER_TASK)
     ]
-    outcomes = Parallel(n_jobs=jobs, return_as="generator")(
-        delayed(_decode_part)(str(pickled), number, faces, folder / f"{task:08}", on_error == "fail")
-        for task, (number, faces) in enumerate(tasks)
-    )
     collected = Collected(per_source=[0] * len(sources))
     done, total = 0, sum(map(len, sources))
-    with closing(outcomes):
-        for task, (number, faces) in enumerate(tasks):
-            outcome = next(outcomes)
+    with closing(run_in_order(_decode_part, calls, Workers(jobs))) as outcomes:
+        for (_, number, faces, path, _), outcome in zip(calls, outcomes, strict=True):
             failed = [one for one in outcome if isinstance(one, Skipped)]
             if failed and on_error == "fail":
                 raise InputError(failed[0].reason)
-            collected.add(number, folder / f"{task:08}", outcome)
+            collected.add(number, path, outcome)
             done += len(faces)
             if progress:
                 progress(done, total)

@@ -18,6 +18,7 @@ import numpy as np
 import xxhash
 from numpy.typing import NDArray
 
+from blurgen.digests import FileRecord, digest_areas
 from blurgen.errors import InputError
 from blurgen.faces.collect import Collected, Part, Row, Skipped, collect, labels_path
 from blurgen.faces.source import Face, FaceSource
@@ -37,7 +38,6 @@ __all__ = ["FORMAT", "VERSION", "FaceStore", "Skipped", "StoreReport", "write_st
 FORMAT = "blurgen-faces"
 VERSION = 1
 
-_BLOCK = 1 << 24  # bytes copied or digested at once
 _NAMED_BYTES = 1 << 24  # of JSON: skipped faces beyond it are only counted
 _NUMBERS = {"offset": "<u8", "height": "<u4", "width": "<u4", "identity": "<i8", "labelled": "|u1"}
 _TEXTS = ("id", "name", "digest")
@@ -111,13 +111,18 @@ class FaceStore:
     @cached_property
     def digest(self) -> str:
         """XXH3-128 of pixels, labels, heights and widths (FORMAT.md); the first call reads the file."""
-        digest = xxhash.xxh3_128()
-        for flat in (self.pixels, self.labels):
-            for start in range(0, flat.size, _BLOCK):
-                digest.update(flat[start : start + _BLOCK].data)
+        return self.digests()[1]
+
+    def digests(self) -> tuple[FileRecord, str]:
+        """Return size and digest of the whole file, and the store's digest; reads the file once."""
+        areas = ((self._at[0], 3 * self._total), (self._at[1], self._total))
+        try:
+            record, digest = digest_areas(self.path, areas)
+        except OSError as error:
+            raise InputError(f"{self.path}: cannot be read ({error.strerror}).") from None
         digest.update(self.heights.astype("<u4").tobytes())
         digest.update(self.widths.astype("<u4").tobytes())
-        return digest.hexdigest()
+        return record, digest.hexdigest()
 
     def face(self, i: int) -> Face:
         """Return face ``i`` with its own copies of the pixels; InputError when its labels are not labels."""

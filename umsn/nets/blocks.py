@@ -26,15 +26,21 @@ class InstanceNorm(nn.Module):
 
     The scale and shift are learned because a ReLU follows: without them, every ReLU of the network
     would cut at its channel's mean. The authors' released code does not learn them.
+
+    With `over_batch` the mean and variance are those of all images of the batch, and there are no running
+    averages: batch normalisation that is never put in eval mode.
     """
 
     def __init__(self, channels: int, eps: float = 1e-5) -> None:
         super().__init__()
         self.eps = eps
+        self.over_batch = False
         self.weight = nn.Parameter(torch.ones(channels))
         self.bias = nn.Parameter(torch.zeros(channels))
 
     def forward(self, x: Tensor) -> Tensor:
+        if self.over_batch:
+            return F.batch_norm(x, None, None, self.weight, self.bias, training=True, eps=self.eps)
         # One group per channel is instance normalisation. PyTorch's own instance_norm gives the same numbers,
         # but copies to another memory layout first and is several times slower on the CPU.
         return F.group_norm(x, x.shape[1], self.weight, self.bias, self.eps)
@@ -163,7 +169,19 @@ def downsample(x: Tensor) -> Tensor:
 
 def upsample(x: Tensor) -> Tensor:
     """Upsample of Appendix A, bilinear: [N, C, H, W] -> [N, C, 2 H, 2 W]."""
+    if torch.compiler.is_compiling():
+        # As inductor of PyTorch 2.13 compiles interpolate in S-Net for a CPU, it lets no gradient through.
+        return _doubled(_doubled(x, 2), 3)
     return F.interpolate(x, scale_factor=2, mode="bilinear", align_corners=False)
+
+
+def _doubled(x: Tensor, along: int) -> Tensor:
+    """Twice as many values along one axis, each a quarter of a step from an old one, linear in between."""
+    size = x.shape[along]
+    before = torch.cat((x.narrow(along, 0, 1), x.narrow(along, 0, size - 1)), dim=along)
+    after = torch.cat((x.narrow(along, 1, size - 1), x.narrow(along, size - 1, 1)), dim=along)
+    pair = torch.stack((0.75 * x + 0.25 * before, 0.75 * x + 0.25 * after), dim=along + 1)
+    return pair.flatten(along, along + 1)
 
 
 def residual_head(channels: int) -> nn.Conv2d:

@@ -21,9 +21,13 @@ class ConfidenceNetConfig:
 
     width: int = 16
     stages: int = 4
+    repeats_third: bool = False
+    """Apply the third stage's convolutions twice and the fourth's never, as the released code does."""
 
     def __post_init__(self) -> None:
         require_positive(width=self.width, stages=self.stages)
+        if self.repeats_third and self.stages != 4:
+            raise ValueError(f"Argument 'repeats_third' needs four stages, not {self.stages}.")
 
 
 class ConfidenceStage(nn.Module):
@@ -41,10 +45,12 @@ class ConfidenceStage(nn.Module):
         self.shortcut = nn.Conv2d(width, out, 1, bias=False)
         self.transition = nn.Conv2d(out, width, 1)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor, *, convolutions_of: ConfidenceStage) -> Tensor:
+        """`convolutions_of` is the stage, mostly this one, whose convolutions the transition follows."""
         x = _rectified(x)
-        branch = self.conv3(_rectified(self.conv2(_rectified(self.conv1(x)))))
-        return self.transition(_rectified(branch + self.shortcut(x)))
+        its = convolutions_of
+        branch = its.conv3(_rectified(its.conv2(_rectified(its.conv1(x)))))
+        return self.transition(_rectified(branch + its.shortcut(x)))
 
 
 def _rectified(x: Tensor) -> Tensor:
@@ -62,7 +68,8 @@ class ConfidenceNet(nn.Module):
     size of the error out of every layer, and the output is linear in the logarithm of the pooled features,
     so that C proportional to 1 / L is the simplest thing to learn. The weights start there: the first layer
     as one of the difference of its two images, the last with C falling as the error grows. (The released
-    code also applies its third stage twice and its fourth never, and fits 128x128 images only.)
+    code also fits 128x128 images only, and applies its third convolutions twice and its fourth never: with
+    `repeats_third` so does this, and the fourth stage has only its 1x1 transition to learn.)
     """
 
     def __init__(self, config: ConfidenceNetConfig = ConfidenceNetConfig()) -> None:
@@ -91,8 +98,10 @@ class ConfidenceNet(nn.Module):
     def log_confidence(self, masked_output: Tensor, masked_target: Tensor) -> Tensor:
         """log C [N] <= 0, float32; finite where C itself would round to 0."""
         x = self.first(torch.cat((masked_output, masked_target), dim=1))
-        for stage in self.stages:
-            x = stage(F.avg_pool2d(x, 2, ceil_mode=True))
+        for i, stage in enumerate(self.stages):
+            x = F.avg_pool2d(x, 2, ceil_mode=True)
+            repeat = self.config.repeats_third and i == len(self.stages) - 1
+            x = stage(x, convolutions_of=self.stages[i - 1] if repeat else stage)
         pooled = x.float().abs().mean(dim=(2, 3))
         with torch.autocast(pooled.device.type, enabled=False):
             return F.logsigmoid(self.head(torch.log(pooled + 1e-4))).squeeze(1)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from torch import Tensor, nn
 
 from blurgen.labels import CLASS_NAMES
+from umsn.nets.blocks import InstanceNorm
 from umsn.nets.sizes import require_inner, require_positive
 from umsn.nets.trunk import Trunk
 
@@ -21,6 +22,8 @@ class SNetConfig:
     last_width: int = 16
     inner: tuple[int, ...] = ()
     """Channels inside the first ResBlock, each of the `blocks` and the last; empty: 3n in ResBlock(m, n)."""
+    batch_statistics: bool = False
+    """Normalise over the batch, in use as in training, as the released code's S-Net does by oversight."""
 
     def __post_init__(self) -> None:
         require_positive(width=self.width, blocks=self.blocks, last_width=self.last_width)
@@ -32,9 +35,9 @@ class SNet(nn.Module):
 
     B-Net's eight ResBlocks with four class maps at the end.
 
-    Differs from the released code, whose S-Net pools twice, normalises over the batch (and so gives masks
-    that depend on the batch) and repeats the image at half resolution: 6.19 million parameters against
-    5.63 here.
+    Differs from the released code, whose S-Net pools twice, normalises over the batch in its middle layers
+    (and so gives masks that depend on the batch; here, in all layers, with `batch_statistics`) and repeats
+    the image at half resolution: 6.19 million parameters against 5.63 here.
     """
 
     def __init__(self, config: SNetConfig = SNetConfig()) -> None:
@@ -47,6 +50,9 @@ class SNet(nn.Module):
             last_width=config.last_width,
             inner=config.inner,
         )
+        for layer in self.trunk.modules():
+            if isinstance(layer, InstanceNorm):
+                layer.over_batch = config.batch_statistics
         self.head = nn.Conv2d(config.last_width, len(CLASS_NAMES), 3, padding=1)
         nn.init.normal_(self.head.weight, std=0.1 / math.sqrt(9 * config.last_width))
         nn.init.zeros_(self.head.bias)  # type: ignore[arg-type]

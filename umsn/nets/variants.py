@@ -16,8 +16,8 @@ from umsn.nets.segmentation import SNetConfig
 from umsn.nets.sizes import default_inner
 from umsn.nets.umsn import UMSN, UMSNConfig
 
-SIZES: Final = ("paper", "quick")
-"""`paper`: Appendix A. `quick`: the same networks, narrower, for some minutes on a laptop's CPU."""
+SIZES: Final = ("paper", "small", "quick")
+"""`paper`: Appendix A. The same, narrower: `small` for an hour on a laptop's CPU, `quick` for minutes."""
 
 VARIANTS: Final = ("bnet", "masks", "nested", "umsn-no-confidence", "umsn")
 """The rows of Table VI, in order."""
@@ -25,20 +25,19 @@ VARIANTS: Final = ("bnet", "masks", "nested", "umsn-no-confidence", "umsn")
 TOLERANCE: Final = 0.005
 """How far apart the variants' parameter counts may lie, as a share of UMSN's."""
 
-# On a laptop's processor the number of steps decides: at equal time, half the channels learned more. With 18
-# channels inside, the rows of Table VI can be made equal.
-_QUICK_TRUNK: Final[dict[str, Any]] = {
-    "width": 8,
-    "blocks": 2,
-    "last_width": 8,
-    "inner": (8, 18, 18, 8),
+# On a laptop's CPU the number of steps decides: at equal time, fewer channels learned more. The channels
+# inside are such that the rows of Table VI can be made equal.
+_TRUNKS: Final[dict[str, dict[str, Any]]] = {
+    "paper": {},
+    "small": {"width": 16, "blocks": 3, "last_width": 8, "inner": (16, 32, 32, 32, 16)},
+    "quick": {"width": 8, "blocks": 2, "last_width": 8, "inner": (8, 18, 18, 8)},
 }
-_QUICK_CLASS: Final[dict[str, Any]] = {
-    "class_width": 2,
-    "class_blocks": 1,
-    "class_channels": 2,
-    "class_inner": 2,
+_CLASSES: Final[dict[str, dict[str, Any]]] = {
+    "paper": {},
+    "small": {"class_width": 4, "class_blocks": 1, "class_channels": 4, "class_inner": 4},
+    "quick": {"class_width": 2, "class_blocks": 1, "class_channels": 2, "class_inner": 2},
 }
+_CONFIDENCE: Final[dict[str, dict[str, Any]]] = {"paper": {}, "small": {"width": 4}, "quick": {"width": 4}}
 
 
 def network_config(name: str, size: str = "paper") -> dict[str, Any]:
@@ -47,16 +46,15 @@ def network_config(name: str, size: str = "paper") -> dict[str, Any]:
     The first-stage network's F-Net always fits the UMSN of the same size.
     """
     _require("size", size, SIZES)
-    quick = size == "quick"
-    umsn = UMSNConfig(**_QUICK_TRUNK, **_QUICK_CLASS) if quick else UMSNConfig()
+    umsn = UMSNConfig(**_TRUNKS[size], **_CLASSES[size])
     configs: dict[str, Any] = {
-        "snet": SNetConfig(**_QUICK_TRUNK) if quick else SNetConfig(),
-        "bnet": BNetConfig(**_QUICK_TRUNK) if quick else BNetConfig(),
+        "snet": SNetConfig(**_TRUNKS[size]),
+        "bnet": BNetConfig(**_TRUNKS[size]),
         "first-stage": FirstStageConfig(
             umsn.class_width, umsn.class_blocks, umsn.class_channels, umsn.last_width, umsn.class_inner
         ),
         "umsn": umsn,
-        "confidence": ConfidenceNetConfig(width=4) if quick else ConfidenceNetConfig(),
+        "confidence": ConfidenceNetConfig(**_CONFIDENCE[size]),
     }
     _require("name", name, tuple(configs))
     return asdict(configs[name])

@@ -25,7 +25,7 @@ def gallery_content(kept: Kept, scores: Scores) -> list[Markup]:
         _figure(one, uris[k * len(titles) : (k + 1) * len(titles)], titles, left, right, scores)
         for k, one in enumerate(pictures)
     ]
-    about = f"{len(pictures):,} of {count:,} kept pictures. " if len(pictures) < count else ""
+    about = f"{len(pictures):,} of {count:,} pictures, spread evenly. " if len(pictures) < count else ""
     about += "Drag across a picture, or use the arrow keys. "
     about += (
         "Pictures are stored without loss."
@@ -39,7 +39,8 @@ def gallery_content(kept: Kept, scores: Scores) -> list[Markup]:
         element("label", element("input", type="checkbox", id="together"), " move all together"),
         class_="controls",
     )
-    return [element("p", about, class_="note"), controls, element("div", *figures, class_="gallery")]
+    more = element("button", type="button", id="more", hidden=True)
+    return [element("p", about, class_="note"), controls, element("div", *figures, class_="gallery"), more]
 
 
 def _choice(text: str, side: str, titles: Sequence[str], chosen: int) -> Markup:
@@ -59,6 +60,7 @@ def _figure(
             width=width,
             height=height,
             draggable="false",
+            loading="lazy",
             class_=" ".join(side for side, chosen in (("left", left), ("right", right)) if chosen == i)
             or None,
         )

@@ -101,6 +101,21 @@ for (const stage of stages) {
   input.addEventListener("input", () => cut(stage, Number(input.value)));
 }
 if (stages.length) {
+  // The first few are shown; the others, which are in the page too, when the reader asks for more.
+  const STEP = 12;
+  const figures = [...document.querySelectorAll(".gallery > figure")];
+  const more = document.getElementById("more");
+  let seen = 0;
+  const reveal = () => {
+    const before = seen;
+    seen = Math.min(figures.length, seen + STEP);
+    figures.forEach((figure, i) => { figure.hidden = i >= seen; });
+    more.hidden = seen === figures.length;
+    more.textContent = `Show ${Math.min(STEP, figures.length - seen)} more (${figures.length - seen} left)`;
+    if (before) figures[before].querySelector("input").focus({ preventScroll: true });
+  };
+  more.addEventListener("click", reveal);
+  reveal();
   for (const side of ["left", "right"]) chosen(side).addEventListener("change", show);
   together.addEventListener("change", () => {
     if (together.checked) cut(stages[0], Number(stages[0].querySelector("input").value));

@@ -25,8 +25,8 @@ from umsn.report.tables import picture_content, table_content
 from umsn.report.training import read_log, training_content
 
 _TABLES: Final = "tables.json"
-PICTURES: Final = 24
-"""Pictures in the gallery, unless the caller wants another number."""
+PICTURES: Final = 200
+"""Pictures in the gallery at most, unless the caller wants another number."""
 
 _ICON: Final = (
     "data:image/svg+xml,%3Csvg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 8 8'%3E"
@@ -47,10 +47,10 @@ def report(
 
     ``folder`` is what ``umsn evaluate`` wrote, or a training's, which then stands for ``run``: the folder of
     a training (``metrics.jsonl``), for its curves. ``kernels`` is a bank to show, ``pictures`` how many test
-    pictures the gallery has at most. The file needs no other file and no network; a Content-Security-Policy
-    in it lets nothing run but its own script. Up to 4 MB of pictures are embedded exactly, and as much again
-    of figures; beyond that they become JPEG, with sides of at most 1,024 pixels (figures: 2,048). The same
-    input gives the same bytes.
+    pictures the gallery has at most (and all their versions together at most 40 million pixels). The file
+    needs no other file and no network; a Content-Security-Policy in it lets nothing run but its own script.
+    Up to 4 MB of pictures are embedded exactly, and as much again of figures; beyond that they become JPEG,
+    with sides of at most 1,024 pixels (figures: 2,048). The same input gives the same bytes.
 
     Raises InputError when ``folder`` holds neither an evaluation nor a training, or when a file in it is
     damaged; ValueError when ``pictures`` is negative.

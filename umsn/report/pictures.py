@@ -8,20 +8,26 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from blurgen.errors import InputError
 from blurgen.hdf5 import write_aside
+from blurgen.png_files import encode_png, write_whole
 from umsn.pairs import Pair, read_picture
 
 Picture = NDArray[np.uint8]
+
+MOST_PIXELS: Final = 40_000_000
+"""Of all pictures of a gallery together, so that the page stays one that can be sent."""
+
+AT_A_TIME: Final = 12
+"""How many of them the page shows before it is asked for more (``STEP`` in ``page.js``)."""
 
 _CLEAN: Final = "clean"
 _LIST: Final = "shown.json"
@@ -40,51 +46,58 @@ class Compared:
 
 @dataclass(frozen=True)
 class Kept:
-    """Pictures chosen for the gallery, and of how many."""
+    """Pictures chosen for the gallery."""
 
     pictures: Sequence[Compared]
     count: int
+    """Of how many pictures that were evaluated."""
     main: str | None
     """The method the reader cares about most, where one does."""
 
 
-def save_gallery_pictures(
-    out: Path, shown: Iterable[tuple[Pair, Mapping[str, Picture]]], *, main: str | None = None
-) -> Path:
-    """Keep pictures for ``umsn report``: of each pair the clean one and what each method made of it.
+class GalleryPictures:
+    """Keeps pictures for ``umsn report``, one after another: the clean one and what each method made of it.
 
-    ``shown`` are pairs with the restored pictures by method, uint8 ``[H, W, 3]``, the same methods each time.
-    ``main`` is the method that the gallery begins with; None: there is none that matters most.
-    Returns the list of them, a file. Pictures that an earlier call kept in ``out`` and this one does not are
-    removed. Raises InputError when they cannot be written.
+        kept = GalleryPictures(out, count=8000)
+        kept.add(pair, {"blurry": pair.blurry, "mine": restored})
+        kept.finish()
+
+    ``count`` is of how many test pictures they are chosen; ``main`` is the method that the gallery begins
+    with, None: there is none that matters most. Raises InputError when something cannot be written.
     """
-    before = _kept_files(out)
-    _make_folder(out / _FOLDER)
-    folders: dict[str, str] = {}
-    names: list[str] = []
-    now: set[Path] = set()
-    for pair, restored in shown:
-        folders = folders or _folders(list(restored))
-        names.append(pair.name)
-        versions = {**{folders[method]: picture for method, picture in restored.items()}, _CLEAN: pair.clean}
-        for folder, picture in versions.items():
-            path = out / _FOLDER / folder / f"{pair.name}.png"
+
+    def __init__(self, out: Path, *, count: int, main: str | None = None) -> None:
+        self._out, self._count, self._main = out, count, main
+        self._before = _kept_files(out)
+        self._folders: dict[str, str] = {}
+        self._names: list[str] = []
+        self._now: set[Path] = set()
+        _make_folder(out / _FOLDER)
+
+    def add(self, pair: Pair, restored: Mapping[str, Picture]) -> None:
+        """Keep one pair; ``restored`` are uint8 ``[H, W, 3]`` by method, the same methods each time."""
+        self._folders = self._folders or _folders(list(restored))
+        self._names.append(pair.name)
+        versions = {self._folders[method]: picture for method, picture in restored.items()}
+        for folder, picture in {**versions, _CLEAN: pair.clean}.items():
+            path = self._out / _FOLDER / folder / f"{pair.name}.png"
             _make_folder(path.parent)
-            with write_aside(path) as aside:
-                Image.fromarray(picture).save(aside, "PNG")
-            now.add(path)
-    methods = [{"name": method, "folder": folder} for method, folder in folders.items()]
-    with write_aside(out / _FOLDER / _LIST) as aside:
-        aside.write_text(
-            json.dumps({"methods": methods, "pictures": names, "main": main}, indent=1) + "\n", "utf-8"
-        )
-    for path in before - now:
-        path.unlink(missing_ok=True)
-    return out / _FOLDER / _LIST
+            write_whole(path, encode_png(picture))
+            self._now.add(path)
+
+    def finish(self) -> Path:
+        """Write the list of what was kept and return its path; what an earlier list names is removed."""
+        methods = [{"name": method, "folder": folder} for method, folder in self._folders.items()]
+        page = {"methods": methods, "pictures": self._names, "main": self._main, "count": self._count}
+        with write_aside(self._out / _FOLDER / _LIST) as aside:
+            aside.write_text(json.dumps(page, indent=1) + "\n", "utf-8")
+        for path in self._before - self._now:
+            path.unlink(missing_ok=True)
+        return self._out / _FOLDER / _LIST
 
 
 def read_gallery_pictures(folder: Path, most: int) -> Kept:
-    """Return at most ``most`` of the kept pictures, chosen evenly.
+    """Return at most ``most`` of the kept pictures, and of at most ``MOST_PIXELS``, chosen evenly.
 
     There are none where an evaluation kept none. Raises InputError when a file is missing, damaged or of
     another size than its clean picture.
@@ -92,9 +105,17 @@ def read_gallery_pictures(folder: Path, most: int) -> Kept:
     path = folder / _FOLDER / _LIST
     if not path.is_file():
         return Kept([], 0, None)
-    folders, names, main = _read_list(path)
+    listed = _read_list(path)
+    names = listed.names
+    if names and most:
+        first = read_picture(folder / _FOLDER / _CLEAN / f"{names[0]}.png")
+        pixels = (len(listed.folders) + 1) * first.shape[0] * first.shape[1]
+        most = min(most, max(1, MOST_PIXELS // pixels))
     chosen = np.linspace(0, len(names) - 1, min(most, len(names))).round().astype(int)
-    return Kept([_read(folder, folders, names[i]) for i in chosen], len(names), main)
+    # Neighbours may show one face: every twelve that the reader sees next come from the whole test set.
+    step = -(-len(chosen) // AT_A_TIME)
+    order = [i for first in range(step) for i in chosen[first::step]]
+    return Kept([_read(folder, listed.folders, names[i]) for i in order], listed.count, listed.main)
 
 
 def _read(folder: Path, folders: Mapping[str, str], name: str) -> Compared:
@@ -108,16 +129,24 @@ def _read(folder: Path, folders: Mapping[str, str], name: str) -> Compared:
     return Compared(name, restored, clean)
 
 
-def _read_list(path: Path) -> tuple[dict[str, str], list[str], str | None]:
-    """Return the folder of each method, the names of the pictures and the main method."""
+@dataclass(frozen=True)
+class _List:
+    folders: dict[str, str]
+    """The folder of each method."""
+    names: list[str]
+    main: str | None
+    count: int
+
+
+def _read_list(path: Path) -> _List:
     try:
         kept = json.loads(path.read_text("utf-8"))
         folders = {_text(method["name"]): _plain(method["folder"]) for method in kept["methods"]}
         main = None if kept["main"] is None else _text(kept["main"])
-        return folders, [_plain(name) for name in kept["pictures"]], main
+        return _List(folders, [_plain(name) for name in kept["pictures"]], main, int(kept["count"]))
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror}).") from error
-    except (ValueError, TypeError, KeyError, RecursionError) as error:
+    except (ValueError, TypeError, KeyError, OverflowError, RecursionError) as error:
         raise InputError(f"{path}: is not what umsn evaluate writes; run it again.") from error
 
 
@@ -157,9 +186,8 @@ def _make_folder(path: Path) -> None:
 
 def _kept_files(out: Path) -> set[Path]:
     try:
-        folders, names, _ = _read_list(out / _FOLDER / _LIST)
+        listed = _read_list(out / _FOLDER / _LIST)
     except InputError:
         return set()
-    return {
-        out / _FOLDER / folder / f"{name}.png" for folder in [*folders.values(), _CLEAN] for name in names
-    }
+    folders = [*listed.folders.values(), _CLEAN]
+    return {out / _FOLDER / folder / f"{name}.png" for folder in folders for name in listed.names}

@@ -14,12 +14,17 @@ from umsn.metrics_log import read_lines
 from umsn.report.chart import Series, line_chart, short
 from umsn.report.markup import Markup, element
 
-_TERMS: Final = ("l1", "cross_entropy", "confidence", "perceptual")
+_TERMS: Final = (
+    *("l1", "cross_entropy", "confidence", "perceptual"),
+    *("gradient", "half_scale", "half_scale_gradient"),  # of the released code
+)
 _NAMES: Final = {
     "loss": "loss",
     "l1": "L1",
     "cross_entropy": "cross entropy",
     "confidence": "confidence-guided",
+    "half_scale": "half scale",
+    "half_scale_gradient": "half-scale gradient",
     "validation_psnr": "restored",
     "validation_psnr_blurry": "blurry",
     "validation_f_score": "mean",

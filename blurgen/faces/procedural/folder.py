@@ -9,12 +9,12 @@ from io import BytesIO
 from pathlib import Path
 
 import numpy as np
-from joblib import Parallel, delayed
 from numpy.typing import NDArray
 from PIL import Image
 
 from blurgen.errors import InputError
 from blurgen.faces.procedural.drawn import draw_face
+from blurgen.parallel import Workers, run_jobs
 
 _OWN_FILE = re.compile(r"\.?[0-9]{6,}\.png(\.tmp)?")
 _LAST = 999_999
@@ -38,8 +38,7 @@ def write_faces(
     """
     if not 1 <= count <= _LAST:
         raise ValueError(f"Argument 'count' must be from 1 to {_LAST}, not {count}.")
-    if jobs < 1:
-        raise ValueError(f"Argument 'jobs' must be at least 1, not {jobs}.")
+    workers = Workers(jobs)
     root = Path(out)
     _check_free(root)
     try:
@@ -47,9 +46,9 @@ def write_faces(
             (root / kind).mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise InputError(f"{root} cannot be made: {error.strerror}; choose another folder") from None
-    work = (delayed(_write_face)(root, number, seed, size) for number in range(count))
+    work = [(root, number, seed, size) for number in range(count)]
     written = 0
-    for done, new in enumerate(Parallel(n_jobs=jobs, return_as="generator")(work), start=1):
+    for done, new in enumerate(run_jobs(_write_face, work, workers), start=1):
         written += new
         if progress:
             progress(done, count)

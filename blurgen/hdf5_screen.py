@@ -1,0 +1,127 @@
+"""What HDF5 reads of a file, screened: structures that would keep the library busy for ever never reach it.
+
+HDF5 (seen in 2.0, the one of h5py 3.16) follows two kinds of list without noticing that they end nowhere: the
+objects of a global heap, where one of no size stands for the next, and the free blocks of a local heap, where
+one may name itself as the next and memory fills up besides. Both heaps begin with a signature. Where what
+follows is not sound, the signature is blanked, and HDF5 reports a damaged file.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import struct
+from typing import Any
+
+_GLOBAL = b"GCOL\x01"  # with the version
+_LOCAL = b"HEAP\x00"
+_LONGEST = len(_GLOBAL)
+_MOST_BYTES = 1 << 28  # of a global heap
+_MOST_ENTRIES = 1 << 16  # of either list
+_NO_BLOCKS = (1, 2**64 - 1)  # end the list of free blocks
+_SUPERBLOCK = b"\x89HDF\r\n\x1a\n"
+_SIZES_AT = {0: 13, 1: 13, 2: 9, 3: 9}  # by version of the superblock: bytes of an address, and of a length
+
+
+class ScreenedFile(io.RawIOBase):
+    """A file opened for reading, as a file object for ``h5py.File(..., driver="fileobj")``.
+
+    Meant for what HDF5 reads to find its way. Elements of datasets are best read without it: that they look
+    like a broken heap by chance is as good as impossible, but they could be made to.
+    """
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+        self._position = 0
+        self._size = os.fstat(descriptor).st_size
+        self._base = self._find_superblock()
+
+    @property
+    def is_usual(self) -> bool:
+        """Whether addresses and lengths in the file have 8 bytes, as screening takes for granted."""
+        head = os.pread(self._descriptor, 16, self._base)
+        at = _SIZES_AT.get(head[8]) if head.startswith(_SUPERBLOCK) and len(head) == 16 else None
+        return at is not None and head[at : at + 2] == b"\x08\x08"
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        starts = {os.SEEK_SET: 0, os.SEEK_CUR: self._position, os.SEEK_END: self._size}
+        self._position = starts[whence] + offset
+        return self._position
+
+    def tell(self) -> int:
+        return self._position
+
+    def readinto(self, buffer: Any) -> int:
+        """Fill ``buffer``; what lies past the end of the file is zero."""
+        view = memoryview(buffer).cast("B")
+        done = 0
+        while done < len(view) and self._position + done < self._size:  # an address may be any number
+            read = os.preadv(self._descriptor, [view[done:]], self._position + done)
+            if read == 0:
+                break
+            done += read
+        view[done:] = bytes(len(view) - done)
+        self._screen(view, self._position)
+        self._position += len(view)
+        return len(view)
+
+    def _screen(self, view: memoryview, start: int) -> None:
+        """Blank the signatures in ``view``, which begins at ``start``, of heaps that are not sound."""
+        if start >= self._size:
+            return
+        margin = min(start, _LONGEST - 1)  # a signature may have been read in part before
+        around = os.pread(self._descriptor, margin + len(view) + _LONGEST - 1, start - margin)
+        for signature, is_sound in ((_GLOBAL, self._is_sound_global), (_LOCAL, self._is_sound_local)):
+            place = around.find(signature)
+            while place >= 0:
+                if not is_sound(start - margin + place):
+                    first, end = max(place - margin, 0), min(place - margin + _LONGEST, len(view))
+                    view[first:end] = bytes(max(end - first, 0))
+                place = around.find(signature, place + 1)
+
+    def _is_sound_global(self, address: int) -> bool:
+        """Follow the objects of a global heap: number, references, four bytes, size; then their bytes."""
+        (size,) = self._numbers(address + 8, 1)
+        if not 16 <= size <= min(self._size - address, _MOST_BYTES):
+            return False
+        content = os.pread(self._descriptor, size, address)
+        place = 16
+        for _ in range(_MOST_ENTRIES):
+            if place + 16 > len(content):
+                return True
+            number, length = struct.unpack_from("<H6xQ", content, place)
+            step = length if number == 0 else 16 + (length + 7) // 8 * 8  # the free object counts its head
+            if step < 16:
+                return False
+            place += step
+        return False
+
+    def _is_sound_local(self, address: int) -> bool:
+        """Follow the free blocks of a local heap: next block, size."""
+        size, block, segment = self._numbers(address + 8, 3)
+        for _ in range(_MOST_ENTRIES):
+            if block in _NO_BLOCKS:
+                return True
+            if block + 16 > min(size, self._size):
+                return False
+            block, _ = self._numbers(self._base + segment + block, 2)
+        return False  # or it would be the longest list ever seen
+
+    def _find_superblock(self) -> int:
+        """Return where it lies: at 0, or after a user block of 512, 1024, 2048 ... bytes."""
+        place = 0
+        while place < self._size:
+            if os.pread(self._descriptor, len(_SUPERBLOCK), place) == _SUPERBLOCK:
+                return place
+            place = max(512, 2 * place)
+        return 0
+
+    def _numbers(self, address: int, count: int) -> tuple[int, ...]:
+        content = os.pread(self._descriptor, 8 * count, address) if address < self._size else b""
+        return struct.unpack(f"<{count}Q", content.ljust(8 * count, b"\0"))

@@ -1,0 +1,240 @@
+"""Files that are damaged or mean harm are refused by name: no crash, no flood, no hang, nothing read outside.
+
+The random part is ``fuzz_readers.py``, the part with a plan ``hostile_structures.py``; here both are run in
+processes of their own, which a crash may bring down.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import fuzz_readers
+import hostile_structures
+import pytest
+import small_dataset
+
+from blurgen.dataset import open_dataset
+from blurgen.errors import InputError
+from blurgen.info import dataset_info
+from blurgen.repair import repair
+from blurgen.verify import verify
+
+HERE = Path(__file__).parent
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("whole")
+    small_dataset.build(small_dataset.write_photos(folder / "photos"), folder / "data")
+    return folder / "data"
+
+
+@pytest.fixture
+def root(whole, tmp_path):
+    shutil.copytree(whole, tmp_path / "data")
+    return tmp_path / "data"
+
+
+def run(program, *words):
+    done = subprocess.run(
+        [sys.executable, HERE / program, *map(str, words)],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 0, f"{done.stdout[-500:]}\n{done.stderr[-5000:]}"
+    return done.stdout
+
+
+@pytest.mark.parametrize("reader", fuzz_readers.READERS)
+def test_random_damage_is_refused_or_read_within_bounds(whole, reader):
+    run("fuzz_readers.py", whole, reader, 60, 0)
+
+
+def test_random_damage_to_any_file_of_a_dataset_is_found(whole):
+    run("fuzz_readers.py", whole, "dataset", 12, 0)
+
+
+@pytest.mark.parametrize("reader", hostile_structures.DATASETS)
+def test_hostile_structures_are_refused(whole, reader):
+    lines = run("hostile_structures.py", whole, reader).splitlines()
+    assert [line for line in lines if line.startswith("ACCEPTED")] == []
+    assert len(lines) > 30 * len(hostile_structures.DATASETS[reader])
+
+
+# --- the folder -------------------------------------------------------------------------------------------
+
+
+@contextmanager
+def limited(seconds=20):
+    """Raise TimeoutError in what hangs, such as opening a pipe."""
+
+    def stop(*_):
+        raise TimeoutError
+
+    before = signal.signal(signal.SIGALRM, stop)
+    signal.alarm(seconds)
+    try:
+        yield
+    finally:
+        signal.alarm(0)
+        signal.signal(signal.SIGALRM, before)
+
+
+def use(root):
+    """Do with a dataset whatever can be done; return what was said of it."""
+    said = []
+    for each in (
+        dataset_info,
+        lambda root: open_dataset(root).batch([11, 3, 12]),
+        lambda root: open_dataset(root).faces.face(0),
+        lambda root: open_dataset(root).bank.digest,
+        lambda root: said.extend(f"{root}/{problem}" for problem in verify(root)),
+        repair,
+    ):
+        try:
+            each(root)
+        except InputError as error:
+            said.append(str(error))
+    return said
+
+
+FILES = ("dataset.json", "faces.h5", "kernels.h5", "full/shard-00001.h5", "isolated/hair/shard-00001.h5")
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_a_pipe_in_place_of_a_file_is_not_read(root, name):
+    (root / name).unlink()
+    os.mkfifo(root / name)
+    with limited():
+        said = use(root)
+    assert any(name in line for line in said)
+
+
+@pytest.mark.parametrize("name", FILES)
+@pytest.mark.parametrize("kind", ["a link to a pipe outside", "a link to itself", "a folder"])
+def test_other_things_in_place_of_a_file_are_refused(root, tmp_path, name, kind):
+    (root / name).unlink()
+    if kind == "a folder":
+        (root / name).mkdir()
+    elif kind == "a link to itself":
+        (root / name).symlink_to(Path(name).name)
+    else:
+        os.mkfifo(tmp_path / "pipe")
+        (root / name).symlink_to(tmp_path / "pipe")
+    with limited():
+        said = use(root)
+    assert any(name in line for line in said)
+    assert all("\n" not in line for line in said)
+
+
+def test_nothing_outside_is_changed_by_a_repair(root, tmp_path):
+    outside = tmp_path / "outside.h5"
+    for name in FILES[3:]:
+        shutil.copy(root / name, outside)
+        (root / name).unlink()
+        (root / name).symlink_to(outside)
+        content = outside.read_bytes()
+        with suppress(InputError):
+            repair(root)
+        assert outside.read_bytes() == content
+
+
+def test_a_folder_of_shards_that_leads_outside_is_not_written_to(root, whole, tmp_path):
+    (root / "full").rename(tmp_path / "outside")
+    (root / "full").symlink_to(tmp_path / "outside")
+    (tmp_path / "outside/shard-00001.h5").unlink()
+    before = sorted((tmp_path / "outside").iterdir())
+    with pytest.raises(InputError, match="leads out of the dataset's folder"):
+        repair(root)
+    with pytest.raises(InputError, match="leads out of the dataset's folder"):
+        small_dataset.build(whole.parent / "photos", root)
+    assert sorted((tmp_path / "outside").iterdir()) == before
+
+
+# --- dataset.json -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '"noise_sigma": NaN',
+        '"noise_sigma": Infinity',
+        '"noise_sigma": -Infinity',
+        '"noise_sigma": 1e999',
+        '"noise_sigma": -0.1',
+        f'"noise_sigma": {"9" * 6000}',
+        f'"noise_sigma": {"[" * 100_000}',
+        '"noise_sigma": "\\ud800"',
+        '"noise_sigma": {}',
+        '"noise_sigma": 0.03, "noise_sigma": true',
+        '"noise_sigma": 0.03, "\\n\\u001b[31m": 1',
+    ],
+)
+def test_numbers_that_are_none_are_refused(root, text):
+    content = (root / "dataset.json").read_text()
+    assert '"noise_sigma": 0.03' in content
+    (root / "dataset.json").write_text(content.replace('"noise_sigma": 0.03', text))
+    said = use(root)
+    assert len(said) == 6
+    for line in said:
+        assert line.startswith(f"{root / 'dataset.json'}: ")
+        assert line.isprintable()
+        assert len(line) < 500 + len(str(root))
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        ((), []),
+        ((), {"passwd": {"bytes": 1, "digest": "0" * 32}}),
+        ((), {"../faces.h5": {"bytes": 1, "digest": "0" * 32}}),
+        (("faces.h5",), None),
+        (("faces.h5",), {"bytes": 1}),
+        (("faces.h5", "bytes"), 2**63),
+        (("faces.h5", "bytes"), -1),
+        (("faces.h5", "bytes"), "1"),
+        (("kernels.h5", "digest"), "0" * 31),
+        (("kernels.h5", "digest"), 0),
+        (("kernels.h5", "more"), 0),
+    ],
+)
+def test_hostile_lists_of_files_are_refused(root, path, value):
+    tree = json.loads((root / "dataset.json").read_text())
+    place, last = tree, "files"
+    for step in path:
+        place, last = place[last], step
+    place[last] = value
+    (root / "dataset.json").write_text(json.dumps(tree))
+    with pytest.raises(InputError, match=r"dataset\.json: files"):
+        open_dataset(root)
+
+
+def test_a_dataset_json_of_many_bytes_is_not_read(root):
+    with (root / "dataset.json").open("r+b") as file:
+        file.truncate(1 << 40)  # takes no room on the disk
+    with limited(), pytest.raises(InputError, match=r"dataset\.json: larger than 256 MiB"):
+        open_dataset(root)
+
+
+def test_a_recipe_of_more_faces_or_pixels_than_there_are_is_refused(root):
+    sound = json.loads((root / "dataset.json").read_text())
+    for name, value in (("count", 2**32 - 1), ("count", 1)):
+        tree = json.loads(json.dumps(sound))
+        tree["recipe"]["faces"][name] = value
+        (root / "dataset.json").write_text(json.dumps(tree))
+        with limited():
+            assert any("faces.h5: has 6 faces, but the recipe says" in line for line in use(root))
+    sound["recipe"] |= {"count": 10**12, "shard_size": 2**20}
+    sound["sets"] = {name: [] for name in sound["sets"]}
+    (root / "dataset.json").write_text(json.dumps(sound | {"complete": False}))
+    with limited():
+        assert any("lists 0 of 953675 shards" in line for line in use(root))
