@@ -12,7 +12,7 @@ from blurgen_cli.errors import OneLineErrors
 from blurgen_cli.export import export
 from blurgen_cli.faces import make_faces
 from blurgen_cli.kernels import import_kernels, kernel_info, make_kernels
-from blurgen_cli.options import JOBS
+from blurgen_cli.options import JOBS, FiniteRange
 from blurgen_cli.testset import build_testset
 
 _PATH = click.Path(path_type=Path)
@@ -75,7 +75,7 @@ class _ShardRange(click.ParamType):
 )
 @click.option("--patch-size", type=click.IntRange(8, 1024), default=128, show_default=True, help="In pixels.")
 @click.option(
-    "--noise-sigma", type=click.FloatRange(0, 0.2), default=0.03, show_default=True, help="Of full scale."
+    "--noise-sigma", type=FiniteRange(0, 0.2), default=0.03, show_default=True, help="Of full scale."
 )
 @click.option("--seed", type=click.IntRange(0, 2**64 - 1), default=0, show_default=True)
 @click.option(

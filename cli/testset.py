@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from blurgen_cli.options import JOBS
+from blurgen_cli.options import JOBS, FiniteRange
 
 _PATH = click.Path(path_type=Path)
 
@@ -52,7 +52,7 @@ class _Sizes(click.ParamType):
 @click.option("--seed", type=click.IntRange(0, 2**64 - 1), default=0, show_default=True)
 @click.option(
     "--noise-sigma",
-    type=click.FloatRange(0, 0.2),
+    type=FiniteRange(0, 0.2),
     default=0.03,
     show_default=True,
     help="Of full scale; the default is that of the paper's training data.",

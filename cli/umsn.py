@@ -11,6 +11,7 @@ import click
 from blurgen.errors import InputError
 from blurgen_cli.errors import OneLineErrors
 from blurgen_cli.evaluate import evaluate
+from blurgen_cli.options import FiniteRange
 from blurgen_cli.report import report
 
 _INTERRUPTED = 130
@@ -43,7 +44,7 @@ class _Noise(click.ParamType):
     def convert(
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
     ) -> float | str | None:
-        return value if value == "recipe" else click.FloatRange(0, 1).convert(value, param, ctx)
+        return value if value == "recipe" else FiniteRange(0, 1).convert(value, param, ctx)
 
 
 def _differences(command: Callable[..., None]) -> Callable[..., None]:
@@ -53,7 +54,7 @@ def _differences(command: Callable[..., None]) -> Callable[..., None]:
             click.option(
                 "--noise",
                 type=_Noise(),
-                help="A number: make the patches with noise of this sigma, neither clipped nor rounded.",
+                help="UMSN: a number: make patches with noise of this sigma, neither clipped nor rounded.",
             ),
             click.option(
                 "--step-every",
@@ -63,20 +64,18 @@ def _differences(command: Callable[..., None]) -> Callable[..., None]:
             ),
             click.option(
                 "--class-weights",
-                type=click.FloatRange(min=0, min_open=True),
+                type=FiniteRange(min=0, min_open=True),
                 nargs=4,
                 metavar="B S F H",
                 help="UMSN: weights of the losses of background, skin, features and hair.",
             ),
             click.option(
                 "--confidence-lambda",
-                type=click.FloatRange(min=0, min_open=True),
+                type=FiniteRange(min=0, min_open=True),
                 help="UMSN: lambda of the confidence loss.",
             ),
             *(
-                click.option(
-                    f"--{name}-weight", type=click.FloatRange(min=0), help=f"UMSN: weight of {what}."
-                )
+                click.option(f"--{name}-weight", type=FiniteRange(min=0), help=f"UMSN: weight of {what}.")
                 for name, what in (
                     ("gradient", "an L1 loss of gradients"),
                     ("half-scale", "an L1 loss at half the resolution"),
@@ -131,7 +130,8 @@ _DEVICE = click.option("--device", default="auto", show_default=True, help="auto
     type=click.Choice(["paper", "released", "small", "quick"]),
     default="paper",
     show_default=True,
-    help="released: as the authors' code differs from their paper.",
+    help="released: as the authors' code differs from their paper. small and quick: the paper's stages with "
+    "narrower networks, shorter and without perceptual loss, for a CPU: about an hour, and minutes.",
 )
 @click.option(
     "--networks",
@@ -149,7 +149,7 @@ _DEVICE = click.option("--device", default="auto", show_default=True, help="auto
     "--validate", type=click.Path(path_type=Path), help="Dataset of other faces and kernels to score on."
 )
 @click.option(
-    "--start-from", type=click.Path(path_type=Path), help="Folder with earlier stages.  [default: --out]"
+    "--start-from", type=click.Path(path_type=Path), help="Folder with other stages.  [default: --out]"
 )
 @click.option("--resume", is_flag=True, help="Go on where the training in --out stopped.")
 @click.option(
@@ -162,7 +162,7 @@ _DEVICE = click.option("--device", default="auto", show_default=True, help="auto
 @click.option(
     "--batch-size", type=click.IntRange(min=1), help="Of all processes together.  [default: the preset's]"
 )
-@click.option("--learning-rate", type=click.FloatRange(min=0, min_open=True), help="[default: the preset's]")
+@click.option("--learning-rate", type=FiniteRange(min=0, min_open=True), help="[default: the preset's]")
 @click.option(
     "--schedule",
     type=click.Choice(["constant", "cosine", "halving"]),
@@ -171,7 +171,7 @@ _DEVICE = click.option("--device", default="auto", show_default=True, help="auto
 @_differences
 @click.option(
     "--ema",
-    type=click.FloatRange(0, 1, max_open=True),
+    type=FiniteRange(0, 1, max_open=True),
     default=0.0,
     help="Decay of a running average of the weights, such as 0.999.  [default: none]",
 )

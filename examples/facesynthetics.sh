@@ -1,5 +1,7 @@
 #!/bin/sh
-# Every stage, table and figure of the paper on rendered faces with exact labels (FaceSynthetics), in one command:
+# All stages of the paper on rendered faces with exact labels (FaceSynthetics), then its Tables I, II, III (of other
+# methods only Wiener and Richardson-Lucy), VI, VII and VIII, with files of yours IV and V (see below), and what it shows
+# in Figs. 7 to 9, 11, 12 and 14 to 16, in one command:
 #
 #     sh examples/facesynthetics.sh FACES [UNLABELLED]
 #
@@ -23,6 +25,11 @@ iterations=${ITERATIONS:-1600}
 preset=${PRESET:-quick}
 test_faces=${TEST_FACES:-6}
 mkdir -p "$out"
+
+# The given percentage of ITERATIONS, rounded up: at least one.
+share() {
+    echo $(((iterations * $1 + 99) / 100))
+}
 
 run() {
     printf '\n$ %s\n' "$*"
@@ -54,13 +61,14 @@ run blurgen audit "$data" "$out/test"
 evaluate --testset "$out/test" --limit 1 --out "$out/check" "$@" > /dev/null
 
 # Section IV-A: S-Net on clean and on blurry pictures, 60 % and 30 % of UMSN's iterations.
-train --shards "$data" --stage segmentation --iterations $((iterations * 60 / 100))
-train --shards "$data" --stage segmentation-blurry --iterations $((iterations * 30 / 100))
+train --shards "$data" --stage segmentation --iterations "$(share 60)"
+train --shards "$data" --stage segmentation-blurry --iterations "$(share 30)"
 
 if [ -n "$unlabelled" ]; then
     run "${PYTHON:-python3}" "$here/scale_pictures.py" "$unlabelled" "$out/unlabelled" "${UNLABELLED_SIDE:-160}"
     printf '\n$ umsn segment %s ...\n' "$out/unlabelled"
     umsn segment "$out/unlabelled" --checkpoint "$out/run/segmentation.safetensors" --out "$out/labels" > /dev/null
+    # The limit is of each source: up to 25,000 of the labelled faces too.
     data=$out/both
     run blurgen build-dataset --faces "facesynthetics:$faces" --faces "folder:$out/unlabelled" --labels "$out/labels" \
         --split train --limit 25000 --kernels "$out/kernels.h5" --class-isolated --recipe-only --out "$data"
@@ -69,11 +77,11 @@ if [ -n "$unlabelled" ]; then
 fi
 
 # The four first-stage networks, 50 %; then Table VI: five networks of one size, equal iterations.
-train --shards "$data" --stage first-stage --iterations $((iterations * 50 / 100))
+train --shards "$data" --stage first-stage --iterations "$(share 50)"
 for variant in bnet masks nested umsn-no-confidence; do
     train --shards "$data" --stage umsn --variant $variant --iterations "$iterations"
 done
-train --shards "$data" --stage umsn --iterations "$iterations" --keep-every $(((iterations + 19) / 20))
+train --shards "$data" --stage umsn --iterations "$iterations" --keep-every "$(share 5)"
 
 evaluate --checkpoint "$out/run/umsn.safetensors" --ablation "$out/run" --testset "$out/test" --out "$out/result" "$@"
 run umsn report "$out/result" --run "$out/run" --kernels "$out/kernels.h5"

@@ -139,6 +139,7 @@ def test_preview_draws_a_sheet(folder, tmp_path):
         (("build-dataset", "--faces", "folder:x"), "Missing option '--kernels'"),
         (("build-dataset", "--shards", "5:5"), "must be A:B"),
         (("build-dataset", "--noise-sigma", "0.5"), "--noise-sigma"),
+        (("build-dataset", "--noise-sigma", "nan"), "finite number"),
         (("build-dataset", "--patch-size", "4"), "--patch-size"),
         (("no-such-command",), "No such command"),
     ],

@@ -130,6 +130,21 @@ def test_of_several_processes_one_speaks(capsys, monkeypatch, rank, said, stoppe
         (["train", "--shards", "{data}", "--out", "run"], "--no-perceptual"),
         (["train", "--shards", "{data}", "--out", "run", "--stage", "unet", *QUICK], "unet"),
         (["train", "--shards", "{data}", "--out", "run", "--stage", "umsn", *QUICK], "--masks labels"),
+        *(
+            (["train", "--shards", "{data}", "--out", "run", *option.split(), number], "finite number")
+            for number in ("inf", "nan")
+            for option in (
+                *("--learning-rate", "--confidence-lambda", "--class-weights 1 1 1"),
+                *("--gradient-weight", "--half-scale-weight", "--half-scale-gradient-weight"),
+            )
+        ),
+        (["train", "--shards", "{data}", "--out", "run", *QUICK, "--noise", "nan"], "finite number"),
+        (["train", "--shards", "{data}", "--out", "run", *QUICK, "--ema", "nan"], "finite number"),
+        (["train", "--shards", "{data}", "--out", "{photo}", *QUICK], "cannot be made (File exists)"),
+        (
+            ["deblur", "{photo}", "--checkpoint", "{run}/umsn.safetensors", "--out", "{run}/metrics.jsonl"],
+            "cannot be made (File exists)",
+        ),
         (["deblur", "none.png", "--checkpoint", "{run}/umsn.safetensors", "--out", "o"], "none.png"),
         (["deblur", "{photo}", "--checkpoint", "{photo}", "--out", "o"], "is not a umsn checkpoint"),
         (["deblur", "{photo}", "--checkpoint", "none", "--out", "o"], "no such checkpoint"),

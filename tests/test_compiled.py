@@ -39,6 +39,12 @@ def network():
     torch.compiler.reset()
 
 
+def test_what_fails_in_another_process_is_taken_back_in_all(network, monkeypatch):
+    monkeypatch.setattr("umsn.compiled.any_process", lambda failed, device: True)
+    assert attempt(network, aot_eager) == "it does not work in another process"
+    assert not is_compiled(network)
+
+
 def attempt(network, backend):
     network.compile = partial(nn.Module.compile, network, backend=backend)
     image = torch.rand(2, 3, 8, 8, generator=torch.Generator().manual_seed(1))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import shutil
@@ -26,10 +27,13 @@ from blurgen.kernels import make_bank
 from umsn import checkpoint, curriculum
 from umsn.curriculum import Settings, train
 from umsn.deblur import Deblurrer, load_networks
+from umsn.nets import network_config
 from umsn.stages import QUICK as QUICK_PRESET
 from umsn.train import Stopped
 
 QUICK = Settings(preset="quick", iterations=2, batch_size=2, seed=1)
+ALONE = replace(QUICK, masks="labels", first_stage=False)
+"""Stage umsn begins with no other."""
 CPU = {"device": "cpu", "quiet": True}
 
 
@@ -118,8 +122,7 @@ def test_every_row_of_table_vi_trains(datasets, run, tmp_path, variant):
 
 
 def test_masks_from_the_shards_need_no_s_net(datasets, tmp_path):
-    settings = replace(QUICK, masks="labels")
-    (path,) = train(datasets["data"], tmp_path, settings, stage="umsn", **CPU)
+    (path,) = train(datasets["data"], tmp_path, ALONE, stage="umsn", **CPU)
     with pytest.raises(InputError, match="has no S-Net"):
         Deblurrer(path, "cpu")
 
@@ -131,16 +134,15 @@ def test_unlabelled_faces_do_where_s_nets_make_the_masks(datasets, run, tmp_path
 
 def test_a_recipe_trains_like_its_shards(datasets, tmp_path):
     made = build(tmp_path / "recipe", 1, recipe_only=True).root
-    settings = replace(QUICK, masks="labels")
     for name, data in (("shards", datasets["data"]), ("recipe", made), ("device", made)):
-        train(data, tmp_path / name, settings, stage="umsn", on_device=name == "device", **CPU)
+        train(data, tmp_path / name, ALONE, stage="umsn", on_device=name == "device", **CPU)
     files = {(tmp_path / name / "umsn.safetensors").read_bytes() for name in ("shards", "recipe", "device")}
     assert len(files) == 1
 
 
 def test_endless_data_is_new_data(datasets, tmp_path):
     # 2 iterations of 20 are more than the dataset's 24 samples.
-    settings = replace(QUICK, masks="labels", batch_size=20)
+    settings = replace(ALONE, batch_size=20)
     for name, endless in (("a", True), ("b", True), ("c", False)):
         train(datasets["data"], tmp_path / name, replace(settings, endless=endless), stage="umsn", **CPU)
     files = [(tmp_path / name / "umsn.safetensors").read_bytes() for name in "abc"]
@@ -153,6 +155,18 @@ def test_endless_data_is_new_data(datasets, tmp_path):
         ("data", Settings(), {}, "needs VGG-Face.*--vgg-face.*--no-perceptual"),
         ("data", QUICK, {"stage": "umsn"}, "Stage umsn needs .*segmentation.safetensors.*--masks labels"),
         ("data", QUICK, {"stage": "segmentation-blurry"}, "needs .*segmentation.safetensors: train"),
+        (
+            "data",
+            replace(QUICK, masks="labels"),
+            {"stage": "umsn"},
+            "Stage umsn begins with .*first-stage-background.safetensors: train .*--no-first-stage",
+        ),
+        (
+            "data",
+            replace(QUICK, variant="bnet", cn_repeats_third=True),
+            {},
+            "--cn-repeats-third does not act on variant 'bnet'; leave it out",
+        ),
         (
             "data",
             QUICK,
@@ -260,6 +274,71 @@ def test_a_stage_does_not_start_from_an_unfinished_one(datasets, run, tmp_path):
         train(datasets["data"], tmp_path, QUICK, stage="segmentation-blurry", **CPU)
 
 
+def test_all_stages_begin_with_those_just_trained_and_not_with_older_ones(datasets, run, tmp_path):
+    """Whether the folder of earlier stages has others of these names, or nothing at all."""
+    settings = replace(QUICK, seed=2)
+    (tmp_path / "empty").mkdir()
+    for name, start in (("others", run), ("none", tmp_path / "empty"), ("same", None)):
+        train(datasets["data"], tmp_path / name, settings, start_from=start, **CPU)
+    for stage in ("segmentation-blurry", "umsn"):
+        _, about = checkpoint.load(tmp_path / "others" / f"{stage}.safetensors", "networks")
+        for name, digest in about["starts_from"].items():
+            data = (tmp_path / "others" / f"{name}.safetensors").read_bytes()
+            assert digest == hashlib.sha256(data).hexdigest(), name
+    files = [(tmp_path / name / "umsn.safetensors").read_bytes() for name in ("others", "none", "same")]
+    assert len(set(files)) == 1
+
+
+def test_networks_of_another_size_are_refused_before_anything_is_trained(datasets, run, tmp_path):
+    other = replace(QUICK, networks="small")
+    for name, stage in (("segmentation", "segmentation-blurry"), ("first-stage-background", "umsn")):
+        with pytest.raises(
+            InputError, match=rf"{name}.safetensors is .* size 'quick',.* 'small'; choose --networks quick"
+        ):
+            train(datasets["data"], tmp_path / "out", other, stage=stage, start_from=run, **CPU)
+    assert not (tmp_path / "out").exists()
+
+
+def test_an_s_net_that_only_makes_masks_may_be_of_any_size(datasets, run, tmp_path):
+    settings = replace(QUICK, networks="small", first_stage=False)
+    (path,) = train(datasets["data"], tmp_path, settings, stage="umsn", start_from=run, **CPU)
+    networks = load_networks(path, torch.device("cpu"))
+    widths = [networks[name].config.width for name in ("network", "s_net")]
+    assert widths == [network_config("umsn", size)["width"] for size in ("small", "quick")]
+    assert widths[0] != widths[1]
+
+
+def test_a_variant_without_f_nets_needs_none(datasets, run, tmp_path):
+    for name in ("segmentation", "segmentation-blurry"):
+        shutil.copy(run / f"{name}.safetensors", tmp_path)
+    train(datasets["data"], tmp_path, replace(QUICK, variant="nested"), stage="umsn", **CPU)
+
+
+def test_a_variant_s_checkpoint_names_no_difference_that_cannot_act(datasets, tmp_path):
+    settings = Settings("released", "bnet", networks="quick", iterations=1, batch_size=2, perceptual=False)
+    (path,) = train(datasets["data"], tmp_path, settings, stage="umsn", **CPU)
+    found = checkpoint.load(path, "networks")[1]["stage"]["differences"]
+    assert found["class_weights"] == [1, 1, 1, 1]
+    assert (found["first_stage"], found["snet_batch_statistics"]) == (True, False)
+    assert (found["step_every"], found["gradient_weight"]) == (2, 0.15)
+
+
+@pytest.mark.parametrize("noise", ["recipe", 0.5])
+def test_a_stage_is_scored_on_the_noise_it_is_trained_on(datasets, tmp_path, noise):
+    settings = replace(ALONE, noise=noise)
+    train(datasets["data"], tmp_path, settings, stage="umsn", validate=datasets["held out"], **CPU)
+    log = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
+    scored = [line["validation_psnr_blurry"] for line in log if "validation_psnr_blurry" in line]
+    # Noise of half of full scale, clipped to be scored, leaves less than 10 dB.
+    assert (max(scored) < 12) == (noise == 0.5)
+
+
+def test_a_file_in_the_place_of_the_folder_is_named(datasets, tmp_path):
+    (tmp_path / "out").write_text("")
+    with pytest.raises(InputError, match=r"out: cannot be made \(.*\); choose another --out"):
+        train(datasets["data"], tmp_path / "out", QUICK, stage="segmentation", **CPU)
+
+
 def build_with_unknown_pixels(folder):
     """Build a dataset of three faces; of one nearly all is of unknown class, of another a part."""
     write_blobs(folder / "faces", 4)
@@ -273,22 +352,8 @@ def build_with_unknown_pixels(folder):
     return build_dataset([source], bank, folder / "data", per_image=8, patch_size=PATCH).root
 
 
-def test_two_processes_train_like_one_with_the_joint_batch(tmp_path, monkeypatch):
-    preset = replace(QUICK_PRESET, stages=(QUICK_PRESET.stages[0], QUICK_PRESET.stages[-1]), log_every=1)
-    monkeypatch.setattr(curriculum, "PRESETS", {"quick": preset})
-    settings = Settings("quick", masks="labels", iterations=4, batch_size=4, learning_rate=2e-4)
-    data = build_with_unknown_pixels(tmp_path)
-    train(data, tmp_path / "one", settings, **CPU)
-
-    program = (
-        "from dataclasses import replace\n"
-        "from umsn import curriculum, stages\n"
-        "from umsn.curriculum import Settings\n"
-        "chosen = stages.QUICK.stages[0], stages.QUICK.stages[-1]\n"
-        "curriculum.PRESETS = {'quick': replace(stages.QUICK, stages=chosen, log_every=1)}\n"
-        f"curriculum.train({str(data)!r}, {str(tmp_path / 'two')!r}, {settings!r},"
-        " device='cpu', quiet=True)\n"
-    )
+def run_in_two_processes(program):
+    """Run Python code as torchrun runs it, and see both processes end well."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         address = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free.getsockname()[1])}
@@ -302,10 +367,50 @@ def test_two_processes_train_like_one_with_the_joint_batch(tmp_path, monkeypatch
     ]
     assert [process.wait(120) for process in processes] == [0, 0]
 
+
+def test_two_processes_train_like_one_with_the_joint_batch(tmp_path, monkeypatch):
+    preset = replace(QUICK_PRESET, stages=(QUICK_PRESET.stages[0], QUICK_PRESET.stages[-1]), log_every=1)
+    monkeypatch.setattr(curriculum, "PRESETS", {"quick": preset})
+    settings = replace(ALONE, seed=0, iterations=4, batch_size=4, learning_rate=2e-4)
+    data = build_with_unknown_pixels(tmp_path)
+    train(data, tmp_path / "one", settings, **CPU)
+
+    program = (
+        "from dataclasses import replace\n"
+        "from umsn import curriculum, stages\n"
+        "from umsn.curriculum import Settings\n"
+        "chosen = stages.QUICK.stages[0], stages.QUICK.stages[-1]\n"
+        "curriculum.PRESETS = {'quick': replace(stages.QUICK, stages=chosen, log_every=1)}\n"
+        f"curriculum.train({str(data)!r}, {str(tmp_path / 'two')!r}, {settings!r},"
+        " device='cpu', quiet=True)\n"
+    )
+    run_in_two_processes(program)
+
     logs = [(tmp_path / name / "metrics.jsonl").read_text().splitlines() for name in ("one", "two")]
     one, two = ([line["loss"] for line in map(json.loads, log) if "loss" in line] for log in logs)
     assert len(one) == 8
     assert two == pytest.approx(one, rel=1e-4)
+
+
+def test_a_compiler_that_fails_in_one_process_is_done_without_in_both(datasets, tmp_path):
+    """And nobody waits for ever."""
+    program = (
+        "import os\n"
+        "from torch import nn\n"
+        "from umsn import curriculum\n"
+        "def plain(graph, example): return graph.forward\n"
+        "def broken(graph, example): raise RuntimeError('no compiler')\n"
+        "backend = broken if os.environ['RANK'] == '1' else plain\n"
+        "compile_module = nn.Module.compile\n"
+        "nn.Module.compile = lambda self: compile_module(self, backend=backend)\n"
+        f"settings = curriculum.{QUICK!r}\n"
+        f"curriculum.train({str(datasets['data'])!r}, {str(tmp_path)!r}, settings, stage='segmentation',"
+        " device='cpu', compile=True, quiet=True)\n"
+    )
+    run_in_two_processes(program)
+    log = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
+    (tried,) = [line for line in log if line.get("event") == "compile"]
+    assert tried["why_not"] == "it does not work in another process"
 
 
 @pytest.mark.parametrize(
@@ -317,6 +422,9 @@ def test_two_processes_train_like_one_with_the_joint_batch(tmp_path, monkeypatch
         ("iterations", 0),
         ("batch_size", -1),
         ("ema", 1.0),
+        ("learning_rate", float("inf")),
+        ("learning_rate", float("nan")),
+        ("ema", float("nan")),
     ],
 )
 def test_wrong_settings_are_named(name, value):

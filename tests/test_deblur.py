@@ -89,6 +89,22 @@ def test_the_checkpoint_of_another_stage_is_refused(tmp_path):
         Segmenter(path, "cpu")
 
 
+@pytest.mark.parametrize("value", [torch.nan, torch.inf])
+@pytest.mark.parametrize("spoilt", ["network", "s_net", "confidence"])
+def test_networks_of_a_training_that_diverged_are_refused(tmp_path, spoilt, value):
+    networks = {
+        "network": build_network("umsn", TINY_UMSN),
+        "s_net": build_network("snet", TINY),
+        "confidence": build_network("confidence", {"width": 2, "stages": 2}),
+    }
+    with torch.no_grad():
+        next(networks[spoilt].parameters()).view(-1)[0] = value
+    path = save(tmp_path / "umsn.safetensors", **networks)
+    for use in (Deblurrer, Segmenter):
+        with pytest.raises(InputError, match=r"umsn.safetensors holds weights that are NaN or infinite"):
+            use(path, "cpu")
+
+
 def test_a_checkpoint_that_contradicts_itself_is_refused(tmp_path):
     network = build_network("bnet", TINY)
     tensors = checkpoint.with_prefix("network", network.state_dict())

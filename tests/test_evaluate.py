@@ -171,7 +171,8 @@ def test_everything_is_written_and_says_the_same(everything):
         *("scores.csv", "segmentation.csv", "vgg-face.csv", "recognition.csv"),
         *("confidence-kernels.csv", "confidence-training.csv"),
         *(f"figures/{f}.png" for f in ("results", "ablation", "masks", "classes", "residuals")),
-        *("figures/moments.png", "figures/kernels.png"),
+        # No kernels.png: a dataset cuts another patch of a face for every kernel.
+        "figures/moments.png",
     }
     page = json.loads((out / "tables.json").read_text())
     cell = page["tables"][0]["rows"][0]["cells"][0]

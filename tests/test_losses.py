@@ -81,10 +81,10 @@ def test_confidence_loss_is_equation_4() -> None:
         for i in range(4):
             c = confidence[n, i].item()
             expected += (weights[i] * c * losses[n, i].item() - LAMBDA * np.log(c)) / 2
-    found = confidence_loss(losses, confidence.log(), LAMBDA, weights)
+    found = confidence_loss(losses, confidence.log(), LAMBDA, torch.tensor(weights))
     assert float(found) == pytest.approx(expected, rel=1e-5)
     equal = confidence_loss(losses, confidence.log(), LAMBDA)
-    torch.testing.assert_close(equal, confidence_loss(losses, confidence.log(), LAMBDA, (1, 1, 1, 1)))
+    torch.testing.assert_close(equal, confidence_loss(losses, confidence.log(), LAMBDA, torch.ones(4)))
 
 
 def test_a_free_confidence_tends_to_lambda_over_loss() -> None:
@@ -209,7 +209,7 @@ def test_the_released_loss_in_our_units_is_half_of_it_in_theirs() -> None:
 
     def total(output: Tensor, target: Tensor, lam: float) -> Tensor:
         losses = class_losses(output, target, masks)
-        return confidence_loss(losses, log_confidence, lam, d.class_weights) + sum(
+        return confidence_loss(losses, log_confidence, lam, torch.tensor(d.class_weights)) + sum(
             weight * TERMS[name](output, target) for name, weight in d.terms.items()
         )
 

@@ -86,6 +86,30 @@ def test_what_a_training_kept_is_found_by_iteration(tmp_path):
             run_folder.require_moment(found[40], trained, 40)
 
 
+@pytest.mark.parametrize(
+    ("name", "about"),
+    [
+        ("seed", {"seed": 2}),
+        ("data", {"data": {"seed": 4}}),
+        ("starts_from", {"starts_from": {"segmentation": "b"}}),
+        ("differences", {"stage": {"kind": "umsn", "name": "umsn", "differences": {"step_every": 2}}}),
+    ],
+)
+def test_a_kept_network_of_another_training_is_refused(tmp_path, name, about):
+    stage = {"kind": "umsn", "name": "umsn", "differences": {"step_every": 1}}
+    same = {"stage": stage, "seed": 1, "data": {"seed": 3}, "starts_from": {"segmentation": "a"}}
+    last = save_bnet(tmp_path / "umsn.safetensors", **same, iteration=900)
+    trained = run_folder.describe(last)
+    kept = run_folder.kept_path(tmp_path, "umsn", 40)
+    kept.parent.mkdir()
+    save_bnet(kept, **same, iteration=40)
+    assert run_folder.kept_checkpoints(trained) == {40: kept}
+    run_folder.require_moment(kept, trained, 40)
+    save_bnet(kept, **{**same, **about}, iteration=40)
+    with pytest.raises(InputError, match=rf"is of another training than .* \({name}\); take it away"):
+        run_folder.require_moment(kept, trained, 40)
+
+
 def test_the_log_is_read_whatever_was_left_in_it(tmp_path):
     assert run_folder.log_lines(tmp_path, "umsn") == []
     lines = [

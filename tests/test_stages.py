@@ -85,11 +85,32 @@ def test_what_the_released_code_does():
 
 def test_a_difference_concerns_the_stages_it_can_change():
     clean, blurry = RELEASED.select("segmentation")[0], RELEASED.select("segmentation-blurry")[0]
-    noise = RELEASED.differences.noise
-    assert clean.differences == Differences(snet_batch_statistics=True)
-    assert blurry.differences == Differences(snet_batch_statistics=True, noise=noise)
-    assert {s.differences for s in RELEASED.select("first-stage")} == {Differences(noise=noise)}
+    # Noise too is of UMSN alone: the line that adds it is commented out where the code trains S-Net.
+    assert clean.differences == blurry.differences == Differences(snet_batch_statistics=True)
+    assert {s.differences for s in RELEASED.select("first-stage")} == {Differences()}
     assert {s.schedule for s in RELEASED.stages if s.kind != "umsn"} == {"constant"}
+
+
+@pytest.mark.parametrize(
+    ("variant", "idle"),
+    [
+        ("umsn", ()),
+        ("umsn-no-confidence", ("class_weights", "confidence_lambda", "cn_repeats_third")),
+        ("nested", ("class_weights", "confidence_lambda", "cn_repeats_third", "first_stage")),
+        (
+            "bnet",
+            (
+                *("class_weights", "confidence_lambda", "cn_repeats_third", "first_stage"),
+                "snet_batch_statistics",
+            ),
+        ),
+    ],
+)
+def test_a_difference_that_cannot_act_on_a_variant_is_as_in_the_paper(variant, idle):
+    released = RELEASED.differences
+    paper = {name: getattr(Differences(), name) for name in idle}
+    assert released.of_variant(variant) == replace(released, **paper)
+    assert all(getattr(released, name) != value for name, value in paper.items())
 
 
 def test_without_its_differences_the_released_preset_trains_the_networks_of_the_paper():
@@ -110,6 +131,8 @@ def test_without_its_differences_the_released_preset_trains_the_networks_of_the_
         ("gradient_weight", -0.1),
         ("half_scale_weight", -0.1),
         ("half_scale_gradient_weight", float("nan")),
+        *((name, float("inf")) for name in ("noise", "confidence_lambda", "gradient_weight")),
+        ("class_weights", (1.0, 1.0, float("inf"), 1.0)),
     ],
 )
 def test_a_difference_that_cannot_be_is_named(name, value):

@@ -25,6 +25,7 @@ from umsn import checkpoint
 from umsn.batches import Batches, Patches, ShardPatches, to_device
 from umsn.learners import DeblurLearner, FirstStageLearner, SegmentationLearner
 from umsn.nets import build_network
+from umsn.processes import mean_over_processes
 from umsn.stages import Differences, Stage
 from umsn.train import Machine, Plan, Stopped, learning_rate, train_stage
 
@@ -144,6 +145,13 @@ def test_a_step_for_every_other_batch_throws_the_gradients_between_away(data, tm
     assert changed == [False, True, False, True, False]
     tensors, _ = checkpoint.load(tmp_path / "tiny.state.safetensors", "training")
     assert {float(t) for name, t in tensors.items() if name.endswith(".step")} == {3}
+
+
+def test_a_gradient_that_is_thrown_away_is_not_computed(data, tmp_path, monkeypatch):
+    backward, calls = torch.Tensor.backward, []
+    monkeypatch.setattr(torch.Tensor, "backward", lambda self: calls.append(1) or backward(self))
+    train(data, tmp_path, 6, plan={"differences": Differences(step_every=3)})
+    assert len(calls) == 2
 
 
 def test_a_gradient_that_is_thrown_away_has_no_influence(data, tmp_path):
@@ -267,6 +275,84 @@ def test_a_signal_saves_and_leaves(data, undisturbed, tmp_path, monkeypatch, num
     assert (tmp_path / name).read_bytes() == (undisturbed / name).read_bytes()
 
 
+def test_stopped_between_two_steps_it_resumes_with_the_same_bits(data, tmp_path, monkeypatch):
+    plan = {"ema": 0.9, "differences": Differences(step_every=2)}
+    train(data, tmp_path / "whole", 6, plan=plan)
+
+    def ask(plan, done):
+        if done == 2:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return learning_rate(plan, done)
+
+    with monkeypatch.context() as patched:
+        patched.setattr("umsn.train.learning_rate", ask)
+        with pytest.raises(Stopped, match="after iteration 3 of 6"):
+            train(data, tmp_path / "parts", 6, plan=plan)
+    train(data, tmp_path / "parts", 6, plan=plan, resume=True)
+    for name in ("tiny.state.safetensors", "tiny.safetensors"):
+        assert (tmp_path / "parts" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
+
+
+@pytest.mark.parametrize("where", ["loss", "weights"])
+@pytest.mark.parametrize("due", ["log_every", "save_every", "keep_every", "validate_every"])
+def test_a_training_that_diverges_ends_with_its_last_save(data, tmp_path, monkeypatch, where, due):
+    """Whatever comes first of what looks at the loss or writes the network; also where a step goes wrong."""
+    never = {"log_every": 100, "save_every": 100, "keep_every": 0, "validate_every": 100}
+    train(data, tmp_path, 2)
+    state = tmp_path / "tiny.state.safetensors"
+    before = state.read_bytes()
+    forward, step = DeblurLearner.forward, torch.optim.Adam.step
+
+    def lost(self, batch):
+        terms, trace = forward(self, batch)
+        return {name: term * torch.nan for name, term in terms.items()}, trace
+
+    def wrong(self):
+        step(self)
+        with torch.no_grad():
+            self.param_groups[0]["params"][0].fill_(torch.inf)
+
+    if where == "loss":
+        monkeypatch.setattr(DeblurLearner, "forward", lost)
+    else:
+        monkeypatch.setattr(torch.optim.Adam, "step", wrong)
+    held_out = ShardPatches(open_dataset(data))
+    with pytest.raises(
+        InputError, match=r"Stage tiny diverged.* iteration 3; .*--learning-rate.*--resume goes on"
+    ):
+        train(data, tmp_path, 5, plan={**never, due: 3}, resume=True, validation=held_out)
+    assert state.read_bytes() == before
+    assert checkpoint.load(tmp_path / "tiny.safetensors", "networks")[1]["iteration"] == 2
+    assert not [*tmp_path.glob("checkpoints/*"), *tmp_path.glob("*.best.safetensors")]
+
+
+def test_a_file_in_the_place_of_the_kept_networks_is_named(data, tmp_path):
+    (tmp_path / "checkpoints").write_text("")
+    with pytest.raises(InputError, match=r"checkpoints: cannot be made .*; choose another --out"):
+        train(data, tmp_path, 2, plan={"keep_every": 1})
+
+
+def test_a_rate_that_halves_to_nothing_is_noted(data, tmp_path, monkeypatch):
+    """Where so few faces make an epoch that the training is as good as over before its end."""
+    for name, epoch in (("few", 1), ("many", 2)):
+        plan = plan_of({"confidence": 1.0}, 191)
+        plan = replace(plan, stage=replace(plan.stage, schedule="halving"), epoch=epoch)
+        (tmp_path / name).mkdir()
+        with monkeypatch.context() as patched:
+            patched.setattr("umsn.train._Signals.arrived", lambda self, machine: True)
+            with pytest.raises(Stopped):
+                source = ShardPatches(open_dataset(data))
+                train_stage(
+                    learner_of("umsn")[0], source, plan, tmp_path / name, Machine(CPU), about={}, quiet=True
+                )
+    few, many = (
+        [line["text"] for line in lines(tmp_path / name) if line.get("event") == "note"]
+        for name in ("few", "many")
+    )
+    assert many == []
+    assert [note.partition(", the")[0] for note in few] == ["from iteration 190 of 191 on"]
+
+
 def test_a_finished_stage_is_resumed_without_effect(data, undisturbed, tmp_path):
     train(data, tmp_path, plan={"ema": 0.9})
     train(data, tmp_path, plan={"ema": 0.9}, resume=True)
@@ -382,6 +468,22 @@ def test_compiled_it_trains_the_same_with_one_graph(data, tmp_path, monkeypatch)
     ]
     assert files[0][0].keys() == files[1][0].keys()
     assert files[0][1]["networks"] == files[1][1]["networks"]
+
+
+def test_trying_the_compiler_waits_for_no_other_process(data, tmp_path, monkeypatch):
+    """It may fail in one process alone: then the others would wait for ever."""
+    compile_module, asked = torch.nn.Module.compile, []
+    monkeypatch.setattr(torch.nn.Module, "compile", lambda self: compile_module(self, backend=aot_eager))
+
+    def counted(value):
+        asked.append(value)
+        return mean_over_processes(value)
+
+    monkeypatch.setattr("umsn.losses.mean_over_processes", counted)
+    train(data, tmp_path, 3, kind="segmentation", machine=Machine(CPU, compile=True))
+    assert len(asked) == 3
+    (tried,) = [line for line in lines(tmp_path) if line.get("event") == "compile"]
+    assert tried["works"]
 
 
 def test_the_schedules():

@@ -9,9 +9,8 @@ from umsn.pairs import Pair
 from umsn.two_kernels import FACES, TwoKernels
 
 
-def pair(face, size, seed):
-    picture = noise(40, 40, seed)
-    return Pair(f"{face}_{seed}", face, picture, picture, None, size)
+def pair(face, size, seed, clean=1000):
+    return Pair(f"{face}_{seed}", face, noise(40, 40, seed), noise(40, 40, clean), None, size)
 
 
 def test_the_sizes_nearest_to_the_papers_are_shown():
@@ -36,6 +35,17 @@ def test_values_of_confidence_stand_below_the_results():
             collected.add(pair("a", size, size), {"ours": noise(40, 40, 7)})
         pages.append(collected.findings().figures["kernels"])
     assert pages[1].height > pages[0].height
+
+
+def test_only_one_and_the_same_clean_picture_is_compared():
+    first, other, same = pair("a", 17, 1), pair("a", 27, 2, clean=2000), pair("a", 25, 3)
+    collected = TwoKernels("ours", None)
+    for one in (first, other):
+        collected.add(one, {"ours": 255 - one.blurry})
+    assert collected.findings().figures == {}
+    collected.add(same, {"ours": 255 - same.blurry})
+    page = np.asarray(collected.findings().figures["kernels"])
+    assert place_of(page, first.blurry)[1] < place_of(page, same.blurry)[1]
 
 
 def test_without_two_sizes_of_a_face_there_is_no_figure():

@@ -12,6 +12,8 @@ from typing import Final
 import torch
 from torch import Tensor, nn
 
+from umsn.processes import any_process
+
 _TOLERANCE: Final = {"fp32": 0.01, "bf16": 0.25}
 """How far apart two gradients of a parameter may lie, as a share of their length; rounding explains less."""
 
@@ -25,10 +27,12 @@ def compile_where_it_works(
     """Compile ``network`` in place; take it back, and return why, if that fails or changes the gradients.
 
     ``loss`` is of one batch, always the same, by way of the network; ``parameters`` are what is trained;
-    ``precision`` is "fp32" or "bf16". Nothing is learnt.
+    ``precision`` is "fp32" or "bf16". Nothing is learnt. Of processes that train together all compile, or
+    none; ``loss`` must not wait for the others, for a compiler may fail in one of them only.
     """
     expected = _gradients(loss, parameters)
     network.compile()
+    reason = None
     try:
         found = _gradients(loss, parameters)
     except Exception as error:  # whatever a compiler may raise
@@ -36,12 +40,13 @@ def compile_where_it_works(
         reason = f"torch.compile failed ({type(error).__name__}: {why})"
     else:
         wrong = _count_others(found, expected, _TOLERANCE[precision])
-        if not wrong:
-            return None
-        reason = f"compiled, {wrong} of {len(parameters)} parameters have another gradient"
+        if wrong:
+            reason = f"compiled, {wrong} of {len(parameters)} parameters have another gradient"
+    if not any_process(reason is not None, parameters[0].device):
+        return None
     network._compiled_call_impl = None
     torch.compiler.reset()
-    return reason
+    return reason or "it does not work in another process"
 
 
 def _gradients(loss: Callable[[], Tensor], parameters: Sequence[nn.Parameter]) -> list[Tensor]:

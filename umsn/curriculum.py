@@ -6,7 +6,7 @@ import contextlib
 import hashlib
 import math
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -18,10 +18,11 @@ from blurgen.audit import compare, read_contents
 from blurgen.dataset import Dataset, open_dataset
 from blurgen.errors import InputError
 from blurgen.labels import CLASS_NAMES
-from umsn import checkpoint
 from umsn.batches import FULL, PatchSource, ShardPatches
-from umsn.deblur import load_networks, usable_device
+from umsn.deblur import usable_device
 from umsn.device_patches import DevicePatches
+from umsn.earlier import Earlier
+from umsn.folders import make_folder
 from umsn.learners import DeblurLearner, FirstStageLearner, Learner, SegmentationLearner
 from umsn.losses import Perceptual
 from umsn.nets import SIZES, VARIANTS, build_network, network_config, variant_config
@@ -90,8 +91,8 @@ class Settings:
                 raise ValueError(f"Argument '{name}' must be one of {names}, not '{getattr(self, name)}'.")
         for name in ("iterations", "batch_size", "learning_rate"):
             value = getattr(self, name)
-            if value is not None and not value > 0:
-                raise ValueError(f"Argument '{name}' must be above 0, not {value}.")
+            if value is not None and not 0 < value < math.inf:
+                raise ValueError(f"Argument '{name}' must be above 0 and finite, not {value}.")
         if self.keep_every < 0:
             raise ValueError(f"Argument 'keep_every' must not be negative, not {self.keep_every}.")
         if not 0 <= self.ema < 1:
@@ -118,32 +119,37 @@ def train(
     """Train the stages that ``stage`` names on the dataset in ``shards``; return the checkpoints in ``out``.
 
     ``stage`` is ``all``, a stage, or ``first-stage`` for the four of them. ``validate`` is a dataset of other
-    faces and kernels to score on. ``start_from`` is a folder of checkpoints of earlier stages, by default
-    ``out``. ``resume`` goes on where ``out`` stands. ``on_device`` makes the patches on the device from the
-    recipe, the same to the bit, instead of reading them from shards. With torchrun, all processes train
-    together; the batch size is that of all of them.
+    faces and kernels to score on. ``start_from`` is a folder of checkpoints of earlier stages that are not
+    trained now, by default ``out``. ``resume`` goes on where ``out`` stands. ``on_device`` makes the patches
+    on the device from the recipe, the same to the bit, instead of reading them from shards. With torchrun,
+    all processes train together; the batch size is that of all of them.
 
     Raises InputError for whatever cannot work, before anything is trained; Stopped (``umsn.train``) after
     SIGINT or SIGTERM, with the state saved.
     """
     with _machine(device, precision, compile, threads) as machine:
-        out, start = Path(out), Path(start_from or out)
+        out = Path(out)
         preset = _preset(settings)
         stages = preset.select(stage)
+        _refuse_idle(stages, settings)
+        earlier = Earlier({each.name for each in stages}, out, Path(start_from or out))
         data = _Data(open_dataset(shards), None if validate is None else open_dataset(validate))
         perceptual = _perceptual(stages, settings)
         for each in stages:
             _check_batch(each, machine)
             data.check(each, settings)
-            _check_networks(each, stages, settings, start)
+            begins = _begins_with(each, settings, earlier)
+            _networks((name for name in begins if name not in earlier.chosen), each, settings, earlier)
             if not resume and (out / f"{each.name}.state.safetensors").exists():
                 raise InputError(
                     f"{out} already holds a training of stage {each.name}; "
                     "add --resume to go on with it or choose another --out."
                 )
-        out.mkdir(parents=True, exist_ok=True)
+        make_folder(out)
         for each in stages:
-            learner, starts = _learner(each, settings, start, perceptual)
+            begins = _begins_with(each, settings, earlier)
+            learner = _learner(each, settings, _networks(begins, each, settings, earlier), perceptual)
+            starts = {name: earlier.digest(name) for name in begins}
             train_stage(
                 learner,
                 data.patches(each, settings, machine.device, on_device=on_device or settings.endless),
@@ -161,7 +167,7 @@ def train(
                 out,
                 machine,
                 about={**_about(settings, data.dataset, each), "starts_from": starts},
-                validation=data.validation(each),
+                validation=data.validation(each, machine.device),
                 resume=resume,
                 quiet=quiet or machine.rank > 0,
             )
@@ -212,7 +218,22 @@ def _variant(stage: Stage, settings: Settings) -> Stage:
     losses = dict(stage.losses)
     if settings.variant != "umsn":
         losses = {("l1" if name == "confidence" else name): weight for name, weight in losses.items()}
-    return replace(stage, name=settings.variant, needs=needs, losses=losses)
+    acting = stage.differences.of_variant(settings.variant)
+    return replace(stage, name=settings.variant, needs=needs, losses=losses, differences=acting)
+
+
+def _refuse_idle(stages: tuple[Stage, ...], settings: Settings) -> None:
+    """Raise InputError for a difference that the user chose and that cannot act on the variant."""
+    if not any(stage.kind == "umsn" for stage in stages):
+        return
+    # The first stage is not trained without it, whatever the variant.
+    for name in sorted({each.name for each in fields(Differences)} - {"first_stage"}):
+        value = getattr(settings, name)
+        acts = any(getattr(stage.differences, name) == value for stage in stages)
+        if value is not None and not acts:
+            raise InputError(
+                f"--{name.replace('_', '-')} does not act on variant '{settings.variant}'; leave it out."
+            )
 
 
 class _Data:
@@ -240,26 +261,30 @@ class _Data:
     def patches(
         self, stage: Stage, settings: Settings, device: torch.device, *, on_device: bool
     ) -> PatchSource:
-        """Return the patches of a stage: read or made on the host, or made on ``device``.
-
-        Those with noise of their own are always made: shards hold 8 bits, with the noise of the recipe.
-        """
-        noise = stage.differences.noise
-        if not on_device and noise == "recipe":
-            return ShardPatches(self.dataset, stage.shards)
+        """Return the patches of a stage: read or made on the host, or made on ``device``."""
         endless = settings.endless and stage.shards == FULL
-        return DevicePatches(
-            self.dataset,
-            stage.shards,
-            device,
-            endless=endless,
-            noise=None if noise == "recipe" else noise,
-        )
+        return _patches(self.dataset, stage, device, on_device=on_device, endless=endless)
 
-    def validation(self, stage: Stage) -> PatchSource | None:
+    def validation(self, stage: Stage, device: torch.device) -> PatchSource | None:
+        """Return the patches that a stage is scored on, with noise as it is trained on."""
         if self._held_out is None or stage.shards not in self._held_out.sets:
             return None
-        return ShardPatches(self._held_out, stage.shards)
+        return _patches(self._held_out, stage, device)
+
+
+def _patches(
+    dataset: Dataset, stage: Stage, device: torch.device, *, on_device: bool = False, endless: bool = False
+) -> PatchSource:
+    """Return the patches of a dataset that a stage sees.
+
+    Those with noise of their own are always made: shards hold 8 bits, with the noise of the recipe.
+    """
+    noise = stage.differences.noise
+    if not on_device and noise == "recipe":
+        return ShardPatches(dataset, stage.shards)
+    return DevicePatches(
+        dataset, stage.shards, device, endless=endless, noise=None if noise == "recipe" else noise
+    )
 
 
 def _refuse_leak(dataset: Dataset, held_out: Dataset) -> None:
@@ -286,12 +311,15 @@ def _check_batch(stage: Stage, machine: Machine) -> None:
         )
 
 
-def _check_networks(stage: Stage, chosen: tuple[Stage, ...], settings: Settings, start: Path) -> None:
-    """Raise InputError unless the networks the stage cannot do without are there, or will be."""
+def _begins_with(stage: Stage, settings: Settings, earlier: Earlier) -> tuple[str, ...]:
+    """Return the stages whose networks a stage begins with.
+
+    Raises InputError where it cannot do without one that is not there and will not be.
+    """
     for need in stage.needs:
-        if need not in {s.name for s in chosen} and not (start / f"{need}.safetensors").exists():
+        if not earlier.there(need):
             raise InputError(
-                f"Stage {stage.name} needs {start / need}.safetensors: train --stage {need} first, "
+                f"Stage {stage.name} needs {earlier.found(need)}: train --stage {need} first, "
                 "name the folder that has it with --start-from"
                 + (
                     ", or take the masks from the shards with --masks labels."
@@ -299,82 +327,84 @@ def _check_networks(stage: Stage, chosen: tuple[Stage, ...], settings: Settings,
                     else "."
                 )
             )
+    if stage.kind != "umsn":
+        return stage.needs
+    f_nets: tuple[str, ...] = ()
+    if settings.variant.startswith("umsn") and stage.differences.first_stage:
+        f_nets = tuple(f"first-stage-{class_name}" for class_name in CLASS_NAMES)
+    for f_net in f_nets:
+        if not earlier.there(f_net):
+            raise InputError(
+                f"Stage {stage.name} begins with {earlier.found(f_net)}: train --stage first-stage first, "
+                "name the folder that has it with --start-from, or begin without: --no-first-stage."
+            )
+    s_nets = stage.needs
+    if settings.masks == "labels" and settings.variant != "bnet":
+        # One that is there makes the masks once there are no labels.
+        s_nets = tuple(name for name in _S_NETS if earlier.there(name))[-1:]
+    return f_nets + s_nets
+
+
+def _networks(names: Iterable[str], stage: Stage, settings: Settings, earlier: Earlier) -> dict[str, Any]:
+    """Return networks of earlier stages by name. Raises InputError for one that the stage cannot take."""
+    return {
+        name: earlier.network(
+            name,
+            # An S-Net that only makes masks may have any size.
+            size=None if stage.kind == "umsn" and name in _S_NETS else settings.size,
+            batch_statistics=stage.differences.snet_batch_statistics,
+        )
+        for name in names
+    }
 
 
 def _learner(
-    stage: Stage, settings: Settings, start: Path, perceptual: Perceptual | None
-) -> tuple[Learner, dict[str, str]]:
-    """Return what the stage trains, as it begins, and the digest of every checkpoint it begins with."""
-    starts: dict[str, str] = {}
-
-    def trained(name: str) -> Any:
-        path = start / f"{name}.safetensors"
-        network = load_networks(path, torch.device("cpu"))["network"]
-        about = checkpoint.load(path, "networks")[1]
-        if about["iteration"] < about["stage"]["iterations"]:
-            raise InputError(
-                f"{path} is of iteration {about['iteration']} of {about['stage']['iterations']}; "
-                f"finish stage {name} first, with --resume."
-            )
-        starts[name] = hashlib.sha256(path.read_bytes()).hexdigest()
-        return network
-
+    stage: Stage, settings: Settings, begins: Mapping[str, Any], perceptual: Perceptual | None
+) -> Learner:
+    """Return what the stage trains, as it begins: with the networks ``begins`` of earlier stages, by name."""
     with torch.random.fork_rng(devices=[]):
         # What a stage begins with depends on the seed and its name, not on the stages before it.
         torch.manual_seed(
             int.from_bytes(hashlib.sha256(f"{settings.seed} {stage.name}".encode()).digest()[:7])
         )
         size, differences = settings.size, stage.differences
-
-        def trained_s_net(name: str) -> Any:
-            s_net = trained(name)
-            if s_net.config.batch_statistics != differences.snet_batch_statistics:
-                raise InputError(
-                    f"{start / name}.safetensors was trained with"
-                    f"{'' if s_net.config.batch_statistics else 'out'} --snet-batch-statistics; "
-                    "choose the same here, or train it anew."
-                )
-            return s_net
-
         network: Any
         if stage.kind == "segmentation":
             if stage.needs:
-                network = trained_s_net(stage.needs[0])
+                network = begins[stage.needs[0]]
             else:
                 config = network_config("snet", size)
                 config["batch_statistics"] = differences.snet_batch_statistics
                 network = build_network("snet", config)
-            return SegmentationLearner(network.requires_grad_(True), stage.image), starts
+            return SegmentationLearner(network.requires_grad_(True), stage.image)
         if stage.kind == "first-stage":
             assert stage.class_number is not None
             network = build_network("first-stage", network_config("first-stage", size))
-            return FirstStageLearner(network, stage.class_number, perceptual), starts
+            return FirstStageLearner(network, stage.class_number, perceptual)
 
-        name, config = variant_config(settings.variant, size)
-        network = build_network(name, config)
-        if name == "umsn" and differences.first_stage:
-            for number, class_name in enumerate(CLASS_NAMES):
-                if (start / f"first-stage-{class_name}.safetensors").exists():
-                    network.load_first_stage(number, trained(f"first-stage-{class_name}"))
+        network = build_network(*variant_config(settings.variant, size))
+        for number, class_name in enumerate(CLASS_NAMES):
+            if f"first-stage-{class_name}" in begins:
+                network.load_first_stage(number, begins[f"first-stage-{class_name}"])
         confidence: Any = None
         if "confidence" in stage.losses:
             config = network_config("confidence", size)
             config["repeats_third"] = differences.cn_repeats_third
             confidence = build_network("confidence", config)
+        s_nets = [begins[name] for name in _S_NETS if name in begins]
         with_masks = settings.variant != "bnet"
-        available = [n for n in _S_NETS if with_masks and (start / f"{n}.safetensors").exists()]
         return DeblurLearner(
             network,
             confidence=confidence,
             perceptual=perceptual,
-            s_net=trained_s_net(available[-1]) if available else None,
-            s_net_clean=trained_s_net("segmentation") if settings.masks == "snet" and with_masks else None,
+            s_net=s_nets[-1] if s_nets else None,
+            s_net_clean=s_nets[0] if settings.masks == "snet" and with_masks else None,
             # B-Net is given masks like the others, and ignores them.
             masks=settings.masks if with_masks else "labels",
             confidence_lambda=differences.confidence_lambda,
             class_weights=differences.class_weights,
             extra_terms=tuple(differences.terms),
-        ), starts
+        )
 
 
 _S_NETS = ("segmentation", "segmentation-blurry")

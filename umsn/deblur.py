@@ -22,6 +22,7 @@ from blurgen.labels import Label
 from blurgen.png_files import save_picture
 from umsn import checkpoint
 from umsn.batches import as_image, as_pixels, one_hot
+from umsn.folders import make_folder
 from umsn.learners import segment
 from umsn.nets import build_network, config_of, network_name
 from umsn.picture_metadata import kept_metadata
@@ -57,7 +58,8 @@ def usable_device(name: str) -> torch.device:
 def load_networks(path: str | os.PathLike[str], device: torch.device) -> dict[str, nn.Module]:
     """Return the networks of a stage's checkpoint by name (``network``, ``s_net``), ready for use.
 
-    Raises InputError when the file is missing, damaged, foreign, or of another network than it says.
+    Raises InputError when the file is missing, damaged, foreign, of another network than it says, or of a
+    training that diverged.
     """
     tensors, about = checkpoint.load(path, "networks")
     networks = {}
@@ -70,6 +72,8 @@ def load_networks(path: str | os.PathLike[str], device: torch.device) -> dict[st
         raise InputError(f"{path} does not say which networks it holds ({error}).") from error
     for name, network in networks.items():
         checkpoint.fill(network, checkpoint.under_prefix(name, tensors), path)
+        if not all(torch.isfinite(p).all() for p in network.parameters()):
+            raise InputError(f"{path} holds weights that are NaN or infinite; train it again.")
         network.eval().requires_grad_(False).to(device)
     if "network" not in networks:
         raise InputError(f"{path} does not say which network it is of.")
@@ -250,7 +254,7 @@ def process_files(
     still worked on. Raises InputError, before anything is written, as ``result_names`` does.
     """
     taken = result_names(paths, out)
-    out.mkdir(parents=True, exist_ok=True)
+    make_folder(out)
     for target, path in taken.items():
         try:
             data = path.read_bytes()

@@ -26,6 +26,7 @@ from umsn.embedder import Embedder, InputFormat
 from umsn.feature_distance import FeatureDistance
 from umsn.fidelity import Fidelity
 from umsn.figures import Shown
+from umsn.folders import make_folder
 from umsn.gallery import open_gallery
 from umsn.measures import Findings, Measure
 from umsn.methods import TITLES, Method, Network, Pictures, blurry
@@ -173,8 +174,8 @@ _REMEDIES: Final = {
     "confidence beside the checkpoint (metrics.jsonl).",
     "confidence-pictures": "Confidence values of single pictures over training (Table VII, Fig. 15): there "
     "are no checkpoints from the middle of the training; umsn train --keep-every keeps them.",
-    "confidence-kernels": "Confidence values by kernel size (Table VIII): needs the state of a training with "
-    "confidence beside the checkpoint (umsn.state.safetensors), and its masks (S-Net or labels).",
+    "confidence-kernels": "Confidence values by kernel size (Table VIII): needs a checkpoint trained with "
+    "confidence, and its masks (S-Net or labels).",
 }
 
 
@@ -314,10 +315,7 @@ def _run(
     pairs: Pairs, out: Path, lineup: Lineup, measures: Sequence[Measure], *, keep: bool, reporter: Reporter
 ) -> list[Shown]:
     """Restore and measure every pair; return those for the figures."""
-    try:
-        (out / "figures").mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(f"{out}: cannot be made ({error.strerror}); choose another --out.") from error
+    make_folder(out / "figures")
     wanted, kept = _spread(len(pairs), SHOWN), _spread(len(pairs), KEPT)
     shown = []
     gallery = GalleryPictures(out, count=len(pairs), main=lineup.main)
@@ -332,7 +330,7 @@ def _run(
                 gallery.add(pair, restored)
             for name in lineup.saved if keep else ():
                 folder = out / "pictures" / re.sub(r"[^\w.-]+", "-", name)
-                folder.mkdir(parents=True, exist_ok=True)
+                make_folder(folder)
                 save_picture(folder / f"{pair.name}.png", restored[name])
             bar.advance()
     gallery.finish()

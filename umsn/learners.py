@@ -46,6 +46,10 @@ class Learner(nn.Module, ABC):
         """Return the terms of the loss by name, unweighted, and what else is worth a line in the log."""
 
     @abstractmethod
+    def output(self, batch: Batch) -> Tensor:
+        """Return what the network makes of a batch, float32."""
+
+    @abstractmethod
     def judge(self, batch: Batch) -> Judgement:
         """Judge the network on a batch as it will be used."""
 
@@ -71,7 +75,11 @@ class SegmentationLearner(Learner):
         self.network, self._image = network, image
 
     def forward(self, batch: Batch) -> tuple[Terms, Terms]:
-        return {"cross_entropy": cross_entropy(self.network(self._input(batch)).float(), batch.classes)}, {}
+        return {"cross_entropy": cross_entropy(self.output(batch), batch.classes)}, {}
+
+    def output(self, batch: Batch) -> Tensor:
+        """Return logits ``[N, 4, H, W]``."""
+        return self.network(self._input(batch)).float()
 
     def judge(self, batch: Batch) -> Judgement:
         found = segment(self.network, self._input(batch)).byte().cpu().numpy()
@@ -99,13 +107,14 @@ class FirstStageLearner(Learner):
         self.network, self._class, self._perceptual = network, class_number, perceptual
 
     def forward(self, batch: Batch) -> tuple[Terms, Terms]:
-        output = self._output(batch)
+        output = self.output(batch)
         return {"l1": l1(output, batch.clean), **_perceptual_term(self._perceptual, output, batch.clean)}, {}
 
     def judge(self, batch: Batch) -> Judgement:
-        return _judge_pictures(batch, self._output(batch))
+        return _judge_pictures(batch, self.output(batch))
 
-    def _output(self, batch: Batch) -> Tensor:
+    def output(self, batch: Batch) -> Tensor:
+        """Return images ``[N, 3, H, W]``."""
         mask = batch.masks[:, self._class : self._class + 1]
         return self.network(batch.blurry, mask).float()
 
@@ -133,7 +142,12 @@ class DeblurLearner(Learner):
     ) -> None:
         super().__init__()
         self.network, self.confidence = network, confidence
-        self._lambda, self._class_weights, self._extra = confidence_lambda, class_weights, tuple(extra_terms)
+        self._lambda, self._extra = confidence_lambda, tuple(extra_terms)
+        self._class_weights: Tensor | None
+        # A buffer, so that no step copies it to the device; no part of a checkpoint.
+        equal = class_weights is None or set(class_weights) == {1.0}
+        weights = None if equal else torch.tensor(class_weights, dtype=torch.float32)
+        self.register_buffer("_class_weights", weights, persistent=False)
         self._perceptual, self._masks = perceptual, masks
         self._s_net, self._s_net_clean = s_net, s_net_clean
         for frozen in (s_net, s_net_clean, perceptual):
@@ -141,7 +155,7 @@ class DeblurLearner(Learner):
                 frozen.requires_grad_(False)
 
     def forward(self, batch: Batch) -> tuple[Terms, Terms]:
-        output = self.network(batch.blurry, self._input_masks(batch, self._masks)).float()
+        output = self.output(batch)
         terms: Terms = {}
         trace: Terms = {}
         if self.confidence is None:
@@ -158,6 +172,10 @@ class DeblurLearner(Learner):
         terms |= {name: TERMS[name](output, batch.clean) for name in self._extra}
         return {**terms, **_perceptual_term(self._perceptual, output, batch.clean)}, trace
 
+    def output(self, batch: Batch) -> Tensor:
+        """Return images ``[N, 3, H, W]``."""
+        return self.network(batch.blurry, self._input_masks(batch, self._masks)).float()
+
     @property
     def follows(self) -> bool:
         return self.confidence is not None
@@ -167,7 +185,7 @@ class DeblurLearner(Learner):
         """Return ``confidence`` and ``l1`` of every image and class; None where it has not that class."""
         if self.confidence is None:
             return super().follow(batch)
-        output = self.network(batch.blurry, self._input_masks(batch, self._masks)).float()
+        output = self.output(batch)
         losses, log_confidence, shown = class_confidence(
             self.confidence, output, batch.clean, self._loss_masks(batch)
         )

@@ -30,7 +30,7 @@ class Log:
     def __init__(
         self, run: Path, stage: str, done: int, total: int, *, leader: bool = True, quiet: bool = False
     ) -> None:
-        self._stage, self._total, self._done = stage, total, done
+        self.stage, self._total, self._done = stage, total, done
         self._file: TextIO | None = None
         self._board: Any = None
         if leader:
@@ -55,7 +55,7 @@ class Log:
 
     def event(self, **values: Any) -> None:
         """Record what is no measurement: how the stage started, what it was made from."""
-        self._write({"stage": self._stage, **values})
+        self._write({"stage": self.stage, **values})
 
     def say(self, text: str) -> None:
         """Show a line."""
@@ -70,7 +70,7 @@ class Log:
     def scalars(self, iteration: int, values: Mapping[str, float], *, prefix: str = "") -> None:
         """Record and show measurements of one iteration."""
         named = {f"{prefix}{name}": float(value) for name, value in values.items()}
-        self._write({"stage": self._stage, "iteration": iteration, **named})
+        self._write({"stage": self.stage, "iteration": iteration, **named})
         if self._board is not None:
             for name, value in named.items():
                 self._board.add_scalar(name, value, iteration)
@@ -78,7 +78,7 @@ class Log:
         if not prefix and not self._bar.disable:
             self._bar.set_postfix_str(text, refresh=False)
         else:
-            self.say(f"{self._stage} {iteration}/{self._total}  {text}")
+            self.say(f"{self.stage} {iteration}/{self._total}  {text}")
 
     def pictures(self, iteration: int, name: str, rows: NDArray[np.uint8]) -> None:
         """Show uint8 pictures ``[N, H, W, 3]`` in TensorBoard."""

@@ -9,7 +9,7 @@ also where a mask leaves most of them zero: so the four class losses of an image
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Final
 
 import torch
@@ -40,7 +40,7 @@ def class_losses(output: Tensor, target: Tensor, masks: Tensor) -> Tensor:
 
 
 def confidence_loss(
-    losses: Tensor, log_confidence: Tensor, lam: float, weights: Sequence[float] | None = None
+    losses: Tensor, log_confidence: Tensor, lam: float, weights: Tensor | None = None
 ) -> Tensor:
     """L_c = sum_i w_i C_i L_i - lambda log C_i, averaged over the images (equation 4). A scalar.
 
@@ -51,9 +51,9 @@ def confidence_loss(
         losses: L_i, [N, 4].
         log_confidence: log C_i <= 0, [N, 4].
         lam: lambda.
-        weights: w_i, one number per class; the paper has none, that is ones.
+        weights: w_i, [4]; the paper has none, that is ones.
     """
-    weighted = losses if weights is None else losses * losses.new_tensor(list(weights))
+    weighted = losses if weights is None else losses * weights
     return (log_confidence.exp() * weighted - lam * log_confidence).sum(dim=1).mean()
 
 
@@ -72,7 +72,7 @@ def confidence_guided(
     masks: Tensor,
     lam: float,
     *,
-    weights: Sequence[float] | None = None,
+    weights: Tensor | None = None,
 ) -> tuple[Tensor, dict[str, Tensor]]:
     """L_c with the confidence that CN predicts (section III-E).
 

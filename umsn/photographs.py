@@ -22,6 +22,7 @@ from blurgen.faces.detect import Detector
 from blurgen.faces.landmarks import read_landmarks
 from blurgen.png_files import save_picture
 from umsn.deblur import result_names
+from umsn.folders import make_folder
 from umsn.picture_metadata import kept_metadata
 
 LARGE: Final = 2.0
@@ -102,7 +103,7 @@ def process_photographs(
     result would replace a picture that went in.
     """
     names = result_names(paths, out)
-    out.mkdir(parents=True, exist_ok=True)
+    make_folder(out)
     for target, path in names.items():
         try:
             data = path.read_bytes()

@@ -18,8 +18,12 @@ from umsn.deblur import load_networks
 from umsn.metrics_log import LOG, read_lines
 from umsn.nets import VARIANTS
 
-CHECKPOINTS: Final = "checkpoints"
-"""Folder in that of a training with what ``umsn train --keep-every`` keeps: ``STAGE-000400.safetensors``."""
+_KEPT: Final = re.compile(r"(.+)-(\d{6,})\.safetensors")
+
+
+def kept_path(folder: Path, stage: str, iteration: int) -> Path:
+    """Return where ``umsn train --keep-every`` keeps the networks of an iteration; ``_KEPT`` reads it."""
+    return folder / "checkpoints" / f"{stage}-{iteration:06d}.safetensors"
 
 
 @dataclass(frozen=True)
@@ -38,6 +42,8 @@ class Trained:
     """``snet`` or ``labels``: where the masks of its loss came from."""
     iteration: int | None
     """After how many iterations it was saved; None where it does not say."""
+    settings: dict[str, Any]
+    """What else makes a training the same: seed, data, starting networks, differences from the paper."""
 
 
 def describe(path: str | os.PathLike[str]) -> Trained:
@@ -59,6 +65,8 @@ def describe(path: str | os.PathLike[str]) -> Trained:
         text(stage, "name"),
         text(about, "masks"),
         iteration if type(iteration) is int else None,
+        {name: about.get(name) for name in ("seed", "data", "starts_from")}
+        | {"differences": stage.get("differences")},
     )
 
 
@@ -118,24 +126,28 @@ def ablation_rows(texts: Sequence[str]) -> dict[str, Path]:
 
 def kept_checkpoints(trained: Trained) -> dict[int, Path]:
     """Return what a training kept on its way to a checkpoint, by iteration, in order, without reading it."""
-    pattern = re.compile(rf"{re.escape(trained.stage)}-(\d+)\.safetensors")
-    folder = trained.path.parent / CHECKPOINTS
+    folder = kept_path(trained.path.parent, trained.stage, 0).parent
     found: dict[int, Path] = {}
     for path in sorted(folder.iterdir()) if folder.is_dir() else ():
-        name = pattern.fullmatch(path.name)
-        if name is not None and (trained.iteration is None or int(name[1]) < trained.iteration):
-            found[int(name[1])] = path
+        name = _KEPT.fullmatch(path.name)
+        if name is None or name[1] != trained.stage:
+            continue
+        if trained.iteration is None or int(name[2]) < trained.iteration:
+            found[int(name[2])] = path
     return dict(sorted(found.items()))
 
 
 def require_moment(path: Path, trained: Trained, iteration: int) -> None:
-    """Raise InputError unless the checkpoint is of ``trained``'s stage and variant, after ``iteration``."""
+    """Raise InputError unless the checkpoint is of ``trained``'s own training, after ``iteration``."""
     found = describe(path)
     if (found.stage, found.variant, found.iteration) != (trained.stage, trained.variant, iteration):
         raise InputError(
             f"{path} is of stage '{found.stage}', iteration {found.iteration}, which is not what its name "
             "says; take it away."
         )
+    other = [name for name, value in trained.settings.items() if found.settings[name] != value]
+    if other:
+        raise InputError(f"{path} is of another training than {trained.path} ({other[0]}); take it away.")
 
 
 def first_stage(folder: Path, class_name: str, device: torch.device) -> nn.Module | None:

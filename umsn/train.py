@@ -32,14 +32,18 @@ from blurgen.errors import InputError
 from umsn import checkpoint, schedules
 from umsn.batches import Batch, Batches, PatchSource, to_device
 from umsn.compiled import compile_where_it_works
+from umsn.folders import make_folder
 from umsn.learners import Learner, Terms
 from umsn.log import Log
 from umsn.nets import config_of, network_name
+from umsn.processes import any_process
+from umsn.run_folder import kept_path
 from umsn.stages import Stage
 
 _VALIDATION_PATCHES: Final = 64
 _PICTURES: Final = 8
 _FOLLOWED: Final = 4
+_VANISHED: Final = 1e-3  # of the first learning rate
 
 
 class Stopped(Exception):
@@ -58,6 +62,10 @@ class Machine:
     """Compile the network where that works (``umsn.compiled``)."""
     threads: int = 1
     """Background threads that read patches."""
+
+    def autocast(self) -> torch.autocast:
+        """Return a context in which networks run in bfloat16, where the precision is that."""
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bf16")
 
 
 @dataclass(frozen=True)
@@ -94,7 +102,8 @@ def train_stage(
 
     ``about`` is JSON-able: what besides the plan the result depends on (data, preset, starting networks); a
     training is resumed only if it is still the same. Raises Stopped when SIGINT or SIGTERM came, after
-    saving; InputError when there is no room to save or the state in ``run`` is of another training.
+    saving; InputError when there is no room to save, the state in ``run`` is of another training, or this one
+    diverges: then what was saved before stays.
     """
     stage, device = plan.stage, machine.device
     trained_path, state_path = (run / f"{stage.name}{end}.safetensors" for end in ("", ".state"))
@@ -112,12 +121,12 @@ def train_stage(
     if resume and state_path.exists():
         done, best = _restore(state_path, learner, optimizer, average, about)
     leader = machine.rank == 0
-    if leader and plan.keep_every:
-        kept_path(run, stage.name, done).parent.mkdir(exist_ok=True)
+    if plan.keep_every:
+        make_folder(kept_path(run, stage.name, done).parent)
 
     def forward(batch: Batch) -> tuple[Tensor, Terms, Terms]:
         """Return loss, terms and trace: in bfloat16 where the machine does that, losses always in float32."""
-        with torch.autocast(device.type, torch.bfloat16, enabled=machine.precision == "bf16"):
+        with machine.autocast():
             terms, trace = learner(batch)
         return torch.stack([stage.losses[name] * term for name, term in terms.items()]).sum(), terms, trace
 
@@ -146,24 +155,19 @@ def train_stage(
     ):
         log.event(event="start", at=done, parameters=sum(p.numel() for p in trained), about=about)
         if machine.compile:
-            example = batches.at(done)
-            why = compile_where_it_works(
-                learner.network, lambda: forward(example)[0], trained, machine.precision
-            )
-            log.event(event="compile", at=done, works=why is None, why_not=why)
-            if why is not None:
-                log.say(f"{stage.name}: not compiled: {why}.")
+            _compile(learner, batches.at(done), log, done, machine)
+        _note_vanishing_rate(plan, log, done)
         meter = _Meter(batches)
         while done < stage.iterations:
             loss, terms, trace = forward(next(stream))
 
-            # One step for every batch, unless the plan throws gradients away.
-            optimizer.zero_grad(set_to_none=True)
-            loss.backward()
-            if machine.ranks > 1:
-                _average_gradients(trained, machine.ranks)
+            # One step for every batch, unless the plan has the gradients of some thrown away.
             rate = learning_rate(plan, done)
             if done % stage.differences.step_every == 0:
+                optimizer.zero_grad(set_to_none=True)
+                loss.backward()
+                if machine.ranks > 1:
+                    _average_gradients(trained, machine.ranks)
                 for group in optimizer.param_groups:
                     group["lr"] = rate
                 optimizer.step()
@@ -177,23 +181,29 @@ def train_stage(
 
             # What is read, shown and kept.
             last = done == stage.iterations
-            if done % plan.log_every == 0 or last:
+            logging = done % plan.log_every == 0 or last
+            # Processes agree on leaving only when they log: asking one another every time would cost time.
+            stopping = (machine.ranks == 1 or logging) and signals.arrived(machine)
+            saving = done % plan.save_every == 0 or last or stopping
+            validating = validation is not None and (done % plan.validate_every == 0 or last)
+            keeping = plan.keep_every > 0 and done % plan.keep_every == 0
+            if logging or saving or validating or keeping:
+                _refuse_divergence(meter.total_loss, trained, plan, done, machine)
+            if logging:
                 log.scalars(done, {**meter.read(stage.batch_size, machine.ranks), "learning_rate": rate})
                 if leader and learner.follows:
                     followed = source if validation is None else validation
                     _follow(learner, followed, log, done, machine)
-            if leader and validation is not None and (done % plan.validate_every == 0 or last):
+            if leader and validation is not None and validating:
                 with _averaged(learner.network, average):
                     score = _validate(learner, validation, log, done, machine)
                     if score > best:
                         best = score
                         path = run / f"{stage.name}.best.safetensors"
                         save_networks(path, learner, {**about, "iteration": done, "score": score})
-            # Processes agree on leaving only when they log: asking one another every time would cost time.
-            stopping = (machine.ranks == 1 or done % plan.log_every == 0) and signals.arrived(machine)
-            if leader and plan.keep_every and done % plan.keep_every == 0:
+            if leader and keeping:
                 save_trained(kept_path(run, stage.name, done))
-            if leader and (done % plan.save_every == 0 or last or stopping):
+            if leader and saving:
                 _save_state(state_path, learner, optimizer, average, about, done=done, best=best)
                 save_trained(trained_path)
             if stopping:
@@ -201,11 +211,6 @@ def train_stage(
         # Also for a signal that came after the last look, in the last iteration: no stage is to follow.
         if signals.arrived(machine):
             raise Stopped(f"Stopped after iteration {done} of {stage.iterations} of stage {stage.name}.")
-
-
-def kept_path(run: Path, stage: str, iteration: int) -> Path:
-    """Return where the networks of an iteration in the middle of a stage are kept, on demand."""
-    return run / "checkpoints" / f"{stage}-{iteration:06d}.safetensors"
 
 
 def learning_rate(plan: Plan, iteration: int) -> float:
@@ -225,6 +230,50 @@ def save_networks(path: Path, learner: Learner, about: dict[str, Any]) -> None:
     checkpoint.save(path, "networks", tensors, {**about, "networks": networks})
 
 
+def _compile(learner: Learner, batch: Batch, log: Log, iteration: int, machine: Machine) -> None:
+    """Compile the network if it then learns the same from a batch, and say so if not."""
+
+    def loss() -> Tensor:
+        # Any function of the output will do; that of the stage would wait for other processes.
+        with machine.autocast():
+            return learner.output(batch).square().mean()
+
+    parameters = [p for p in learner.network.parameters() if p.requires_grad]
+    why = compile_where_it_works(learner.network, loss, parameters, machine.precision)
+    log.event(event="compile", at=iteration, works=why is None, why_not=why)
+    if why is not None:
+        log.say(f"{log.stage}: not compiled: {why}.")
+
+
+def _note_vanishing_rate(plan: Plan, log: Log, iteration: int) -> None:
+    """Say so where halving leaves next to nothing of the learning rate long before the end."""
+    stage = plan.stage
+    if stage.schedule != "halving":
+        return
+    too_low = _VANISHED * learning_rate(plan, 0)
+    if learning_rate(plan, stage.iterations - 1) >= too_low:
+        return
+    first = next(i for i in range(0, stage.iterations, plan.epoch) if learning_rate(plan, i) < too_low)
+    note = (
+        f"from iteration {first:,} of {stage.iterations:,} on, the learning rate is below a thousandth of "
+        f"the first: an epoch has {plan.epoch:,} iterations (faces / batch size)"
+    )
+    log.event(event="note", at=iteration, text=note)
+    log.say(f"{stage.name}: {note}.")
+
+
+def _refuse_divergence(
+    loss: Tensor, trained: list[nn.Parameter], plan: Plan, iteration: int, machine: Machine
+) -> None:
+    """Raise InputError, in all processes or none, where the loss or a weight is not finite."""
+    finite = torch.stack([torch.isfinite(values).all() for values in (loss, *trained)]).all()
+    if any_process(not finite, machine.device):
+        raise InputError(
+            f"Stage {plan.stage.name} diverged: its loss is not finite at iteration {iteration}; train it "
+            "anew with a smaller --learning-rate. What was saved before stands, and --resume goes on from it."
+        )
+
+
 @torch.no_grad()
 @torch.compiler.set_stance("force_eager")
 def _validate(learner: Learner, source: PatchSource, log: Log, iteration: int, machine: Machine) -> float:
@@ -234,7 +283,7 @@ def _validate(learner: Learner, source: PatchSource, log: Log, iteration: int, m
     pictures = []
     for first in range(0, len(rows), 16):
         batch = to_device(source.read(rows[first : first + 16]), machine.device)
-        with torch.autocast(machine.device.type, torch.bfloat16, enabled=machine.precision == "bf16"):
+        with machine.autocast():
             judgement = learner.judge(batch)
         for name, values in judgement.scores.items():
             scores.setdefault(name, []).extend(values)
@@ -250,7 +299,7 @@ def _follow(learner: Learner, source: PatchSource, log: Log, iteration: int, mac
     """Record what the learner follows of a few images, always the same ones (as in Table VII)."""
     rows = _spread(source, _FOLLOWED)
     batch = to_device(source.read(rows), machine.device)
-    with torch.autocast(machine.device.type, torch.bfloat16, enabled=machine.precision == "bf16"):
+    with machine.autocast():
         log.event(event="images", at=iteration, rows=rows.tolist(), **learner.follow(batch))
 
 
@@ -381,6 +430,11 @@ class _Meter:
             self._sums[name] = self._sums.get(name, 0) + value.detach().float()
         self._count += 1
 
+    @property
+    def total_loss(self) -> Tensor:
+        """The sum since the last reading."""
+        return self._sums["loss"]
+
     def read(self, batch_size: int, ranks: int) -> dict[str, float]:
         """Return the means over all processes, images per second, and the share of time spent waiting."""
         sums = torch.stack(list(self._sums.values()))
@@ -416,8 +470,4 @@ class _Signals:
 
     def arrived(self, machine: Machine) -> bool:
         """Tell whether any process of the training was asked to leave."""
-        if machine.ranks == 1:
-            return self._asked
-        asked = torch.tensor(float(self._asked), device=machine.device)
-        dist.all_reduce(asked, op=dist.ReduceOp.MAX)
-        return bool(asked)
+        return any_process(self._asked, machine.device)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
+import numpy as np
+
 from umsn.confidence_scores import Confidence, confidence_line
 from umsn.measures import Findings, Picture
 from umsn.metrics import psnr
@@ -19,21 +21,26 @@ FACES: Final = 4
 
 
 class TwoKernels:
-    """Keeps, of the first few faces, one picture of each kernel size, and makes a figure of two of them."""
+    """Keeps, of the first few faces, one picture of each kernel size, and makes a figure of two of them.
+
+    Only of one and the same clean picture: a dataset cuts another patch for every kernel.
+    """
 
     def __init__(self, method: str, confidence: Confidence | None) -> None:
         self._method, self._confidence = method, confidence
         self._kept: dict[str, dict[int, tuple[Pair, Picture]]] = {}
 
     def add(self, pair: Pair, restored: Mapping[str, Picture]) -> None:
-        """Keep a picture that is the first of its face and kernel size."""
+        """Keep a picture that is the first of its face and kernel size, cut like the others of the face."""
         if pair.kernel_size is None or (pair.face not in self._kept and len(self._kept) == FACES):
             return
         of_face = self._kept.setdefault(pair.face, {})
+        if any(not np.array_equal(kept.clean, pair.clean) for kept, _ in of_face.values()):
+            return
         of_face.setdefault(pair.kernel_size, (pair, restored[self._method]))
 
     def findings(self) -> Findings:
-        """Return the figure; nothing where no face was seen under kernels of two sizes."""
+        """Return the figure; nothing where no clean picture was seen under kernels of two sizes."""
         rows = [self._row(of_size) for of_size in self._kept.values() if len(of_size) > 1]
         if not rows:
             return Findings([], ())

@@ -1,4 +1,4 @@
-"""The networks of the ablation study (Table VI), all of one size, and the two presets' sizes."""
+"""The networks of the ablation study (Table VI), all of one size, and the three sizes there are."""
 
 from __future__ import annotations
 

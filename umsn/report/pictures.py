@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from blurgen.errors import InputError
 from blurgen.hdf5 import write_aside
 from blurgen.png_files import encode_png, write_whole
+from umsn.folders import make_folder
 from umsn.pairs import Pair, read_picture
 
 Picture = NDArray[np.uint8]
@@ -72,7 +73,7 @@ class GalleryPictures:
         self._folders: dict[str, str] = {}
         self._names: list[str] = []
         self._now: set[Path] = set()
-        _make_folder(out / _FOLDER)
+        make_folder(out / _FOLDER)
 
     def add(self, pair: Pair, restored: Mapping[str, Picture]) -> None:
         """Keep one pair; ``restored`` are uint8 ``[H, W, 3]`` by method, the same methods each time."""
@@ -81,7 +82,7 @@ class GalleryPictures:
         versions = {self._folders[method]: picture for method, picture in restored.items()}
         for folder, picture in {**versions, _CLEAN: pair.clean}.items():
             path = self._out / _FOLDER / folder / f"{pair.name}.png"
-            _make_folder(path.parent)
+            make_folder(path.parent)
             write_whole(path, encode_png(picture))
             self._now.add(path)
 
@@ -175,13 +176,6 @@ def _folders(methods: Sequence[str]) -> dict[str, str]:
         taken.add(folder.casefold())
         folders[method] = folder
     return folders
-
-
-def _make_folder(path: Path) -> None:
-    try:
-        path.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(f"{path}: cannot be made ({error.strerror}); choose another --out.") from error
 
 
 def _kept_files(out: Path) -> set[Path]:
