@@ -339,7 +339,7 @@ def test_a_rate_that_halves_to_nothing_is_noted(data, tmp_path, monkeypatch):
         plan = replace(plan, stage=replace(plan.stage, schedule="halving"), epoch=epoch)
         (tmp_path / name).mkdir()
         with monkeypatch.context() as patched:
-            patched.setattr("umsn.train._Signals.arrived", lambda self, machine: True)
+            patched.setattr("umsn.signals.Signals.arrived", lambda self, device: True)
             with pytest.raises(Stopped):
                 source = ShardPatches(open_dataset(data))
                 train_stage(

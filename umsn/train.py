@@ -14,9 +14,6 @@ from __future__ import annotations
 import contextlib
 import json
 import math
-import signal
-import threading
-import time
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -35,10 +32,13 @@ from umsn.compiled import compile_where_it_works
 from umsn.folders import make_folder
 from umsn.learners import Learner, Terms
 from umsn.log import Log
+from umsn.meter import Meter
 from umsn.nets import config_of, network_name
 from umsn.processes import any_process
 from umsn.run_folder import kept_path
+from umsn.signals import Signals
 from umsn.stages import Stage
+from umsn.training_state import restore_state, save_state
 
 _VALIDATION_PATCHES: Final = 64
 _PICTURES: Final = 8
@@ -119,7 +119,7 @@ def train_stage(
     average = [p.detach().clone() for p in learner.network.parameters()] if plan.ema else []
     done, best = 0, -math.inf
     if resume and state_path.exists():
-        done, best = _restore(state_path, learner, optimizer, average, about)
+        done, best = restore_state(state_path, learner, optimizer, average, about)
     leader = machine.rank == 0
     if plan.keep_every:
         make_folder(kept_path(run, stage.name, done).parent)
@@ -151,13 +151,13 @@ def train_stage(
     with (
         Log(run, stage.name, done, stage.iterations, leader=leader, quiet=quiet) as log,
         contextlib.closing(batches.starting_at(done)) as stream,
-        _Signals() as signals,
+        Signals() as signals,
     ):
         log.event(event="start", at=done, parameters=sum(p.numel() for p in trained), about=about)
         if machine.compile:
             _compile(learner, batches.at(done), log, done, machine)
         _note_vanishing_rate(plan, log, done)
-        meter = _Meter(batches)
+        meter = Meter(batches)
         while done < stage.iterations:
             loss, terms, trace = forward(next(stream))
 
@@ -183,7 +183,7 @@ def train_stage(
             last = done == stage.iterations
             logging = done % plan.log_every == 0 or last
             # Processes agree on leaving only when they log: asking one another every time would cost time.
-            stopping = (machine.ranks == 1 or logging) and signals.arrived(machine)
+            stopping = (machine.ranks == 1 or logging) and signals.arrived(device)
             saving = done % plan.save_every == 0 or last or stopping
             validating = validation is not None and (done % plan.validate_every == 0 or last)
             keeping = plan.keep_every > 0 and done % plan.keep_every == 0
@@ -204,12 +204,12 @@ def train_stage(
             if leader and keeping:
                 save_trained(kept_path(run, stage.name, done))
             if leader and saving:
-                _save_state(state_path, learner, optimizer, average, about, done=done, best=best)
+                save_state(state_path, learner, optimizer, average, about, done=done, best=best)
                 save_trained(trained_path)
             if stopping:
                 break
         # Also for a signal that came after the last look, in the last iteration: no stage is to follow.
-        if signals.arrived(machine):
+        if signals.arrived(device):
             raise Stopped(f"Stopped after iteration {done} of {stage.iterations} of stage {stage.name}.")
 
 
@@ -315,76 +315,6 @@ def _identity(plan: Plan) -> dict[str, Any]:
     return identity | ({"epoch": plan.epoch} if plan.stage.schedule == "halving" else {})
 
 
-def _save_state(
-    path: Path,
-    learner: Learner,
-    optimizer: torch.optim.Adam,
-    average: list[Tensor],
-    about: Mapping[str, Any],
-    *,
-    done: int,
-    best: float,
-) -> None:
-    tensors: dict[str, Tensor] = {"random": torch.get_rng_state()}
-    for name, p in learner.named_parameters():
-        if p.requires_grad:
-            tensors[f"weight.{name}"] = p
-            tensors |= {f"adam.{name}.{key}": value for key, value in optimizer.state[p].items()}
-    tensors |= {f"average.{i}": value for i, value in enumerate(average)}
-    standing = {"iteration": done, "best": best if math.isfinite(best) else None}
-    checkpoint.save(path, "training", tensors, {**about, **standing})
-
-
-def _restore(
-    path: Path,
-    learner: Learner,
-    optimizer: torch.optim.Adam,
-    average: list[Tensor],
-    about: Mapping[str, Any],
-) -> tuple[int, float]:
-    """Bring everything back to where ``_save_state`` left it; return the iteration and the best score."""
-    tensors, saved = checkpoint.load(path, "training")
-    _refuse_another_training(path, saved, about)
-    names = [name for name, p in learner.named_parameters() if p.requires_grad]
-    state = {}
-    try:
-        with torch.no_grad():
-            for i, (name, p) in enumerate(zip(names, optimizer.param_groups[0]["params"], strict=True)):
-                p.copy_(tensors[f"weight.{name}"])
-                # In the memory layout of the weight: the fused optimiser goes through both side by side.
-                state[i] = {
-                    key: torch.empty_like(p).copy_(value) if value.ndim else value
-                    for key, value in checkpoint.under_prefix(f"adam.{name}", tensors).items()
-                }
-            for i, value in enumerate(average):
-                value.copy_(tensors[f"average.{i}"])
-        optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
-        torch.set_rng_state(tensors["random"])
-        return int(saved["iteration"]), -math.inf if saved["best"] is None else float(saved["best"])
-    except (KeyError, RuntimeError, ValueError, TypeError) as error:
-        raise InputError(f"{path} does not fit its own description; train this stage again.") from error
-
-
-def _refuse_another_training(path: Path, saved: Mapping[str, Any], about: Mapping[str, Any]) -> None:
-    """A training may go on for longer than planned; in nothing else may it differ."""
-
-    def flat(value: Any, name: str = "") -> dict[str, Any]:
-        if not isinstance(value, Mapping):
-            return {name: value}
-        return {
-            k: v for key, inner in value.items() for k, v in flat(inner, f"{name}.{key}".lstrip(".")).items()
-        }
-
-    then, now = flat({key: saved.get(key) for key in about}), flat(about)
-    may_differ = {"stage.iterations"} if schedules.may_go_on(about["stage"]["schedule"]) else set()
-    for name in sorted((then.keys() | now.keys()) - may_differ):
-        if then.get(name) != now.get(name):
-            raise InputError(
-                f"{path} was trained with {name} = {then.get(name)!r}, not {now.get(name)!r}; "
-                "resume with the same settings or choose another --out."
-            )
-
-
 def _average_gradients(parameters: list[nn.Parameter], ranks: int) -> None:
     """Give every process the mean gradient: with it, all take the step of the joint batch."""
     gradients = [p.grad for p in parameters if p.grad is not None]
@@ -411,63 +341,3 @@ def _averaged(network: nn.Module, average: list[Tensor]) -> Iterator[None]:
         with torch.no_grad():
             for p, value in zip(network.parameters(), weights, strict=True):
                 p.copy_(value)
-
-
-class _Meter:
-    """Means of the terms of the loss since the last reading, and the speed."""
-
-    def __init__(self, batches: Batches) -> None:
-        self._batches = batches
-        self._start()
-
-    def _start(self) -> None:
-        self._sums: dict[str, Tensor] = {}
-        self._count, self._since, self._waited = 0, time.perf_counter(), self._batches.waited
-
-    def add(self, values: Mapping[str, Tensor]) -> None:
-        # Sums stay on the device: reading a number would make the processor wait for the accelerator.
-        for name, value in values.items():
-            self._sums[name] = self._sums.get(name, 0) + value.detach().float()
-        self._count += 1
-
-    @property
-    def total_loss(self) -> Tensor:
-        """The sum since the last reading."""
-        return self._sums["loss"]
-
-    def read(self, batch_size: int, ranks: int) -> dict[str, float]:
-        """Return the means over all processes, images per second, and the share of time spent waiting."""
-        sums = torch.stack(list(self._sums.values()))
-        if ranks > 1:
-            dist.all_reduce(sums)
-        means = dict(zip(self._sums, (sums / (self._count * ranks)).tolist(), strict=True))
-        seconds = time.perf_counter() - self._since
-        means["images_per_second"] = self._count * batch_size / seconds
-        means["data_wait"] = (self._batches.waited - self._waited) / seconds
-        self._start()
-        return means
-
-
-class _Signals:
-    """SIGINT and SIGTERM ask the loop to save and leave; the second time they act at once."""
-
-    _HEARD: Final = (signal.SIGINT, signal.SIGTERM)
-
-    def __enter__(self) -> _Signals:
-        self._asked = False
-        self._before: dict[int, Any] = {}
-        if threading.current_thread() is threading.main_thread():
-            self._before = {number: signal.signal(number, self._ask) for number in self._HEARD}
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        for number, handler in self._before.items():
-            signal.signal(number, handler)
-
-    def _ask(self, number: int, _: object) -> None:
-        self._asked = True
-        signal.signal(number, self._before[number])
-
-    def arrived(self, machine: Machine) -> bool:
-        """Tell whether any process of the training was asked to leave."""
-        return any_process(self._asked, machine.device)
