@@ -4,8 +4,9 @@
 
 Three commands, timed from start to exit: ``make-kernels``; ``build-dataset --class-isolated --recipe-only``
 with 63 crops of every face; and a slice of shards of that very dataset (102,400 triplets and their class
-sets: some 54 GB in DIR). What is in DIR already is not made, or timed, again. Random rows of the whole, and
-of the shards, are compared with the slow twin in ``tests/naive.py``, which knows FORMAT.md and nothing else.
+sets: some 58 GB in DIR). Kernels and a recipe that are in DIR already are taken over, and not timed; shards
+must not be there. Random rows of the whole, and of the shards, are compared with the slow twin in
+``tests/naive.py``, which knows FORMAT.md and nothing else.
 """
 
 from __future__ import annotations
@@ -61,6 +62,8 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
         seconds["kernels"] = run(["make-kernels", "--count", str(KERNELS), "--out", str(kernels)])
     if not (data / "dataset.json").exists():
         seconds["recipe"] = run([*build, "--recipe-only"])
+    if read_manifest(data).sets[FULL]:
+        raise SystemExit(f"{data}: has shards already; choose another --folder.")
     dataset = open_dataset(data)
     whole = sorted(rng.integers(0, dataset.recipe.count, options.rows).tolist())
     for sample in whole:
