@@ -11,8 +11,8 @@ from __future__ import annotations
 import json
 import shutil
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import suppress
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Literal
 
@@ -28,6 +28,7 @@ from blurgen.manifest import (
     MANIFEST,
     Manifest,
     ShardRecord,
+    missing_shards,
     read_manifest,
     set_names,
     shard_file,
@@ -101,7 +102,8 @@ def build_dataset(
             total = sum(end - first for first, end in map(manifest.recipe.shard_samples, numbers))
             with reporter.bar("Making triplets", total, "triplets") as bar:
                 try:
-                    _collect(root, _results(root, manifest, numbers, workers), bar)
+                    with closing(_results(root, manifest, numbers, workers)) as results:  # stops the workers
+                        _collect(root, results, bar)
                 except BaseException:
                     with suppress(InputError, OSError), lock_update(root):
                         remove_leftovers(root, shards)  # of workers that were stopped: the disk may be full
@@ -139,26 +141,18 @@ def _unfinished(root: Path, manifest: Manifest, shards: tuple[int, int] | None) 
             f"--shards {first}:{end}: the dataset has shards 0 to {manifest.recipe.shard_count - 1} only."
         )
     numbers = range(first, min(end, manifest.recipe.shard_count))
-    gone = _gone(root, manifest)
+    gone = missing_shards(root, manifest)
     for name, number in gone:
         if number in numbers:
-            (root / shard_file(name, number)).unlink(missing_ok=True)
+            _remove(root / shard_file(name, number))
     again = {number for _, number in gone}
     return [number for number in numbers if number in again or number not in manifest.sets[FULL]]
 
 
-def _gone(root: Path, manifest: Manifest) -> list[tuple[str, int]]:
-    """Return set and number of every listed shard that is not there in its full length."""
-    return [
-        (name, number)
-        for name, records in manifest.sets.items()
-        for number, record in records.items()
-        if not _has_size(root / shard_file(name, number), record.bytes)
-    ]
-
-
-def _has_size(path: Path, size: int) -> bool:
-    return path.is_file() and path.stat().st_size == size
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        raise InputError(f"{path}: cannot be made, a folder is in its place; remove that.")
+    path.unlink(missing_ok=True)
 
 
 def _announce(root: Path, manifest: Manifest, numbers: list[int], reporter: Reporter) -> None:
@@ -194,7 +188,7 @@ def _isolated_share(root: Path, recipe: Recipe) -> float:
 
 def _results(
     root: Path, manifest: Manifest, numbers: list[int], workers: Workers
-) -> Iterator[tuple[int, dict[str, ShardRecord]]]:
+) -> Generator[tuple[int, dict[str, ShardRecord]], None, None]:
     if workers == Workers(jobs=1):
         yield from _results_here(root, manifest, numbers)
     else:
@@ -205,7 +199,7 @@ def _results(
 
 def _results_here(
     root: Path, manifest: Manifest, numbers: list[int]
-) -> Iterator[tuple[int, dict[str, ShardRecord]]]:
+) -> Generator[tuple[int, dict[str, ShardRecord]], None, None]:
     renderer = Renderer(root, manifest.recipe)
     try:
         for number in numbers:
@@ -249,7 +243,7 @@ def _finish(root: Path, recipe_only: bool) -> Manifest:
     manifest = read_manifest(root)
     shards = len(manifest.sets[FULL])
     complete = shards == manifest.recipe.shard_count or (recipe_only and shards == 0)
-    complete = complete and not _gone(root, manifest)  # another slice's, to be made again
+    complete = complete and not missing_shards(root, manifest)  # another slice's, to be made again
     if complete != manifest.complete:
         manifest.complete = complete
         write_manifest(root, manifest)

@@ -138,9 +138,9 @@ class Dataset:
 
         ``rows`` are row numbers (0 to the length of the set less 1) or a slice. A run of consecutive rows
         that lies in one shard comes as read-only views, nothing copied; anything else as fresh arrays. With
-        ``out``, writeable arrays of that many rows, all go there, and it is returned: memory that is used
-        again costs a large batch half as much as new. Raises IndexError for a row that does not exist,
-        ValueError for arrays that do not fit, InputError when a shard is missing or damaged.
+        ``out``, writeable arrays of that many rows, all go there (into pinned memory, say), and it is
+        returned. Raises IndexError for a row that does not exist, ValueError for arrays that do not fit,
+        InputError when a shard is missing or damaged.
         """
         self._check_set(set)
         numbers = self._row_numbers(rows, set)
@@ -208,6 +208,7 @@ class Dataset:
         if rows and places[0] == places[-1] and rows == list(range(rows[0], rows[0] + len(rows))):
             shard = self._shard(name, numbers[places[0]])
             first = rows[0] - starts[places[0]]
+            shard.read_in_order()
             run = ShardArrays(*(part[first : first + len(rows)] for part in shard.parts()))
             return run if out is None else _copied(run, out)
         batch = _empty(len(rows), self.recipe.patch_size) if out is None else out
@@ -216,6 +217,7 @@ class Dataset:
             for row, place in zip(rows, places, strict=True)
         ]
         clean, *others = batch.parts()
+        self._read_ahead(name, rows[:1])
         asked = False
         for i, (arrays, row) in enumerate(found):
             began = perf_counter_ns()

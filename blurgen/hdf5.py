@@ -70,8 +70,12 @@ def open_screened(path: Path) -> Iterator[h5py.File]:
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror}).") from None
     try:
-        source = ScreenedFile(descriptor)
-        if not source.is_usual:
+        try:
+            source = ScreenedFile(descriptor)
+            is_usual = source.is_usual
+        except OSError as error:
+            raise InputError(f"{path}: cannot be read ({error.strerror}).") from None
+        if not is_usual:
             raise InputError(f"{path}: not a readable HDF5 file (or an unusual one); make it again.")
         try:
             file = h5py.File(path, "r", driver="fileobj", fileobj=source)

@@ -8,6 +8,7 @@ follows is not sound, the signature is blanked, and HDF5 reports a damaged file.
 
 from __future__ import annotations
 
+import errno
 import io
 import os
 import struct
@@ -18,6 +19,7 @@ _LOCAL = b"HEAP\x00"
 _LONGEST = len(_GLOBAL)
 _MOST_BYTES = 1 << 28  # of a global heap
 _MOST_ENTRIES = 1 << 16  # of either list
+_MOST_EFFORT = 1 << 22  # entries and pages of all heaps of a file; what is no heap may look like a million
 _NO_BLOCKS = (1, 2**64 - 1)  # end the list of free blocks
 _SUPERBLOCK = b"\x89HDF\r\n\x1a\n"
 _SIZES_AT = {0: 13, 1: 13, 2: 9, 3: 9}  # by version of the superblock: bytes of an address, and of a length
@@ -35,6 +37,7 @@ class ScreenedFile(io.RawIOBase):
         self._position = 0
         self._size = os.fstat(descriptor).st_size
         self._base = self._find_superblock()
+        self._effort_left = _MOST_EFFORT
 
     @property
     def is_usual(self) -> bool:
@@ -90,9 +93,11 @@ class ScreenedFile(io.RawIOBase):
         (size,) = self._numbers(address + 8, 1)
         if not 16 <= size <= min(self._size - address, _MOST_BYTES):
             return False
+        self._spend(1 + (size >> 12))
         content = os.pread(self._descriptor, size, address)
         place = 16
         for _ in range(_MOST_ENTRIES):
+            self._spend(1)
             if place + 16 > len(content):
                 return True
             number, length = struct.unpack_from("<H6xQ", content, place)
@@ -106,12 +111,19 @@ class ScreenedFile(io.RawIOBase):
         """Follow the free blocks of a local heap: next block, size."""
         size, block, segment = self._numbers(address + 8, 3)
         for _ in range(_MOST_ENTRIES):
+            self._spend(1)
             if block in _NO_BLOCKS:
                 return True
             if block + 16 > min(size, self._size):
                 return False
             block, _ = self._numbers(self._base + segment + block, 2)
         return False  # or it would be the longest list ever seen
+
+    def _spend(self, effort: int) -> None:
+        """Raise OSError when following heaps has taken more than it could in a file of any use."""
+        self._effort_left -= effort
+        if self._effort_left < 0:
+            raise OSError(errno.EIO, "more heaps than a file of any use has")
 
     def _find_superblock(self) -> int:
         """Return where it lies: at 0, or after a user block of 512, 1024, 2048 ... bytes."""

@@ -105,6 +105,20 @@ def shard_file(name: str, number: int) -> str:
     return f"{name}/shard-{number:05d}.h5"
 
 
+def missing_shards(root: Path, manifest: Manifest) -> list[tuple[str, int]]:
+    """Return set and number of every listed shard that is not there in its full length."""
+    return [
+        (name, number)
+        for name, records in manifest.sets.items()
+        for number, record in records.items()
+        if not _has_size(root / shard_file(name, number), record.bytes)
+    ]
+
+
+def _has_size(path: Path, size: int) -> bool:
+    return path.is_file() and path.stat().st_size == size
+
+
 def inside(root: Path, relative: str) -> Path:
     """Return ``root/relative``; InputError when a link on the way leads out of the folder."""
     path = root / relative

@@ -53,8 +53,8 @@ def run_jobs(
     """Call ``function(*each)`` for each of ``arguments`` in worker processes; yield results as they come.
 
     A single process on this machine is the calling one. The first exception of a job ends the run. Raises
-    WorkerDied when a worker does not come back, and InputError when a cluster's package is not installed or
-    its scheduler does not answer.
+    WorkerDied when a worker does not come back, and InputError when a cluster's package is not installed, its
+    scheduler does not answer, or it has no workers.
     """
     if workers == Workers(jobs=1):
         yield from (function(*each) for each in arguments)
@@ -121,10 +121,14 @@ def _numbered(
 
 def _join_dask(stack: ExitStack, scheduler: str | None) -> None:
     try:
-        from distributed import Client  # noqa: PLC0415
+        from distributed import Client, TimeoutError  # noqa: PLC0415  (in Python 3.10, not the built-in)
     except ImportError:
         raise InputError("--backend dask needs Dask: pip install distributed") from None
     try:
-        stack.enter_context(Client(scheduler, timeout=_SECONDS_TO_ANSWER))
+        client = stack.enter_context(Client(scheduler, timeout=_SECONDS_TO_ANSWER))
     except (OSError, ValueError) as error:
         raise InputError(f"The Dask scheduler {scheduler} does not answer ({error}).") from None
+    try:
+        client.wait_for_workers(1, timeout=_SECONDS_TO_ANSWER)
+    except TimeoutError:
+        raise InputError(f"The Dask scheduler {scheduler} has no workers; start some.") from None

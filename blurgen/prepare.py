@@ -31,11 +31,14 @@ from blurgen.manifest import (
     Manifest,
     inside,
     read_manifest,
+    shard_file,
     write_manifest,
 )
 from blurgen.progress import Reporter
 from blurgen.recipe import FacesUsed, KernelsUsed, Recipe
-from blurgen.render import sources_of
+from blurgen.render import Renderer, sources_of
+from blurgen.shard_job import difference, planned
+from blurgen.shards import open_shard
 
 # What blurgen.hdf5.write_aside and blurgen.faces.store.write_store leave when they are killed.
 _PART = re.compile(r"\.(.+)\.[^.]+\.parts?")
@@ -85,8 +88,8 @@ def prepare(
 ) -> Manifest:
     """Bring ``root`` to where shards can be made, and return what ``dataset.json`` says then.
 
-    InputError when the folder holds something else, or was made from another recipe or other faces, or no
-    face is labelled and the recipe has class sets.
+    InputError when the folder holds something else, or was made from another recipe or other faces (also
+    where only its shards tell), or no face is labelled and the recipe has class sets.
     """
     kernels = KernelsUsed(len(bank), bank.max_size, bank.digest)
     described = json.loads(json.dumps([source.describe() for source in sources]))
@@ -100,6 +103,8 @@ def prepare(
     recipe = wanted.recipe(FacesUsed(placed.store.count, placed.digest, described), kernels)
     _check_labels(recipe, placed.store, sources, decoding.reporter)
     files = {FACES: placed.record, KERNELS: _place_kernels(root, bank, old)}
+    if old is None:
+        _check_shards(root, recipe)
     manifest = old or Manifest(recipe)
     fresh = {name: record for name, record in files.items() if record is not None}
     if old is None or not fresh.items() <= old.files.items():
@@ -165,6 +170,42 @@ def _check_recipe(root: Path, there: Recipe, here: Recipe) -> None:
             f"{root}: was made from another recipe ({'; '.join(differences)}); "
             "give the same options or choose another folder."
         )
+
+
+def _check_shards(root: Path, recipe: Recipe) -> None:
+    """Raise InputError when a shard that no list names is whole, but of another recipe.
+
+    The others will be taken over, and what cannot be read is made again.
+    """
+    there = [
+        (name, int(shard[1]))
+        for name in (FULL, *ISOLATED)
+        for path in sorted(inside(root, name).glob("shard-*.h5"))
+        if (shard := _SHARD.fullmatch(path.name))
+    ]
+    if not there:
+        return
+    renderer = Renderer(root, recipe)
+    try:
+        for name, number in there:
+            if _is_of_another_recipe(renderer, root, name, number):
+                raise InputError(
+                    f"{root / shard_file(name, number)}: is whole, but of another recipe; "
+                    "give the options it was made with, or remove it."
+                )
+    finally:
+        renderer.close()
+
+
+def _is_of_another_recipe(renderer: Renderer, root: Path, name: str, number: int) -> bool:
+    try:
+        path = inside(root, shard_file(name, number))
+        open_shard(path)
+        wanted = planned(renderer, number) if number < renderer.recipe.shard_count else {}
+        has_rows = name in wanted and len(wanted[name]) > 0
+        return not has_rows or difference(renderer, path, name, wanted[name]) is not None
+    except InputError:
+        return False  # it cannot be read
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ from blurgen.errors import InputError
 
 _DEATHS_SURVIVED: Final = 3  # of workers that were at the same job; after that, the job is to blame
 _SECONDS_TO_ANSWER: Final = 15.0
+_LAST_PORT: Final = 65535
 _JOBS_PER_CORE: Final = 2  # handed out at a time, so that no worker waits
 
 _Result = TypeVar("_Result")
@@ -28,15 +29,17 @@ def run_on_ray(
 
     ``address`` is that of the cluster, "auto" for the one this machine belongs to; None starts one here for
     as long as it takes, unless the process is connected to one already. The first exception of a job ends
-    the run. Raises InputError when Ray is not installed or the cluster does not answer.
+    the run. Raises InputError when Ray is not installed, or the cluster does not answer or has no worker.
     """
     with _joined(address) as ray:
+        if _cores(ray) < 1:
+            raise InputError(f"The Ray cluster {address or ''} has no workers with a core; start some.")
         task = ray.remote(function).options(max_retries=_DEATHS_SURVIVED, num_cpus=1)
         waiting = iter(arguments)
         running: list[Any] = []
         try:
             while True:
-                room = _JOBS_PER_CORE * _cores(ray) - len(running)
+                room = _JOBS_PER_CORE * max(1, _cores(ray)) - len(running)
                 running += [task.remote(*each) for each in itertools.islice(waiting, max(room, 0))]
                 if not running:
                     return
@@ -48,7 +51,7 @@ def run_on_ray(
 
 
 def _cores(ray: Any) -> int:
-    return max(1, int(ray.cluster_resources().get("CPU", 1)))
+    return int(ray.cluster_resources().get("CPU", 0))
 
 
 def _result(ray: Any, reference: Any) -> Any:
@@ -69,8 +72,8 @@ def _joined(address: str | None) -> Iterator[Any]:
         return
     try:
         _knock(address)  # Ray itself knocks for minutes, and complains
-        ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
-    except (ConnectionError, OSError, RuntimeError, ValueError) as error:
+        ray.init(address=address or "local", log_to_driver=False, logging_level=logging.ERROR)
+    except (OSError, RuntimeError, ValueError) as error:
         reason = str(error).partition("\n")[0]
         raise InputError(f"The Ray cluster {address or ''} does not answer ({reason}).") from None
     try:
@@ -80,7 +83,9 @@ def _joined(address: str | None) -> Iterator[Any]:
 
 
 def _knock(address: str | None) -> None:
-    """Raise OSError when nobody listens at HOST:PORT; other forms of an address are Ray's to judge."""
+    """Raise OSError or ValueError when nobody listens at HOST:PORT; other addresses are Ray's to judge."""
     host, _, port = (address or "").removeprefix("ray://").rpartition(":")
     if host and port.isdecimal():
+        if int(port) > _LAST_PORT:  # the system would count on from 0
+            raise ValueError(f"ports end at {_LAST_PORT}")
         socket.create_connection((host, int(port)), _SECONDS_TO_ANSWER).close()

@@ -10,10 +10,20 @@ from blurgen.build_lock import lock_update, lock_whole
 from blurgen.digests import record_file
 from blurgen.errors import InputError
 from blurgen.kernels import made_again
-from blurgen.manifest import KERNELS, Manifest, inside, read_manifest, shard_file, write_manifest
+from blurgen.manifest import (
+    FULL,
+    KERNELS,
+    MANIFEST,
+    Manifest,
+    inside,
+    missing_shards,
+    read_manifest,
+    shard_file,
+    write_manifest,
+)
 from blurgen.parallel import Workers, run_jobs
 from blurgen.progress import Reporter, Silent
-from blurgen.shard_job import complete_shard_in_worker
+from blurgen.shard_job import close_worker_renderer, complete_shard_in_worker
 from blurgen.verify import Problem, check_kernels, verify, with_remedy
 
 
@@ -47,7 +57,10 @@ def repair(root: str | Path, *, jobs: int = 1, progress: Reporter | None = None)
         if again:
             _make_again(root, again, Workers(jobs), reporter)
         files += sorted(shard_file(name, number) for number, names in again.items() for name in names)
-        return Repaired(files, [problem for problem in problems if problem.shard is None])
+        remaining = [problem for problem in problems if problem.shard is None]
+        if _finish(root):  # the one thing that may be said of dataset.json here is that shards are to come
+            remaining = [problem for problem in remaining if problem.file != MANIFEST]
+        return Repaired(files, remaining)
 
 
 def _make_kernels_again(root: Path, manifest: Manifest, jobs: int) -> list[str]:
@@ -76,8 +89,20 @@ def _make_again(root: Path, again: dict[int, set[str]], workers: Workers, report
         for number, names in sorted(again.items())
     ]
     with reporter.bar("Repairing", len(arguments), "shards") as bar:
-        for number, records in run_jobs(complete_shard_in_worker, arguments, workers):
-            for name in again[number]:
-                manifest.sets[name][number] = records[name]
-            bar.advance()
+        try:
+            for number, records in run_jobs(complete_shard_in_worker, arguments, workers):
+                for name in again[number]:
+                    manifest.sets[name][number] = records[name]
+                bar.advance()
+        finally:
+            close_worker_renderer()
     write_manifest(root, manifest)
+
+
+def _finish(root: Path) -> bool:
+    """Mark the dataset complete if every shard is listed and there; return whether it is."""
+    manifest = read_manifest(root)
+    if not manifest.complete and len(manifest.sets[FULL]) == manifest.recipe.shard_count:
+        manifest.complete = not missing_shards(root, manifest)
+        write_manifest(root, manifest)
+    return manifest.complete

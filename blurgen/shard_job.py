@@ -76,6 +76,19 @@ def worker_renderer(root: str, recipe: str) -> Renderer:
     return renderer
 
 
+def close_worker_renderer() -> None:
+    """Close what ``worker_renderer`` opened in this thread, if it did: the caller may be its own worker."""
+    if hasattr(_opened, "key"):
+        _opened.renderer.close()
+        del _opened.renderer, _opened.key
+
+
+def planned(renderer: Renderer, number: int) -> dict[str, NDArray[np.void]]:
+    """Return for every set of the recipe the index that its shard of this number should have."""
+    index = renderer.plan(np.arange(*renderer.recipe.shard_samples(number)))
+    return {name: index[rows] for name, rows in renderer.rows_by_set(index).items()}
+
+
 def difference(renderer: Renderer, path: Path, name: str, index: NDArray[np.void]) -> str | None:
     """Return how a shard of set ``name`` differs from what the recipe says, or None if it does not.
 

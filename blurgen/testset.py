@@ -46,7 +46,15 @@ from blurgen.philox import Stream, words
 from blurgen.png_files import encode_png, is_whole_png, write_whole
 from blurgen.progress import Reporter, Silent, size_text
 from blurgen.recipe import INDEX_DTYPE, KernelsUsed
-from blurgen.testset_manifest import NAME, TESTSET, Manifest, TakenFace, read_testset, write_testset
+from blurgen.testset_manifest import (
+    MOST_PICTURES,
+    NAME,
+    TESTSET,
+    Manifest,
+    TakenFace,
+    read_testset,
+    write_testset,
+)
 
 SIZES: Final = tuple(range(13, 28, 2))
 """Sizes of the kernels of the published sets, pixels."""
@@ -181,6 +189,10 @@ def _check_options(
         raise ValueError(f"Argument 'sizes' must be different sizes in ascending order, not {list(sizes)}.")
     if per_size < 1:
         raise ValueError(f"Argument 'per_size' must be at least 1, not {per_size}.")
+    if (pictures := faces_count * len(sizes) * per_size) > MOST_PICTURES:
+        raise ValueError(
+            f"Argument 'faces_count' asks for {pictures} pictures; the most are {MOST_PICTURES}."
+        )
     if not 0 <= seed < 2**64:
         raise ValueError(f"Argument 'seed' must be between 0 and 2**64 - 1, not {seed}.")
     if not 0 <= noise_sigma <= 0.2:

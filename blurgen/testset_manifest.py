@@ -30,6 +30,9 @@ ARITHMETIC: Final = (
 NAME: Final = re.compile(r"[A-Za-z0-9._-]{1,40}")
 """What a test set may be called."""
 
+MOST_PICTURES: Final = 10**7
+"""How many blurry pictures a test set may have: far more than any has, and few enough to list."""
+
 _STEM = re.compile(r"[\w-][\w.-]{0,199}")
 _MOST_PER_SIZE = 10**6
 _MOST_SIDE = 2**31 - 1
@@ -180,6 +183,8 @@ def _check_names(manifest: Manifest, where: str) -> None:
     if manifest.kernels.count != len(manifest.sizes) * manifest.per_size:
         wanted = f"{manifest.per_size} of each of {len(manifest.sizes)} sizes"
         raise InputError(f"{where}: kernels: must be {wanted}, not {manifest.kernels.count}.")
+    if (pictures := len(manifest.faces) * manifest.kernels.count) > MOST_PICTURES:
+        raise InputError(f"{where}: {pictures} blurry pictures; a test set has at most {MOST_PICTURES}.")
     files = [face.file for face in manifest.faces]
     for i, file in enumerate(files):
         if not _STEM.fullmatch(file):

@@ -29,7 +29,7 @@ from blurgen.manifest import (
 from blurgen.parallel import Workers, run_jobs
 from blurgen.progress import Reporter, Silent
 from blurgen.render import Renderer, open_faces, open_kernels, sources_of
-from blurgen.shard_job import difference, worker_renderer
+from blurgen.shard_job import close_worker_renderer, difference, planned, worker_renderer
 from blurgen.shards import ShardDigest, digest_shard
 
 _ONLY_DETAILS: Final = "is damaged in names, identities or the like, though its {} are sound"
@@ -71,9 +71,12 @@ def verify(root: str | Path, *, jobs: int = 1, progress: Reporter | None = None)
     sound = not any(problem.misleads for problem in ingredients)
     listed = sorted({number for records in manifest.sets.values() for number in records})
     with reporter.bar("Verifying", len(listed), "shards") as bar:
-        for number, found in _check_shards(root, manifest, listed, Workers(jobs), sound):
-            problems += found
-            bar.advance(1, sum(record.bytes for record in manifest.listed(number).values()))
+        try:
+            for number, found in _check_shards(root, manifest, listed, Workers(jobs), sound):
+                problems += found
+                bar.advance(1, sum(record.bytes for record in manifest.listed(number).values()))
+        finally:
+            close_worker_renderer()
     problems += _extra_files(root, manifest, {problem.file for problem in problems})
     return sorted(problems, key=lambda problem: problem.file)
 
@@ -163,30 +166,24 @@ def check_shard(
     """Check all shards of one number against their records; with ``recipe`` (JSON), also against that."""
     problems = []
     renderer = worker_renderer(root, recipe) if recipe is not None else None
-    planned = _planned(renderer, number) if renderer else {}
+    wanted = planned(renderer, number) if renderer else {}
     for name, record in records.items():
         file = shard_file(name, number)
         damage = _damage(Path(root), name, number, record)
         problems += damage
         if renderer is None:
             continue
-        if record.rows != len(planned[name]):
-            what = f"lists {record.rows} rows of {file}, but its recipe gives {len(planned[name])}"
+        if record.rows != len(wanted[name]):
+            what = f"lists {record.rows} rows of {file}, but its recipe gives {len(wanted[name])}"
             problems.append(Problem(MANIFEST, what, misleads=True))
         elif not damage:
-            problems += _difference(renderer, Path(root), name, number, planned[name])
+            problems += _difference(renderer, Path(root), name, number, wanted[name])
     misled = any(problem.misleads for problem in problems)  # then nothing follows from what is planned
-    for name in planned:
-        if len(planned[name]) and name not in records and not misled:
+    for name in wanted:
+        if len(wanted[name]) and name not in records and not misled:
             file = shard_file(name, number)
             problems.append(Problem(file, f"is not listed in {MANIFEST}, but has rows", (name, number)))
     return number, problems
-
-
-def _planned(renderer: Renderer, number: int) -> dict[str, NDArray[np.void]]:
-    """Return the index that each shard of one number should have."""
-    index = renderer.plan(np.arange(*renderer.recipe.shard_samples(number)))
-    return {name: index[rows] for name, rows in renderer.rows_by_set(index).items()}
 
 
 def _damage(root: Path, name: str, number: int, record: ShardRecord) -> list[Problem]:

@@ -11,6 +11,7 @@ import faulthandler
 import os
 import resource
 import shutil
+import struct
 import sys
 import tempfile
 from pathlib import Path
@@ -293,6 +294,23 @@ def local_heap_with_a_free_block_after_itself(content):
     content[segment + free : segment + free + 8] = free.to_bytes(8, "little")
 
 
+def text_that_looks_like_many_heaps(content):
+    """Each would be sound and hold all that follow it: to walk them all takes a square of their number."""
+    mark, size, step = b"?" * 64, 1 << 20, 32
+    with tempfile.TemporaryFile() as copy:
+        copy.write(content)
+        with h5py.File(copy, "r+") as file:
+            del file.attrs["format"]
+            file.attrs.create("format", (mark * (size // 64)).decode(), dtype=h5py.string_dtype())
+        copy.seek(0)
+        content[:] = copy.read()
+    first = content.index(mark)
+    for place in range(first, first + size, step):
+        content[place : place + step] = struct.pack(
+            "<4sB3xQHH4xQ", b"GCOL", 1, len(content) - place, 1, 0, step - 16
+        )
+
+
 def addresses_of_other_sizes(content):
     content[13:15] = b"\x04\x04"
 
@@ -300,6 +318,7 @@ def addresses_of_other_sizes(content):
 IN_BYTES = (
     global_heap_with_an_object_of_no_size,
     local_heap_with_a_free_block_after_itself,
+    text_that_looks_like_many_heaps,
     addresses_of_other_sizes,
 )
 

@@ -27,6 +27,7 @@ from blurgen.errors import InputError
 from blurgen.labels import CLASS_NAMES
 from blurgen.normal import noise_table
 from blurgen.philox import Stream, words
+from blurgen.progress import Silent
 from blurgen.shards import ShardWriter, open_shard
 
 
@@ -217,7 +218,7 @@ def test_a_shard_that_comes_out_other_than_listed_is_told(photos, whole, tmp_pat
         small_dataset.build(photos, out)
 
 
-def test_shards_that_are_not_listed_are_taken_over_only_if_they_are_of_the_recipe(photos, whole, tmp_path):
+def test_shards_that_are_not_listed_are_taken_over(photos, whole, tmp_path):
     out = tmp_path / "data"
     shutil.copytree(whole, out)
     (out / "dataset.json").unlink()
@@ -225,11 +226,46 @@ def test_shards_that_are_not_listed_are_taken_over_only_if_they_are_of_the_recip
     small_dataset.build(photos, out)
     assert {path: path.stat().st_mtime_ns for path in before} == before
     assert small_dataset.files_of(out) == small_dataset.files_of(whole)
-    for number, options in enumerate(({"noise_sigma": 0.01}, {"isolation": "layered"})):
-        (out / "dataset.json").unlink()
+
+
+@pytest.mark.parametrize(
+    ("options", "file"),
+    [
+        ({"noise_sigma": 0.01}, "full/shard-00000.h5"),
+        ({"isolation": "layered"}, "isolated/.*/shard-0000.*"),
+        ({"seed": 4}, "full/shard-00000.h5"),
+        ({"class_isolated": False}, "isolated/background/shard-0000.*"),
+        ({"count": 39}, "full/shard-00003.h5"),
+        ({"count": 20}, "full/shard-00002.h5"),
+    ],
+)
+def test_shards_of_another_recipe_that_are_not_listed_are_refused(photos, whole, tmp_path, options, file):
+    out = tmp_path / "data"
+    shutil.copytree(whole, out)
+    (out / "dataset.json").unlink()
+    before = small_dataset.files_of(out)
+    with pytest.raises(InputError, match=f"{file}: is whole, but of another recipe; give the options"):
         small_dataset.build(photos, out, **options)
-        small_dataset.build(photos, tmp_path / str(number), **options)
-        assert small_dataset.files_of(out) == small_dataset.files_of(tmp_path / str(number))
+    assert small_dataset.files_of(out) == before
+
+
+def test_shards_that_are_not_listed_and_cannot_be_read_are_made_again(photos, whole, tmp_path):
+    out = tmp_path / "data"
+    shutil.copytree(whole, out)
+    (out / "dataset.json").unlink()
+    for path in out.rglob("shard-0000[01].h5"):
+        os.truncate(path, 5000)
+    small_dataset.build(photos, out)
+    assert small_dataset.files_of(out) == small_dataset.files_of(whole)
+
+
+def test_a_folder_in_place_of_a_listed_shard_is_told(photos, whole, tmp_path):
+    out = tmp_path / "data"
+    shutil.copytree(whole, out)
+    (out / "full/shard-00001.h5").unlink()
+    (out / "full/shard-00001.h5").mkdir()
+    with pytest.raises(InputError, match=r"shard-00001\.h5: cannot be made, a folder is in its place"):
+        small_dataset.build(photos, out)
 
 
 def test_a_recipe_becomes_shards(photos, whole, tmp_path):
@@ -405,6 +441,31 @@ def test_an_error_in_the_middle_leaves_what_is_done(photos, whole, tmp_path, mon
     assert not list((tmp_path / "data").rglob("*.part"))
     small_dataset.build(photos, tmp_path / "data")
     assert small_dataset.files_of(tmp_path / "data") == small_dataset.files_of(whole)
+
+
+class Impatient(Silent):
+    """Presses Ctrl+C at the third shard."""
+
+    def __init__(self):
+        self.shards = 0
+
+    def bar(self, what, total, unit):
+        return self if what == "Making triplets" else Silent()
+
+    def advance(self, count=1, size=0):
+        self.shards += 1
+        if self.shards == 3:
+            raise KeyboardInterrupt
+
+
+def test_workers_of_a_build_that_was_interrupted_make_nothing_more(photos, tmp_path):
+    out = tmp_path / "data"
+    with pytest.raises(KeyboardInterrupt):
+        small_dataset.build(photos, out, jobs=2, per_image=300, progress=Impatient())
+    before = sorted(out.rglob("*.*"))
+    time.sleep(1.5)
+    assert sorted(out.rglob("*.*")) == before
+    assert not list(out.rglob("*.part"))
 
 
 def build_words(photos, out, kernels, jobs=1):

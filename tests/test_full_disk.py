@@ -1,16 +1,17 @@
-"""A disk that runs full for real: a small file system that only one process and its children see."""
+"""A disk that runs full for real: a small file system that only one process and its children see.
+
+Collected where this user may mount one (conftest.py).
+"""
 
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 import sys
 
 import pytest
 import small_dataset
-
-OWN_MOUNTS = ["unshare", "--user", "--map-root-user", "--mount"]
+from conftest import OWN_MOUNTS
 
 # In a name space of its own: build into a file system that is too small, look, make it larger, build again.
 SCRIPT = """
@@ -31,15 +32,6 @@ usage = shutil.disk_usage
 shutil.disk_usage = lambda path: usage(path)._replace(free=1 << 40)  # others fill the disk while it builds
 main()
 """
-
-
-def may_mount(folder):
-    """Return why this user may not mount a file system of its own, or None."""
-    if not shutil.which("unshare"):
-        return "there is no 'unshare' here"
-    words = [*OWN_MOUNTS, "mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(folder)]
-    done = subprocess.run(words, capture_output=True, text=True, check=False)
-    return None if done.returncode == 0 else done.stderr.strip().splitlines()[-1]
 
 
 @pytest.fixture(scope="module")
@@ -63,8 +55,6 @@ def test_a_file_system_that_runs_full(whole, tmp_path, small, jobs):
     disk, out = tmp_path / "disk", tmp_path / "out"
     disk.mkdir()
     out.mkdir()
-    if (reason := may_mount(disk)) is not None:
-        pytest.skip(f"no file system of its own can be mounted: {reason}")
     variables = {"SMALL": small, "DISK": disk, "OUT": out, "PYTHON": sys.executable, "BUILD": BUILD}
     done = subprocess.run(
         [*OWN_MOUNTS, "sh", "-c", SCRIPT, "build", *whole[1], "--jobs", str(jobs)],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import multiprocessing
 import os
 import resource
@@ -42,6 +43,21 @@ def test_what_is_written_can_be_read_and_mapped(tmp_path):
         assert contiguous_offset(plain_dataset(file, "empty", "u1", (None, 5))) == 0
     assert offset % 4096 == 0
     assert (np.memmap(tmp_path / "a.h5", "<u2", "r", offset, DATA.shape) == DATA).all()
+
+
+def test_a_disk_that_fails_at_once_is_told(tmp_path, monkeypatch):
+    write(tmp_path / "a.h5", data=DATA)
+
+    def fail(*_):
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "pread", fail)
+        with (
+            pytest.raises(InputError, match=r"a\.h5: cannot be read \(Input/output error\)\.$"),
+            open_plain(tmp_path / "a.h5", "test", 3),
+        ):
+            pass
 
 
 def test_a_file_has_the_usual_permissions(tmp_path):

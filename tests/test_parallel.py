@@ -97,18 +97,28 @@ def test_a_backend_that_is_not_installed_is_told(monkeypatch, backend, package):
 
 
 @pytest.fixture
-def cluster(tmp_path):
-    """A Dask scheduler and two workers, in processes of their own, over TCP: its address and the workers."""
+def scheduler(tmp_path):
+    """A Dask scheduler in a process of its own, over TCP: the file with its address."""
     file = tmp_path / "scheduler.json"
-    options = ("--scheduler-file", str(file), "--no-dashboard")
-    started = [start("distributed.cli.dask_scheduler", *options, "--host", "127.0.0.1", "--port", "0")]
+    words = ("--scheduler-file", str(file), "--no-dashboard", "--host", "127.0.0.1", "--port", "0")
+    process = start("distributed.cli.dask_scheduler", *words)
     try:
-        for _ in range(2):
-            started.append(start("distributed.cli.dask_worker", *options, "--no-nanny", "--nthreads", "1"))
         wait_until(file.exists)
-        yield json.loads(file.read_text())["address"], started[1:]
+        yield file
     finally:
-        for process in started:
+        process.kill()
+        process.wait()
+
+
+@pytest.fixture
+def cluster(scheduler):
+    """A Dask scheduler and two workers, in processes of their own, over TCP: its address and the workers."""
+    words = ("--scheduler-file", str(scheduler), "--no-dashboard", "--no-nanny", "--nthreads", "1")
+    workers = [start("distributed.cli.dask_worker", *words) for _ in range(2)]
+    try:
+        yield json.loads(scheduler.read_text())["address"], workers
+    finally:
+        for process in workers:
             process.kill()
             process.wait()
 
@@ -143,6 +153,13 @@ def test_a_dask_cluster_makes_the_same_though_a_worker_is_killed(cluster, tmp_pa
     assert victim.poll() is not None
     small_dataset.build(photos, tmp_path / "here", **options)
     assert small_dataset.files_of(out) == small_dataset.files_of(tmp_path / "here")
+
+
+def test_a_scheduler_without_workers_is_told(scheduler, monkeypatch):
+    monkeypatch.setattr("blurgen.parallel._SECONDS_TO_ANSWER", 3.0)
+    address = json.loads(scheduler.read_text())["address"]
+    with pytest.raises(InputError, match=f"The Dask scheduler {address} has no workers; start some"):
+        list(run_jobs(square, [(1,)], Workers(backend="dask", scheduler=address)))
 
 
 def test_a_scheduler_that_is_not_there_is_told(monkeypatch):

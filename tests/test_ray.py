@@ -40,6 +40,43 @@ def test_a_cluster_that_is_not_there_is_told_at_once():
         list(run_jobs(square, [(1,)], Workers(backend="ray", scheduler="127.0.0.1:1")))
 
 
+def test_a_cluster_of_its_own_is_started_and_ended(monkeypatch):
+    monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", "0")
+    monkeypatch.setenv("RAY_AUTH_MODE", "disabled")
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parent))
+    monkeypatch.setenv("RAY_ADDRESS", "127.0.0.1:1")  # someone's, not to be joined
+    assert sorted(run_jobs(square, [(2,), (3,)], Workers(backend="ray"))) == [4, 9]
+    assert not ray.is_initialized()
+
+
+@pytest.mark.parametrize("port", [65536, 10**20])
+def test_a_port_that_can_be_none_is_told(port):
+    with pytest.raises(InputError, match=rf"127\.0\.0\.1:{port} does not answer \(ports end at 65535\)"):
+        list(run_jobs(square, [(1,)], Workers(backend="ray", scheduler=f"127.0.0.1:{port}")))
+
+
+def test_without_an_address_no_cluster_of_anyone_is_joined(monkeypatch):
+    monkeypatch.setenv("RAY_ADDRESS", "127.0.0.1:1")
+    monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", "0")
+    monkeypatch.setenv("RAY_AUTH_MODE", "disabled")
+    asked = []
+
+    def init(address=None, **_):
+        asked.append(address)
+        raise ConnectionError("that is enough")
+
+    monkeypatch.setattr(ray, "init", init)
+    with pytest.raises(InputError, match="that is enough"):
+        list(run_jobs(square, [(1,)], Workers(backend="ray")))
+    assert asked == ["local"]
+
+
+def test_a_cluster_without_a_core_is_told(cluster, monkeypatch):
+    monkeypatch.setattr(ray, "cluster_resources", lambda: {"memory": 1e9})
+    with pytest.raises(InputError, match="has no workers with a core; start some"):
+        list(run_jobs(square, [(1,)], Workers(backend="ray")))
+
+
 def fail(number):
     if number == 2:
         raise InputError("picture.png: is no picture.")
@@ -70,7 +107,7 @@ def test_a_job_that_kills_its_workers_ends_the_run(cluster, monkeypatch):
 
 def test_a_killed_worker_changes_nothing(cluster, tmp_path):
     photos, out = small_dataset.write_photos(tmp_path / "photos"), tmp_path / "data"
-    options = {"per_image": 30, "shard_size": 6}
+    options = {"per_image": 60, "shard_size": 6}
     killed = []
 
     def kill_midway():

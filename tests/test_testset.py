@@ -241,6 +241,7 @@ def test_a_full_disk_is_told_in_one_line(photos, bank, tmp_path, monkeypatch):
         ({"faces_count": 0}, "'faces_count' must be at least 1"),
         ({"sizes": (9, 5)}, "'sizes' must be different sizes in ascending order"),
         ({"per_size": 0}, "'per_size' must be at least 1"),
+        ({"per_size": 10**7}, "'faces_count' asks for 80000000 pictures; the most are 10000000"),
         ({"noise_sigma": 0.3}, "'noise_sigma' must be between 0 and 0.2"),
     ],
 )
@@ -276,6 +277,16 @@ def test_a_damaged_manifest_is_refused_by_name(built, tmp_path, path, value, mes
     node[path[-1]] = value
     (tmp_path / "testset.json").write_text(json.dumps(tree), encoding="utf-8")
     with pytest.raises(InputError, match=message):
+        read_testset(tmp_path)
+
+
+def test_a_manifest_of_absurdly_many_pictures_is_refused(built, tmp_path):
+    tree = json.loads((built.root / "testset.json").read_text("utf-8"))
+    tree["recipe"]["per_size"] = 10**6
+    tree["recipe"]["kernels"]["count"] = len(SIZES) * 10**6
+    tree["faces"] = [tree["faces"][0] | {"file": f"face{i}"} for i in range(20)]
+    (tmp_path / "testset.json").write_text(json.dumps(tree), encoding="utf-8")
+    with pytest.raises(InputError, match=r"\d+ blurry pictures; a test set has at most 10000000\.$"):
         read_testset(tmp_path)
 
 

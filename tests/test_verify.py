@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -301,6 +302,36 @@ def test_an_unfinished_dataset_is_told(root):
         expected.format(4),
         "full/notes.txt: does not belong there: dataset.json does not list it; remove it",
     ]
+
+
+def test_a_repair_that_makes_the_last_shard_makes_the_dataset_complete(root, whole):
+    (root / "full/shard-00001.h5").unlink()
+    small_dataset.build(whole.parent / "photos", root, recipe_only=True)
+    with pytest.raises(InputError, match="run the same"):
+        open_dataset(root)
+    done = repair(root)
+    assert (done.files, done.remaining) == (["full/shard-00001.h5"], [])
+    assert small_dataset.files_of(root) == small_dataset.files_of(whole)
+    assert open_dataset(root).complete
+
+
+def test_a_dataset_that_is_not_all_listed_stays_unfinished(root):
+    tree = json.loads((root / "dataset.json").read_text())
+    for shards in tree["sets"].values():
+        shards.pop()
+    (root / "dataset.json").write_text(json.dumps(tree | {"complete": False}))
+    (root / "full/shard-00001.h5").unlink()
+    done = repair(root)
+    assert done.files == ["full/shard-00001.h5"]
+    assert [problem.file for problem in done.remaining] == ["dataset.json"]
+    assert not json.loads((root / "dataset.json").read_text())["complete"]
+
+
+def test_the_faces_are_closed_afterwards(root):
+    (root / "full/shard-00001.h5").unlink()
+    for command in (verify, repair):
+        command(root)
+        assert str(root / "faces.h5") not in Path("/proc/self/maps").read_text()
 
 
 def test_a_folder_without_a_dataset_is_refused(tmp_path):
