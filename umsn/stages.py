@@ -334,8 +334,8 @@ SMALL: Final = replace(
     name="small",
     networks="small",
     # By the time a step takes, under an hour on one CPU core: four times the parameters, five times the
-    # steps. The sizes are those with the highest held-out PSNR of B-Net at equal CPU time (150 s and 300 s, on
-    # faces of FaceSynthetics); between learning rates of 2e-3 and 4e-3 there was no difference.
+    # steps. The sizes are those with the highest held-out PSNR of B-Net at equal CPU time (150 s and 300 s,
+    # on faces of FaceSynthetics); between learning rates of 2e-3 and 4e-3 there was no difference.
     stages=_curriculum(
         batch_size=4,
         segmentation=(3_000, 3e-3),
