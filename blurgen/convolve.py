@@ -7,7 +7,8 @@ of summation is free (FORMAT.md, section 3). That freedom is spent three times:
   in a row at a time;
 - a *pair* of 16 bits holds an element and the same channel of the next pixel, so that one load serves two
   taps, and every processor multiplies two pairs of 16-bit numbers and adds the products in one instruction;
-- the sums of a segment of 128 elements stay in registers while all taps go by.
+- the sums of a segment of 128 elements stay in registers while all taps go by. Multiplying leaves the load
+  units half idle, and in the gaps something else is looked up: the noise of the next line.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 from llvmlite import ir
 from numba import njit, types
+from numba.core import cgutils
 from numba.extending import intrinsic, overload
 from numpy.typing import NDArray
 
@@ -28,6 +30,7 @@ SEGMENT: Final = 128
 
 _VECTOR = 16
 _CHANNELS = 3
+_AT_ONCE = 4  # look-ups beside one two
 
 
 class Taps(NamedTuple):
@@ -131,14 +134,23 @@ def fill_window(pixels, face, top, left, patch, radius, reach, stride, window):
     """Write the pairs of every pixel that a kernel of ``reach`` needs around the patch at ``top``, ``left``.
 
     ``face`` is (first pixel, height, width); outside of it pixels are mirrored. The first pair of ``window``,
-    uint16, belongs to the pixel ``radius`` rows above and columns left of the patch. Pairs farther out than
-    ``reach`` are left alone.
+    uint16, belongs to the pixel ``radius`` rows above and columns left of the patch, and behind its last row
+    there is room for a segment: rows are written in whole segments, each over what the one before it left.
+    Pairs farther out than ``reach`` may hold anything.
     """
+    offset, height, width = face
     columns = patch + 2 * reach
-    line = np.zeros(3 * (columns + 1), np.uint8)
+    size = _whole_segments(3 * columns)
+    line = np.zeros(size + 3, np.uint8)
+    inside = left >= reach and left + patch + reach <= width
     for y in range(-reach, patch + reach):
-        _read_line(pixels, face, top + y, left - reach, columns, 3, line)
-        _pair(line, 3 * columns, window, (radius + y) * stride + 3 * (radius - reach))
+        place = (radius + y) * stride + 3 * (radius - reach)
+        start = 3 * (offset + _mirrored(top + y, height) * width + left - reach)
+        if inside and start + size + 3 <= pixels.size:
+            _pair(pixels, start, size, window, place)
+        else:
+            _read_line(pixels, face, top + y, left - reach, columns, 3, line)
+            _pair(line, 0, size, window, place)
 
 
 @njit(cache=True)
@@ -150,8 +162,9 @@ def fill_layer_window(
     ``shares`` gets pairs that are 1 where ``window`` has a pixel of the class, and 0 elsewhere.
     """
     columns = patch + 2 * reach
-    line = np.zeros(3 * (columns + 1), np.uint8)
-    share = np.zeros(3 * (columns + 1), np.uint8)
+    size = _whole_segments(3 * columns)
+    line = np.zeros(size + 3, np.uint8)
+    share = np.zeros(size + 3, np.uint8)
     kinds = np.zeros(columns, np.uint8)
     for y in range(-reach, patch + reach):
         _read_line(pixels, face, top + y, left - reach, columns, 3, line)
@@ -162,8 +175,13 @@ def fill_layer_window(
                 share[e] = np.uint8(member)
                 line[e] = line[e] if member else np.uint8(0)
         place = (radius + y) * stride + 3 * (radius - reach)
-        _pair(line, 3 * columns, window, place)
-        _pair(share, 3 * columns, shares, place)
+        _pair(line, 0, size, window, place)
+        _pair(share, 0, size, shares, place)
+
+
+@njit(cache=True)
+def _whole_segments(elements):
+    return (elements + SEGMENT - 1) // SEGMENT * SEGMENT
 
 
 @njit(cache=True)
@@ -194,100 +212,118 @@ def _mirrored(coordinate, side):
 
 
 @njit(cache=True)
-def _pair(line, size, window, place):
-    """Join each element and the same channel of the next pixel; ``line`` ends in a black one."""
-    for e in range(size):
-        window[np.uint64(place + e)] = np.uint16(line[e]) | np.uint16(line[e + 3]) << np.uint16(8)
+def _pair(source, start, size, window, place):
+    """Join each element from ``start`` on and the same channel of the next pixel, in whole segments.
+
+    The last pixel's partner may be anything: a kernel that reaches so far gives it no weight.
+    """
+    for first in range(0, size, SEGMENT):
+        for e in range(first, first + SEGMENT):  # a fixed number, so that no element is left over
+            element, partner = source[np.uint64(start + e)], source[np.uint64(start + e + 3)]
+            window[np.uint64(place + e)] = np.uint16(element) | np.uint16(partner) << np.uint16(8)
 
 
-def add_kernel(window, start, taps, kernel, sums):
-    """Add to ``sums`` int32 [SEGMENT] what one kernel's taps make of the pairs from ``start`` on.
+def add_kernel(window, start, taps, kernel, sums, table, places, first, found):
+    """Add to a line's ``sums``, int32, what one kernel's taps make of the pairs from ``start`` on.
 
-    This is the definition; compiled code takes the same sums in vectors (``_add_twos``).
+    Beside that, set ``found``, int32, to the values of ``table`` int32 [65536] at the ``places``, uint16,
+    from ``first`` on. ``sums`` are whole segments, and ``found`` as many elements or none. This is the
+    definition; compiled code does it in vectors, a segment after the other (``_add_twos``).
     """
     for t in range(taps.first[kernel], taps.first[kernel + 1]):
-        for j in range(SEGMENT):
+        for j in range(len(sums)):
             pair = int(window[start + taps.offset[t] + j])
             sums[j] += (pair & 0xFF) * (int(taps.weights[t]) & 0xFFFF)
             sums[j] += (pair >> 8) * (int(taps.weights[t]) >> 16)
+    for j in range(len(found)):
+        found[j] = table[places[first + j]]
 
 
-@overload(add_kernel)
-def _overload_add_kernel(window, start, taps, kernel, sums):
-    def compiled(window, start, taps, kernel, sums):
-        first, end = taps.first[kernel], taps.first[kernel + 1]
-        _add_twos(  # type: ignore[call-arg]  # numba passes the typing context
-            window, start, taps.offset, taps.weights, first, end, sums
-        )
+@overload(add_kernel, inline="always")
+def _overload_add_kernel(window, start, taps, kernel, sums, table, places, first, found):
+    # Inline and without slices: a call with so many arrays, or a slice, takes as long as a two.
+    def compiled(window, start, taps, kernel, sums, table, places, first, found):
+        two, end = taps.first[kernel], taps.first[kernel + 1]
+        look_ups = min(found.size, SEGMENT)
+        beside = min(end, two + look_ups // _AT_ONCE)
+        for at in range(0, sums.size, SEGMENT):
+            _add_twos(  # type: ignore[call-arg]  # numba passes the typing context
+                (window, start + at), taps.offset, taps.weights, (two, beside, end), (sums, at),
+                table, (places, first + at), (found, at), look_ups,
+            )  # fmt: skip
 
     return compiled
 
 
 @intrinsic
-def _add_twos(typing_context, window, start, offset, weights, first, end, sums):
-    """Write the loop over taps as LLVM vectors, which numba has no way to say.
+def _add_twos(typing_context, window, offset, weights, twos, sums, table, places, found, look_ups):
+    """Write the loops over twos as LLVM vectors, which numba has no way to say.
 
-    Nothing in it is of one processor: LLVM turns the multiplication of 16-bit pairs and the addition of
-    neighbours into its instruction for that, or into several where there is none.
+    Look-ups go along with the twos up to the middle one of ``twos``; where there are too few of these, the
+    rest comes last. Nothing here is of one processor: LLVM turns the multiplication of 16-bit pairs and the
+    addition of neighbours into its instruction for that, or into several where there is none.
     """
-    return types.void(window, types.intp, offset, weights, types.intp, types.intp, sums), _vector_loop
+    return types.void(window, offset, weights, twos, sums, table, places, found, look_ups), _write_loops
 
 
-def _vector_loop(context: Any, builder: ir.IRBuilder, signature: Any, arguments: Any) -> Any:
-    i8, i16, i32, i64 = (ir.IntType(bits) for bits in (8, 16, 32, 64))
-    vector = ir.VectorType(i32, _VECTOR)
-    pairs = ir.VectorType(i8, 2 * _VECTOR)
-    halves = ir.VectorType(i16, 2 * _VECTOR)
-    wide = ir.VectorType(i32, 2 * _VECTOR)
-    even = ir.Constant(vector, list(range(0, 2 * _VECTOR, 2)))
-    odd = ir.Constant(vector, list(range(1, 2 * _VECTOR, 2)))
-    zeros = ir.Constant(vector, [0] * _VECTOR)
-
-    def undefined(kind: ir.Type) -> ir.Constant:
-        return ir.Constant(kind, ir.Undefined)
-
+def _write_loops(context: Any, builder: ir.IRBuilder, signature: Any, arguments: Any) -> Any:
     def data(position: int) -> Any:
-        kind = signature.args[position]
-        return context.make_array(kind)(context, builder, arguments[position]).data
+        """Return where an argument's elements begin: an array, or an array and a place in it."""
+        kind, value = signature.args[position], arguments[position]
+        if isinstance(kind, types.Array):
+            return context.make_array(kind)(context, builder, value).data
+        array = context.make_array(kind[0])(context, builder, builder.extract_value(value, 0))
+        return builder.gep(array.data, [builder.extract_value(value, 1)])
 
-    def vectors(base: Any, kind: ir.Type) -> list[Any]:
-        steps = range(0, SEGMENT, _VECTOR)
-        return [builder.bitcast(builder.gep(base, [i64(step)]), kind.as_pointer()) for step in steps]
+    window, offset, weights, sums, table, places, found = map(data, (0, 1, 2, 4, 5, 6, 7))
+    first, beside, end = cgutils.unpack_tuple(builder, arguments[3])
+    one, at_once = ir.Constant(first.type, 1), ir.Constant(first.type, _AT_ONCE)
 
-    window = builder.gep(data(0), [arguments[1]])
-    offset, weights = data(2), data(3)
-    first, end = arguments[4:6]
-    destination = vectors(data(6), vector)
-    initial = [builder.load(place, align=4) for place in destination]
-
-    before = builder.block
-    head = builder.append_basic_block("twos")
-    body = builder.append_basic_block("two")
-    after = builder.append_basic_block("twos.end")
-    builder.branch(head)
-
-    builder.position_at_end(head)
-    two = builder.phi(i64)
-    two.add_incoming(first, before)
-    totals = [builder.phi(vector) for _ in initial]
-    for total, value in zip(totals, initial, strict=True):
-        total.add_incoming(value, before)
-    builder.cbranch(builder.icmp_signed("<", two, end), body, after)
-
-    builder.position_at_end(body)
-    factor = builder.insert_element(undefined(vector), builder.load(builder.gep(weights, [two])), i32(0))
-    factor = builder.shuffle_vector(factor, undefined(vector), zeros)
-    factor = builder.sext(builder.bitcast(factor, halves), wide)
-    source = builder.gep(window, [builder.sext(builder.load(builder.gep(offset, [two])), i64)])
-    for total, place in zip(totals, vectors(source, pairs), strict=True):
-        products = builder.mul(builder.zext(builder.load(place, align=2), wide), factor)
-        firsts = builder.shuffle_vector(products, undefined(wide), even)
-        seconds = builder.shuffle_vector(products, undefined(wide), odd)
-        total.add_incoming(builder.add(total, builder.add(firsts, seconds)), body)
-    two.add_incoming(builder.add(two, i64(1)), body)
-    builder.branch(head)
-
-    builder.position_at_end(after)
+    destination = _vectors(builder, sums, _SUMS)
+    totals = [cgutils.alloca_once_value(builder, builder.load(place, align=4)) for place in destination]
+    with cgutils.for_range_slice(builder, first, beside, one) as (two, count):
+        _look_up(builder, table, places, found, builder.mul(count, at_once))
+        _add_two(builder, window, offset, weights, two, totals)
+    with cgutils.for_range_slice(builder, beside, end, one) as (two, _):
+        _add_two(builder, window, offset, weights, two, totals)
+    looked_up = builder.mul(builder.sub(beside, first), at_once)
+    with cgutils.for_range_slice(builder, looked_up, arguments[8], at_once) as (place, _):
+        _look_up(builder, table, places, found, place)
     for total, place in zip(totals, destination, strict=True):
-        builder.store(total, place, align=4)
+        builder.store(builder.load(total), place, align=4)
     return context.get_dummy_value()
+
+
+_I16, _I32, _I64 = (ir.IntType(bits) for bits in (16, 32, 64))
+_SUMS = ir.VectorType(_I32, _VECTOR)
+_BYTES, _HALVES, _PRODUCTS = (ir.VectorType(ir.IntType(bits), 2 * _VECTOR) for bits in (8, 16, 32))
+
+
+def _vectors(builder: ir.IRBuilder, base: Any, kind: ir.Type) -> list[Any]:
+    """Return pointers to the vectors of a segment."""
+    steps = range(0, SEGMENT, _VECTOR)
+    return [builder.bitcast(builder.gep(base, [_I64(step)]), kind.as_pointer()) for step in steps]
+
+
+def _add_two(builder: ir.IRBuilder, window: Any, offset: Any, weights: Any, two: Any, totals: Any) -> None:
+    """Add a two's products to the sums of a segment."""
+    undefined = ir.Constant(_SUMS, ir.Undefined), ir.Constant(_PRODUCTS, ir.Undefined)
+    even, odd = (ir.Constant(_SUMS, list(range(start, 2 * _VECTOR, 2))) for start in (0, 1))
+    factor = builder.insert_element(undefined[0], builder.load(builder.gep(weights, [two])), _I32(0))
+    factor = builder.shuffle_vector(factor, undefined[0], ir.Constant(_SUMS, [0] * _VECTOR))
+    factor = builder.sext(builder.bitcast(factor, _HALVES), _PRODUCTS)
+    source = builder.gep(window, [builder.sext(builder.load(builder.gep(offset, [two])), _I64)])
+    for total, place in zip(totals, _vectors(builder, source, _BYTES), strict=True):
+        products = builder.mul(builder.zext(builder.load(place, align=2), _PRODUCTS), factor)
+        firsts = builder.shuffle_vector(products, undefined[1], even)
+        seconds = builder.shuffle_vector(products, undefined[1], odd)
+        builder.store(builder.add(builder.load(total), builder.add(firsts, seconds)), total)
+
+
+def _look_up(builder: ir.IRBuilder, table: Any, places: Any, found: Any, at: Any) -> None:
+    """Look up four places, which one load brings."""
+    four = builder.load(builder.bitcast(builder.gep(places, [at]), _I64.as_pointer()), align=2)
+    for n in range(_AT_ONCE):
+        place = builder.and_(builder.lshr(four, _I64(16 * n)), _I64(0xFFFF))
+        value = builder.load(builder.gep(table, [place]))
+        builder.store(value, builder.gep(found, [builder.add(at, at.type(n))]))

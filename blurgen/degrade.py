@@ -38,6 +38,7 @@ _LAST_LABEL: Final = tuple(np.uint8(labels[-1]) for labels in _MEMBERS)
 _NOISE_STREAM = np.uint32(Stream.NOISE)
 _COMPOSITE, _LAYERED = ISOLATIONS
 _FULL_ONLY, _WITH_COMPOSITE, _WITH_LAYERED = 0, 1, 2
+_LINES = 8  # whose noise is drawn at a time: they begin with a whole block of words, whatever their width
 
 
 class Triplets(NamedTuple):
@@ -253,7 +254,7 @@ def _render(
 ):  # fmt: skip
     """Write all outputs; images have shape [n, P, 3 P] here, an image row being one run of bytes."""
     count, patch, width = clean.shape
-    window = np.zeros((patch + 2 * radius) * stride, np.uint16)
+    window = np.zeros((patch + 2 * radius) * stride + SEGMENT, np.uint16)
     shares = np.zeros(window.size if mode == _WITH_LAYERED else 0, np.uint16)
     sharp = np.zeros((patch if mode == _WITH_COMPOSITE else 0, width), np.uint8)
     for n in range(count):
@@ -291,51 +292,56 @@ def _cut(source, face, top, left, channels, out):
 def _blur(window, stride, taps, kernel, noise, seed, sample, clean, blurry, sharp):
     """Write ``blurry`` and, unless it has no rows, ``sharp``: the clean patch under the same noise."""
     patch, width = blurry.shape
-    words, sums = _line_buffers(width)
+    places, sums, ahead = _begin_noise(seed, sample, width, noise)
     for y in range(patch):
-        _draw_noise(seed, sample, y * width, noise, words, sums)
+        following = _draw_line(seed, sample, y + 1, width, places)
         if sharp.shape[0]:
             for j in range(width):
                 sharp[y, j] = _level(sums[j] + np.int32(clean[y, j]) * _UNIT)
-        for start in range(0, width, SEGMENT):
-            add_kernel(window, y * stride + start, taps, kernel, sums[start : start + SEGMENT])
+        add_kernel(window, y * stride, taps, kernel, sums, noise, places, following, ahead)
         for j in range(width):
             blurry[y, j] = _level(sums[j])
+        sums, ahead = ahead, sums
 
 
 @njit(cache=True)
 def _blur_layer(window, shares, stride, taps, kernel, noise, seed, sample, clean, out):
     """Write one class, alone in ``window``, moved over the clean patch; ``shares`` is its coverage."""
     patch, width = out.shape
-    words, sums = _line_buffers(width)
+    places, sums, ahead = _begin_noise(seed, sample, width, noise)
     share = np.zeros(sums.size, np.int32)
+    nothing = share[:0]
     for y in range(patch):
-        _draw_noise(seed, sample, y * width, noise, words, sums)
+        following = _draw_line(seed, sample, y + 1, width, places)
         share[:] = 0
-        for start in range(0, width, SEGMENT):
-            add_kernel(window, y * stride + start, taps, kernel, sums[start : start + SEGMENT])
-            add_kernel(shares, y * stride + start, taps, kernel, share[start : start + SEGMENT])
+        add_kernel(window, y * stride, taps, kernel, sums, noise, places, following, ahead)
+        add_kernel(shares, y * stride, taps, kernel, share, noise, places, following, nothing)
         for j in range(width):
             out[y, j] = _level(sums[j] + (_UNIT - share[j]) * np.int32(clean[y, j]))
+        sums, ahead = ahead, sums
 
 
 @njit(cache=True)
-def _line_buffers(width):
-    """Return room for the random words of a line, and for its sums, in whole segments."""
-    sums = (width + SEGMENT - 1) // SEGMENT * SEGMENT
-    # A line may begin within a block; and sixteen blocks at a time are drawn in vectors, fewer one by one.
-    words = sums // 2 + (4 if width % 8 else 0)
-    return np.zeros((words + 63) // 64 * 64, np.uint32), np.zeros(sums, np.int32)
-
-
-@njit(cache=True)
-def _draw_noise(seed, sample, first, noise, words, sums):
-    """Set ``sums`` to the noise of the elements from ``first`` on; ``words`` is room to work in."""
-    _draw_words(seed, sample, first // 8, words)
-    halves = words.view(np.uint16)
+def _begin_noise(seed, sample, width, noise):
+    """Return room for the random halves of some lines, the noise of the first line, and room for another."""
+    segments = (width + SEGMENT - 1) // SEGMENT * SEGMENT
+    # The last line is read in whole segments, and sixteen blocks at a time are drawn in vectors.
+    words = ((_LINES - 1) * width + segments) // 2
+    places = np.zeros((words + 63) // 64 * 64, np.uint32).view(np.uint16)
+    sums = np.empty(segments, np.int32)
+    _draw_line(seed, sample, 0, width, places)
     # An unsigned index: numba tests a signed one for being negative, which takes time.
-    for j in range(sums.size):
-        sums[j] = noise[halves[np.uint64(first % 8 + j)]]
+    for j in range(segments):
+        sums[j] = noise[places[np.uint64(j)]]
+    return places, sums, np.empty(segments, np.int32)
+
+
+@njit(cache=True)
+def _draw_line(seed, sample, y, width, places):
+    """Return where in ``places`` the random halves of line ``y`` are; every eighth line draws for eight."""
+    if y % _LINES == 0:
+        _draw_words(seed, sample, y // _LINES * width, places.view(np.uint32))
+    return y % _LINES * width
 
 
 @njit(cache=True)
