@@ -20,7 +20,7 @@ import numpy as np
 
 from blurgen.build_lock import lock_slice, lock_update, lock_whole
 from blurgen.dataset import Dataset
-from blurgen.errors import InputError
+from blurgen.errors import DiskLost, InputError
 from blurgen.faces import FaceSource
 from blurgen.kernels import KernelBank
 from blurgen.manifest import (
@@ -77,8 +77,8 @@ def build_dataset(
     worker processes (-1: one per core), or those of a Dask or Ray cluster.
 
     Raises ValueError for an option out of range; InputError when the folder holds something else or another
-    recipe, when another build is at work in it, when the faces cannot be used, or when the disk is too small;
-    WorkerDied when a worker process is killed.
+    recipe, when another build is at work in it, when the faces cannot be used, or when the disk is too small
+    or fails (then DiskLost); WorkerDied when a worker process is killed.
     """
     root, reporter = Path(out), progress or Silent()
     wanted = Wanted(seed, per_image, count, patch_size, noise_sigma, shard_size, class_isolated, isolation)
@@ -104,6 +104,8 @@ def build_dataset(
                 try:
                     with closing(_results(root, manifest, numbers, workers)) as results:  # stops the workers
                         _collect(root, results, bar)
+                except DiskLost:
+                    raise  # the lock may be lost as well, and what is half written be another machine's
                 except BaseException:
                     with suppress(InputError, OSError), lock_update(root):
                         remove_leftovers(root, shards)  # of workers that were stopped: the disk may be full
@@ -231,10 +233,12 @@ def _update(root: Path, fresh: dict[int, dict[str, ShardRecord]]) -> None:
         manifest = read_manifest(root)  # other slices may have added theirs
         for number, made in fresh.items():
             for name, records in manifest.sets.items():
-                records.pop(number, None)
-                if name in made:
-                    records[number] = made[name]
-        manifest.complete = False
+                if records.get(number) != made.get(name):
+                    # Else nothing is new: a machine that was thought dead comes back to a finished dataset.
+                    manifest.complete = False
+                    records.pop(number, None)
+                    if name in made:
+                        records[number] = made[name]
         write_manifest(root, manifest)
 
 

@@ -8,3 +8,7 @@ class InputError(Exception):
 
     The command lines print the message and exit with 2; no traceback is shown.
     """
+
+
+class DiskLost(InputError):
+    """A disk or file server failed, or took a file away, while something was written there."""

@@ -13,8 +13,9 @@ import json
 import math
 import os
 import secrets
+import stat
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final
 
@@ -22,11 +23,15 @@ import h5py
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from blurgen.errors import InputError
+from blurgen.errors import DiskLost, InputError
 from blurgen.hdf5_screen import ScreenedFile
 
 NO_ROOM: Final = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 """What the system says of a full disk."""
+
+# What it says of a disk or a file server that is gone or came back without the file.
+_LOST: Final = (errno.EIO, errno.ESTALE, errno.ETIMEDOUT, errno.ENOTCONN, errno.EHOSTDOWN)
+_NO_SYNC: Final = (errno.EINVAL, errno.EBADF, errno.ENOTSUP)  # of a folder, on some network file systems
 
 _PAGE = 4096
 _LONGEST_TEXT = 1 << 26  # bytes in a text attribute: made_with may list many thousand skipped files
@@ -129,12 +134,8 @@ class _Sink(io.RawIOBase):
         return True
 
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        base = {
-            os.SEEK_SET: 0,
-            os.SEEK_CUR: self._position,
-            os.SEEK_END: os.fstat(self._raw.fileno()).st_size,
-        }
-        self._position = base[whence] + offset
+        base = {os.SEEK_SET: 0, os.SEEK_CUR: self._position}
+        self._position = (base[whence] if whence in base else self._size()) + offset
         return self._position
 
     def tell(self) -> int:
@@ -150,6 +151,13 @@ class _Sink(io.RawIOBase):
             self.error = error
         self._position += len(view)
         return len(view)
+
+    def _size(self) -> int:
+        try:
+            return os.fstat(self._raw.fileno()).st_size
+        except OSError as error:
+            self.error = self.error or error
+            return self._position
 
     def readinto(self, buffer: Any) -> int:
         view = memoryview(buffer).cast("B")
@@ -276,7 +284,8 @@ def write_aside(path: str | os.PathLike[str]) -> Iterator[Path]:
 
     The temporary file exists, is empty, and lies in the same folder under a name that starts with a dot
     and ends in ``.part``. When the body raises, it is removed and ``path`` stays as it was. Raises
-    InputError when the folder cannot be written or the disk is full.
+    InputError when the folder cannot be written or the disk is full, DiskLost when the disk or its server
+    fails or the temporary file is taken away.
     """
     path = Path(path)
     aside = path.with_name(f".{path.name}.{secrets.token_hex(8)}.part")
@@ -291,7 +300,8 @@ def write_aside(path: str | os.PathLike[str]) -> Iterator[Path]:
         os.replace(aside, path)
         sync(path.parent)
     except BaseException as error:
-        aside.unlink(missing_ok=True)
+        with suppress(OSError):  # the first error is the one to tell
+            aside.unlink(missing_ok=True)
         if isinstance(error, IsADirectoryError):
             raise InputError(f"{path}: cannot be written, a folder is in its place; remove that.") from error
         if isinstance(error, OSError) and error.errno in NO_ROOM:
@@ -299,14 +309,26 @@ def write_aside(path: str | os.PathLike[str]) -> Iterator[Path]:
                 f"No room left in {path.parent.absolute()} for {path.name}; "
                 "free some space or choose another folder."
             ) from error
+        if isinstance(error, OSError) and (error.errno in _LOST or _is_gone(aside, error)):
+            raise DiskLost(
+                f"Cannot write {path}: {error.strerror} (the disk or its server failed, or another process "
+                "removed the file); run the same command again."
+            ) from error
         raise
 
 
+def _is_gone(path: Path, error: OSError) -> bool:
+    return isinstance(error, FileNotFoundError) and str(error.filename) == str(path)
+
+
 def sync(path: str | os.PathLike[str]) -> None:
-    """Wait until a file, or the names in a folder, are on disk."""
+    """Wait until a file, or the names in a folder where its file system can do that, are on disk."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
+    except OSError as error:
+        if not (error.errno in _NO_SYNC and stat.S_ISDIR(os.fstat(descriptor).st_mode)):
+            raise
     finally:
         os.close(descriptor)
 

@@ -72,10 +72,18 @@ def _joined(address: str | None) -> Iterator[Any]:
         return
     try:
         _knock(address)  # Ray itself knocks for minutes, and complains
+    except (OSError, ValueError) as error:
+        raise InputError(f"The Ray cluster {address} does not answer ({error}).") from None
+    try:
         ray.init(address=address or "local", log_to_driver=False, logging_level=logging.ERROR)
-    except (OSError, RuntimeError, ValueError) as error:
-        reason = str(error).partition("\n")[0]
-        raise InputError(f"The Ray cluster {address or ''} does not answer ({reason}).") from None
+    except (OSError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
+        reason = str(error).partition("\n")[0].partition(". ")[0]
+        if address is None:
+            raise InputError(f"A Ray cluster on this machine cannot be started ({reason}).") from None
+        raise InputError(
+            f"The Ray cluster {address} cannot be joined ({reason}). If it asks for a token, set "
+            "RAY_AUTH_MODE=token, and RAY_AUTH_TOKEN_PATH to a file with its token."
+        ) from None
     try:
         yield ray
     finally:

@@ -23,7 +23,7 @@ import blurgen.build
 from blurgen.build import build_dataset
 from blurgen.build_lock import lock_slice
 from blurgen.dataset import open_dataset
-from blurgen.errors import InputError
+from blurgen.errors import DiskLost, InputError
 from blurgen.labels import CLASS_NAMES
 from blurgen.normal import noise_table
 from blurgen.philox import Stream, words
@@ -420,6 +420,27 @@ def test_wrong_options_are_refused_before_anything_happens(photos, tmp_path, opt
 
 
 # --- accidents ----------------------------------------------------------------------------------------
+
+
+def test_a_machine_thought_dead_that_comes_back_spoils_nothing(photos, whole, tmp_path, monkeypatch):
+    complete_shard = blurgen.build.complete_shard
+    out = tmp_path / "data"
+    of_another = out / "full/.shard-00003.h5.0123456789abcdef.part"
+
+    def lose_the_server(renderer, root, number, **options):
+        if number < 2:
+            return complete_shard(renderer, root, number, **options)
+        # Its lock was given to another machine, which has finished the build and begun to repair it.
+        shutil.copytree(whole, out, dirs_exist_ok=True)
+        of_another.write_bytes(b"half written")
+        raise DiskLost("the server failed")
+
+    monkeypatch.setattr(blurgen.build, "complete_shard", lose_the_server)
+    with pytest.raises(DiskLost):
+        small_dataset.build(photos, out)
+    assert of_another.exists()
+    of_another.unlink()
+    assert small_dataset.files_of(out) == small_dataset.files_of(whole)
 
 
 def test_an_error_in_the_middle_leaves_what_is_done(photos, whole, tmp_path, monkeypatch):
