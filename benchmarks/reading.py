@@ -2,11 +2,14 @@
 
     python benchmarks/reading.py [--folder DIR] [--count 8192]
 
-The same random rows, in the same order, from the same triplets stored in each way. Ways take turns, batch by
-batch, so that a busy machine slows all alike; the figures are medians. "Cold" opens the files anew and drops
-them from the page cache before each batch. WebDataset cannot read rows by number: it gives its own order,
-shuffled in a buffer of 1,000, and its figures are for as many rows. Every other way is checked to give the
-same bytes.
+Random rows from the same triplets stored in each way, the files warm in the page cache, or cold: dropped from
+it, and opened anew, before each batch. Each way reads in a process of its own, where what another leaves
+allocated cannot serve or hinder it, and gets rows of its own, so that none finds in the processor's caches
+what another has just read. Ways take turns in random order, so that a busy machine slows all alike: of a
+few batches warm, one after the other as a loader reads them, of a single one cold. The figures are medians.
+"Into the same arrays", both times such as blurgen makes, leaves out what fresh memory costs. The batches of
+blurgen bring the index as well. WebDataset cannot read rows by number: it gives its own order, shuffled in a
+buffer of 1,000, and its figures are for as many rows. Every other way is checked to give the same bytes.
 """
 
 from __future__ import annotations
@@ -14,12 +17,14 @@ from __future__ import annotations
 import argparse
 import io
 import json
+import multiprocessing
 import os
 import statistics
 import tarfile
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
@@ -33,19 +38,21 @@ from blurgen.build import build_dataset
 from blurgen.dataset import Dataset, open_dataset
 from blurgen.faces import parse_source
 from blurgen.kernels import make_bank
-from blurgen.recipe import INDEX_DTYPE
-from blurgen.shards import ShardArrays
+from blurgen.shards import ShardArrays, empty_rows
 
 ROOT = Path(__file__).resolve().parent.parent
 PATCH, SHARD, FACES = 128, 1024, 60
+TURN = 10
+"""Warm batches a way reads before it is the next one's turn."""
 NAMES = ("clean", "blurry", "mask")
 SHAPES = ((PATCH, PATCH, 3), (PATCH, PATCH, 3), (PATCH, PATCH))
 Batch = tuple[np.ndarray, ...]
 Read = Callable[[np.ndarray], Batch]
 Open = Callable[[], Read]
 
-MEMMAP, CONTIGUOUS, SORTED, CHUNKED, LMDB, TAR, OURS, AGAIN, RUN = (
+MEMMAP, MEMMAP_AGAIN, CONTIGUOUS, SORTED, CHUNKED, LMDB, TAR, OURS, AGAIN, RUN = (
     "raw numpy.memmap",
+    "raw numpy.memmap, into the same arrays",
     "h5py contiguous, by index",
     "h5py contiguous, sorted list",
     "h5py chunked by row, by index",
@@ -62,19 +69,21 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--folder", type=Path, default=ROOT, help="on the disk to be measured")
     parser.add_argument("--count", type=int, default=8 * SHARD)
-    parser.add_argument("--batches", type=int, default=40)
+    parser.add_argument("--batches", type=int, default=300, help="warm; a tenth of it cold")
     options = parser.parse_args()
     host = machine.describe("blurgen", "numpy", "h5py", "lmdb", "webdataset")
     with tempfile.TemporaryDirectory(prefix="blurgen-", dir=options.folder) as folder:
-        ways = store(Path(folder), make(Path(folder), options.count))  # nobody keeps what this mapped
+        ways = ways_to_read(Path(folder), options.count)
+        readers = {name: Reader(way) for name, way in ways.items()}
+        store(Path(folder), make(Path(folder), options.count))  # nobody keeps what this mapped
         check(ways, options.count)
         found: dict[str, Any] = {"machine": host, "triplets": options.count, "triplets_per_second": {}}
         for size in (16, 256):
             for cold in (False, True):
-                batches = options.batches if not cold else max(4, options.batches // 5)
                 name = f"{size} {'cold' if cold else 'warm'}"
+                batches = options.batches // 10 if cold else options.batches
                 found["triplets_per_second"][name] = measure(
-                    Path(folder), ways, options.count, size, batches, cold
+                    Path(folder), readers, options.count, size, batches, cold
                 )
     print(table(found))
     path = ROOT / "benchmarks/results/reading.json"
@@ -89,8 +98,65 @@ def make(folder: Path, count: int) -> Dataset:
     return build_dataset(sources, bank, folder / "ours", count=count, shard_size=SHARD, jobs=2)
 
 
-def store(folder: Path, data: Dataset) -> dict[str, Open]:
-    """Store the triplets in every way; return how each is opened for reading."""
+def ways_to_read(folder: Path, count: int) -> dict[str, Open]:
+    """Return how what is stored in each way is opened for reading."""
+    return {
+        MEMMAP: lambda: read_memmap(folder, count),
+        MEMMAP_AGAIN: lambda: read_memmap_again(folder, count),
+        CONTIGUOUS: lambda: read_h5(folder / "whole.h5"),
+        SORTED: lambda: read_h5_sorted(folder / "whole.h5"),
+        CHUNKED: lambda: read_h5(folder / "chunked.h5"),
+        LMDB: lambda: read_lmdb(folder / "base.lmdb"),
+        TAR: lambda: read_tar(folder / "all.tar"),
+        OURS: lambda: read_ours(folder / "ours"),
+        AGAIN: lambda: read_again(folder / "ours"),
+        RUN: lambda: read_run(folder / "ours"),
+    }
+
+
+class Reader:
+    """One way to read, in a process of its own."""
+
+    def __init__(self, way: Open) -> None:
+        context = multiprocessing.get_context("fork")
+        self._pipe, theirs = context.Pipe()
+        context.Process(target=serve, args=(way, theirs), daemon=True).start()
+        theirs.close()
+
+    def seconds(self, batches: list[np.ndarray]) -> list[float]:
+        """Return how long each batch takes; opens the files first, if they are not open."""
+        self._pipe.send(batches)
+        taken: list[float] = self._pipe.recv()
+        return taken
+
+    def close(self) -> None:
+        """Close the files."""
+        self._pipe.send(None)
+        self._pipe.recv()
+
+
+def serve(way: Open, pipe: Connection) -> None:
+    """Do what a Reader asks for."""
+    read = None
+    while True:
+        batches = pipe.recv()
+        if batches is None:
+            read = None
+            pipe.send(None)
+            continue
+        read = read or way()
+        pipe.send([seconds(read, rows) for rows in batches])
+
+
+def seconds(read: Read, rows: np.ndarray) -> float:
+    """Return how long it takes to read a batch, and to be rid of it."""
+    start = time.perf_counter()
+    read(rows)
+    return time.perf_counter() - start
+
+
+def store(folder: Path, data: Dataset) -> None:
+    """Store the triplets in every way."""
     count = len(data)
     raw = {
         name: np.memmap(folder / f"{name}.raw", np.uint8, "w+", shape=(count, *shape))
@@ -120,17 +186,6 @@ def store(folder: Path, data: Dataset) -> dict[str, Open]:
     whole.close()
     base.close()
     os.sync()
-    return {
-        MEMMAP: lambda: read_memmap(folder, count),
-        CONTIGUOUS: lambda: read_h5(folder / "whole.h5"),
-        SORTED: lambda: read_h5_sorted(folder / "whole.h5"),
-        CHUNKED: lambda: read_h5(folder / "chunked.h5"),
-        LMDB: lambda: read_lmdb(folder / "base.lmdb"),
-        TAR: lambda: read_tar(folder / "all.tar"),
-        OURS: lambda: read_ours(folder / "ours"),
-        AGAIN: lambda: read_again(folder / "ours"),
-        RUN: lambda: read_run(folder / "ours"),
-    }
 
 
 def add(tar: tarfile.TarFile, name: str, content: bytes) -> None:
@@ -141,7 +196,7 @@ def add(tar: tarfile.TarFile, name: str, content: bytes) -> None:
 
 
 def opened(root: Path) -> Dataset:
-    """Return our dataset with all shards mapped, as they are after the first epoch, and no pixel read."""
+    """Return our dataset with all shards mapped, as they are after the first epoch; reads a row of each."""
     data = open_dataset(root)
     for first in range(0, len(data), SHARD):
         data.batch(slice(first, first + 1))
@@ -166,7 +221,7 @@ def read_again(root: Path) -> Read:
 
     def read(rows: np.ndarray) -> Batch:
         if len(rows) not in kept:
-            kept[len(rows)] = ShardArrays(*empty(len(rows)), np.empty(len(rows), INDEX_DTYPE))
+            kept[len(rows)] = empty_rows(len(rows), PATCH)
         batch = data.batch(rows, out=kept[len(rows)])
         return batch.clean, batch.blurry, batch.mask
 
@@ -196,13 +251,33 @@ def empty(count: int) -> Batch:
     return tuple(np.empty((count, *shape), np.uint8) for shape in SHAPES)
 
 
-def read_memmap(folder: Path, count: int) -> Read:
+def mapped(folder: Path, count: int) -> list[np.ndarray]:
     """One file per array, as large as all of them."""
-    maps = [
+    return [
         np.asarray(np.memmap(folder / f"{name}.raw", np.uint8, "r", shape=(count, *shape)))
         for name, shape in zip(NAMES, SHAPES, strict=True)
     ]
+
+
+def read_memmap(folder: Path, count: int) -> Read:
+    """Any rows, as numpy indexes them."""
+    maps = mapped(folder, count)
     return lambda rows: tuple(array[rows] for array in maps)
+
+
+def read_memmap_again(folder: Path, count: int) -> Read:
+    """Any rows, into arrays that serve every batch."""
+    maps = mapped(folder, count)
+    kept: dict[int, Batch] = {}
+
+    def read(rows: np.ndarray) -> Batch:
+        if len(rows) not in kept:
+            kept[len(rows)] = empty_rows(len(rows), PATCH).parts()[:3]
+        for array, target in zip(maps, kept[len(rows)], strict=True):
+            np.take(array, rows, axis=0, out=target, mode="clip")  # the mode that needs no buffer
+        return kept[len(rows)]
+
+    return read
 
 
 def read_h5(path: Path) -> Read:
@@ -282,28 +357,30 @@ def check(ways: dict[str, Open], count: int) -> None:
 
 
 def measure(
-    folder: Path, ways: dict[str, Open], count: int, size: int, batches: int, cold: bool
+    folder: Path, readers: dict[str, Reader], count: int, size: int, batches: int, cold: bool
 ) -> dict[str, float]:
     """Return the median rate of each way, in triplets a second."""
     random = np.random.default_rng(size)
-    seconds: dict[str, list[float]] = {name: [] for name in ways}
-    readers = {name: way() for name, way in ways.items()}
+    taken: dict[str, list[float]] = {name: [] for name in readers}
     if not cold:
-        for name, read in readers.items():
-            for rows in np.array_split(random.permutation(count), count // 256) if name != TAR else ():
-                read(rows)
-    for _ in range(batches):
-        rows = random.integers(0, count, size)
-        for name in random.permutation(list(ways)).tolist():  # nobody always follows the same one
+        for name, reader in readers.items():
+            everything = np.array_split(random.permutation(count), count // 256)
+            reader.seconds(everything if name != TAR else everything[:1])
+    turn = 1 if cold else TURN
+    for _ in range(batches // turn):
+        for name in random.permutation(list(readers)).tolist():  # nobody always follows the same one
             if cold:
-                # What anybody has mapped stays in the cache; the tar alone goes on: its buffer fills slowly.
-                readers = {TAR: readers[TAR]}
-                forget(folder)
-                readers[name] = readers[name] if name == TAR else ways[name]()
-            start = time.perf_counter()
-            readers[name](rows)
-            seconds[name].append(time.perf_counter() - start)
-    return {name: size / statistics.median(values) for name, values in seconds.items()}
+                forget_all(folder, readers)
+            taken[name] += readers[name].seconds(list(random.integers(0, count, (turn, size))))
+    return {name: size / statistics.median(values) for name, values in taken.items()}
+
+
+def forget_all(folder: Path, readers: dict[str, Reader]) -> None:
+    """Close the files, for what is mapped stays in the page cache, and drop them from it."""
+    for name, reader in readers.items():
+        if name != TAR:  # it goes on: its buffer fills slowly
+            reader.close()
+    forget(folder)
 
 
 def forget(folder: Path) -> None:
@@ -316,7 +393,7 @@ def forget(folder: Path) -> None:
 
 
 def table(found: dict[str, Any]) -> str:
-    """Return the figures as Markdown, in triplets/s, and the two ratios that are claimed."""
+    """Return the figures as Markdown, in triplets/s, and the ratios that are claimed."""
     columns = list(found["triplets_per_second"])
     lines = [
         f"{found['triplets']:,} triplets; triplets/s for batches of 16 and 256",
@@ -327,11 +404,13 @@ def table(found: dict[str, Any]) -> str:
     for name in found["triplets_per_second"][columns[0]]:
         rates = [found["triplets_per_second"][column][name] for column in columns]
         lines.append(f"| {name} | " + " | ".join(f"{rate:,.0f}" for rate in rates) + " |")
-    for label, other in (("blurgen / memmap", MEMMAP), ("blurgen / h5py contiguous by index", CONTIGUOUS)):
-        ratios = [
-            found["triplets_per_second"][column][OURS] / found["triplets_per_second"][column][other]
-            for column in columns
-        ]
+    for label, ours, other in (
+        ("blurgen / memmap", OURS, MEMMAP),
+        ("blurgen / memmap, both into the same arrays", AGAIN, MEMMAP_AGAIN),
+        ("blurgen / h5py contiguous by index", OURS, CONTIGUOUS),
+    ):
+        rates_by_column = found["triplets_per_second"].values()
+        ratios = [rates[ours] / rates[other] for rates in rates_by_column]
         lines.append(f"| {label} | " + " | ".join(f"{ratio:.2f}" for ratio in ratios) + " |")
     return "\n".join(lines)
 

@@ -7,13 +7,11 @@ before it is used and no file handle is shared, so a Dataset may be pickled, for
 from __future__ import annotations
 
 import resource
-from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property, lru_cache, partial
-from itertools import accumulate
+from functools import cached_property, partial
+from itertools import accumulate, pairwise
 from pathlib import Path
-from time import perf_counter_ns
 from typing import Any
 
 import numpy as np
@@ -23,11 +21,11 @@ from blurgen.errors import InputError
 from blurgen.faces.store import FaceStore
 from blurgen.kernels import KernelBank
 from blurgen.manifest import FULL, Manifest, inside, read_manifest, set_names, shard_file
+from blurgen.mapped_rows import MappedRows
 from blurgen.recipe import INDEX_DTYPE, Recipe
 from blurgen.render import Renderer, open_faces, open_kernels
 from blurgen.shards import MappedShard, ShardArrays, ShardLayout, map_shard, read_layout
 
-_FROM_DISK = 200_000  # nanoseconds: copying a picture from memory takes some 10,000
 _SAMPLES_COUNTED = 1 << 16  # at a time, so that finding the rows of class sets takes no memory to speak of
 
 
@@ -74,9 +72,6 @@ class Dataset:
     def __init__(self, root: Path, manifest: Manifest) -> None:
         self.root = root
         self._manifest = manifest
-        # A mapped shard holds a file descriptor, and a process may not have many.
-        most = resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 2
-        self._shard = lru_cache(maxsize=max(16, min(most, 4096)))(partial(_map_shard, root, manifest, {}))
 
     def __reduce__(self) -> tuple[type[Dataset], tuple[Path, Manifest], dict[str, Any]]:
         # What is mapped or opened stays behind; what took long to count goes along.
@@ -93,7 +88,7 @@ class Dataset:
         """Whether all its shards are there (or none is wanted); else the sets hold what there is so far."""
         return self._manifest.complete
 
-    @property
+    @cached_property
     def sets(self) -> tuple[str, ...]:
         """Names of the sets: "full", and with class isolation "isolated/background" and so on."""
         return set_names(self.recipe)
@@ -124,7 +119,7 @@ class Dataset:
         """Return how many rows a set has."""
         self._check_set(name)
         if not self._manifest.recipe_only:
-            return self._starts[name][-1]
+            return len(self._stored_rows[name])
         return self.recipe.count if name == FULL else len(self._members[name])
 
     def batch(
@@ -137,22 +132,21 @@ class Dataset:
         """Return rows of one set, in the order asked for.
 
         ``rows`` are row numbers (0 to the length of the set less 1) or a slice. A run of consecutive rows
-        that lies in one shard comes as read-only views, nothing copied; anything else as fresh arrays. With
-        ``out``, writeable arrays of that many rows, all go there (into pinned memory, say), and it is
-        returned. Raises IndexError for a row that does not exist, ValueError for arrays that do not fit,
-        InputError when a shard is missing or damaged.
+        that lies in one shard comes as read-only views, nothing copied; anything else as fresh arrays, which
+        share one block of memory, so that to keep one of them is to keep all. With ``out``, writeable arrays
+        of that many rows, all go there (into pinned memory, say), and it is returned. Raises IndexError for a
+        row that does not exist, ValueError for arrays that do not fit, InputError when a shard is missing or
+        damaged.
         """
         self._check_set(set)
         numbers = self._row_numbers(rows, set)
         if out is not None:
             _check_out(out, len(numbers), self.recipe.patch_size)
         if self._manifest.recipe_only:
-            samples = np.array(numbers, np.int64)
-            if set != FULL:
-                samples = self._members[set][samples]
+            samples = numbers if set == FULL else self._members[set][numbers]
             made = self._renderer.rows(self._renderer.plan(samples), set)
-            return made if out is None else _copied(made, out)
-        return self._read(set, numbers, out)
+            return made if out is None else made.copy_into(out)
+        return self._mapped.batch(numbers + self._stored_rows[set].start, out)
 
     def find(self, sample: int, set: str = FULL) -> int | None:
         """Return the row of a set that was made from sample number ``sample``, or None if it has none."""
@@ -164,8 +158,9 @@ class Dataset:
         number = sample // self.recipe.shard_size
         if number not in self._manifest.sets[set]:
             return None
-        row = _position(self._shard(set, number).index["sample"], sample)
-        return None if row is None else self._starts[set][self._numbers[set].index(number)] + row
+        place = self._shards.index((set, number))
+        row = _position(self._mapped.shard(place).index["sample"], sample)
+        return None if row is None else self._mapped.starts[place] + row - self._stored_rows[set].start
 
     def _check_set(self, name: str) -> None:
         if name not in self.sets:
@@ -174,68 +169,39 @@ class Dataset:
                 "sets of classes are made with --class-isolated."
             )
 
-    def _row_numbers(self, rows: Sequence[int] | NDArray[Any] | slice, name: str) -> list[int]:
+    def _row_numbers(self, rows: Sequence[int] | NDArray[Any] | slice, name: str) -> NDArray[np.int64]:
         length = self.set_length(name)
         if isinstance(rows, slice):
-            return list(range(*rows.indices(length)))
+            return np.arange(*rows.indices(length))
         numbers = np.asarray(rows)
         if numbers.ndim != 1 or (numbers.size and numbers.dtype.kind not in "iu"):
             raise IndexError(f"Argument 'rows' must be row numbers [n], not {numbers.dtype} {numbers.shape}.")
-        found: list[int] = numbers.tolist()
-        if found and not (min(found) >= 0 and max(found) < length):
+        found = np.array(numbers, np.int64)  # a copy: what is checked here is what is read
+        if found.size and found.view(np.uint64).max() >= length:  # what is negative is very large there
             raise IndexError(f"Argument 'rows' must be from 0 to {length - 1}.")
         return found
 
     # --- shards ---------------------------------------------------------------------------------------
 
     @cached_property
-    def _starts(self) -> dict[str, list[int]]:
-        """For each set the first row of every shard, and its length at the end."""
-        return {
-            name: list(accumulate((record.rows for _, record in sorted(records.items())), initial=0))
-            for name, records in self._manifest.sets.items()
-        }
+    def _shards(self) -> list[tuple[str, int]]:
+        """Set and number of every shard, one set after the other."""
+        return [(name, number) for name, shards in self._manifest.sets.items() for number in sorted(shards)]
 
     @cached_property
-    def _numbers(self) -> dict[str, list[int]]:
-        """For each set the numbers of its shards, in order; a set of a class may lack some."""
-        return {name: sorted(records) for name, records in self._manifest.sets.items()}
+    def _stored_rows(self) -> dict[str, range]:
+        """Where the rows of each set lie among those of all shards."""
+        names = list(self._manifest.sets)
+        starts = accumulate((self._manifest.rows(name) for name in names), initial=0)
+        return {name: range(first, end) for name, (first, end) in zip(names, pairwise(starts), strict=True)}
 
-    def _read(self, name: str, rows: list[int], out: ShardArrays | None) -> ShardArrays:
-        # Lists: for as few numbers as a batch has, they are several times faster than arrays.
-        starts, numbers = self._starts[name], self._numbers[name]
-        places = [bisect_right(starts, row) - 1 for row in rows]
-        if rows and places[0] == places[-1] and rows == list(range(rows[0], rows[0] + len(rows))):
-            shard = self._shard(name, numbers[places[0]])
-            first = rows[0] - starts[places[0]]
-            shard.read_in_order()
-            run = ShardArrays(*(part[first : first + len(rows)] for part in shard.parts()))
-            return run if out is None else _copied(run, out)
-        batch = _empty(len(rows), self.recipe.patch_size) if out is None else out
-        found = [
-            (self._shard(name, numbers[place]).parts(), row - starts[place])
-            for row, place in zip(rows, places, strict=True)
-        ]
-        clean, *others = batch.parts()
-        self._read_ahead(name, rows[:1])
-        asked = False
-        for i, (arrays, row) in enumerate(found):
-            began = perf_counter_ns()
-            clean[i] = arrays[0][row]
-            if not asked and perf_counter_ns() - began > _FROM_DISK:
-                asked = True
-                self._read_ahead(name, sorted(rows))  # as they lie on the disk
-        for n, part in enumerate(others, start=1):
-            for i, (arrays, row) in enumerate(found):
-                part[i] = arrays[n][row]
-        return batch
-
-    def _read_ahead(self, name: str, rows: list[int]) -> None:
-        """Ask the disk for rows at once: left alone, a mapped page is fetched only when it is touched."""
-        starts, numbers = self._starts[name], self._numbers[name]
-        for row in rows:
-            place = bisect_right(starts, row) - 1
-            self._shard(name, numbers[place]).read_ahead(row - starts[place])
+    @cached_property
+    def _mapped(self) -> MappedRows:
+        # A mapped shard holds a file descriptor, and a process may not have many.
+        most = max(16, min(resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 2, 4096))
+        sizes = [self._manifest.sets[name][number].rows for name, number in self._shards]
+        map_at = partial(_map_shard, self.root, self._manifest, self._shards, {})
+        return MappedRows(sizes, self.recipe.patch_size, map_at, most)
 
     # --- on the fly -----------------------------------------------------------------------------------
 
@@ -278,26 +244,13 @@ def open_dataset(root: str | Path) -> Dataset:
     return Dataset(root, manifest)
 
 
-def _empty(rows: int, patch: int) -> ShardArrays:
-    return ShardArrays(
-        np.empty((rows, patch, patch, 3), np.uint8),
-        np.empty((rows, patch, patch, 3), np.uint8),
-        np.empty((rows, patch, patch), np.uint8),
-        np.empty(rows, INDEX_DTYPE),
-    )
-
-
 def _check_out(out: ShardArrays, rows: int, patch: int) -> None:
-    for array, wanted in zip(out.parts(), _empty(0, patch).parts(), strict=True):
-        shape = (rows, *wanted.shape[1:])
-        if array.shape != shape or array.dtype != wanted.dtype or not array.flags.writeable:
-            raise ValueError(f"Argument 'out' must have a writeable {wanted.dtype} {list(shape)}.")
-
-
-def _copied(rows: ShardArrays, out: ShardArrays) -> ShardArrays:
-    for target, part in zip(out.parts(), rows.parts(), strict=True):
-        target[...] = part
-    return out
+    byte = np.dtype(np.uint8)
+    picture, mask = ((rows, patch, patch, 3), byte), ((rows, patch, patch), byte)
+    wanted = picture, picture, mask, ((rows,), INDEX_DTYPE)
+    for array, (shape, dtype) in zip(out.parts(), wanted, strict=True):
+        if array.shape != shape or array.dtype != dtype or not array.flags.writeable:
+            raise ValueError(f"Argument 'out' must have a writeable {dtype} {list(shape)}.")
 
 
 def _position(ascending: NDArray[Any], value: int) -> int | None:
@@ -306,15 +259,20 @@ def _position(ascending: NDArray[Any], value: int) -> int | None:
 
 
 def _map_shard(
-    root: Path, manifest: Manifest, known: dict[tuple[str, int], ShardLayout], name: str, number: int
+    root: Path,
+    manifest: Manifest,
+    shards: list[tuple[str, int]],
+    known: dict[int, ShardLayout],
+    place: int,
 ) -> MappedShard:
-    """Map one shard; ``known`` keeps the layouts of those that were mapped before."""
+    """Map one of ``shards``; ``known`` keeps the layouts of those that were mapped before."""
+    name, number = shards[place]
     path = inside(root, shard_file(name, number))
-    layout = known.get((name, number))
+    layout = known.get(place)
     if layout is None:
         layout = read_layout(path)
         wanted = manifest.sets[name][number].rows
         if (layout.rows, layout.patch_size) != (wanted, manifest.recipe.patch_size):
             raise InputError(f"{path}: is not the shard that dataset.json lists; see 'blurgen repair'.")
-        known[name, number] = layout
+        known[place] = layout
     return map_shard(path, layout)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import multiprocessing
+import os
 import pickle
 import re
 import shutil
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import h5py
 import numpy as np
@@ -81,6 +83,8 @@ def test_batches_are_what_the_shards_hold(root, recipe_only, name, kind):
         [],
         [length - 1, 0, length - 1],
         np.array([7, 6, 5], np.uint8),
+        np.array([7, 6, 5], ">i8"),
+        np.arange(20)[::-3],
     ):
         assert same(data.batch(rows, name).parts(), [array[list(rows)] for array in expected])
     for rows in (slice(None), slice(2, 30, 3), slice(-4, None), slice(8, 8)):
@@ -131,7 +135,18 @@ def test_arrays_that_do_not_fit_a_batch_are_refused(root):
         data.batch([5, 3], out=rows)
 
 
-@pytest.mark.parametrize("rows", [[42], [-1], [0.5], [[1]], ["a"], [True]])
+def test_batches_go_into_every_other_row_of_larger_arrays(root):
+    data = open_dataset(root)
+    expected = data.batch([41, 3, 20])
+    large = ShardArrays(*(np.zeros((6, *part.shape[1:]), part.dtype) for part in expected.parts()))
+    data.batch([41, 3, 20], out=ShardArrays(*(part[::2] for part in large.parts())))
+    assert same([part[::2] for part in large.parts()], expected.parts())
+    assert not any(part[1::2].tobytes().strip(b"\0") for part in large.parts())
+
+
+@pytest.mark.parametrize(
+    "rows", [[42], [-1], [0.5], [[1]], ["a"], [True], [2**63], np.array([0, 2**64 - 1], np.uint64)]
+)
 def test_rows_that_do_not_exist_raise_index_error(root, rows):
     with pytest.raises(IndexError, match="'rows'"):
         open_dataset(root).batch(rows)
@@ -180,11 +195,19 @@ def test_threads_may_share_it(root):
             assert np.array_equal(batch.index["sample"], chosen)
 
 
-def test_more_shards_than_may_be_open_at_once(root, monkeypatch):
+def open_shards(root):
+    links = [link for link in Path("/proc/self/fd").iterdir() if link.is_symlink()]
+    return [target for link in links if "shard-" in (target := os.readlink(link)) and str(root) in target]
+
+
+def test_no_more_shards_stay_open_than_may(root, monkeypatch):
     monkeypatch.setattr("blurgen.dataset.resource.getrlimit", lambda _: (4, 4))
     data = open_dataset(root)
-    for _ in range(3):
-        assert len(data.batch(np.random.default_rng(0).permutation(42))) == 42
+    for name in data.sets * 2:
+        expected = stored(root, name)
+        rows = np.random.default_rng(0).permutation(len(expected[3]))
+        assert same(data.batch(rows, name).parts(), [array[rows] for array in expected])
+    assert 0 < len(open_shards(root)) <= 16 < len(list(root.rglob("shard-*.h5")))
 
 
 def test_a_dataset_that_is_not_there_is_told(tmp_path):

@@ -1,0 +1,110 @@
+"""Many shards read as one: what is on the disk is asked for at once, and no more is mapped than may be."""
+
+from __future__ import annotations
+
+import weakref
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+
+from blurgen.mapped_rows import MappedRows
+from blurgen.shards import MappedShard, create_shard, empty_rows, open_shard
+
+PATCH, SIZES = 8, (5, 3, 6, 4)
+ROWS = sum(SIZES)
+
+
+@pytest.fixture(scope="module")
+def rows():
+    rows = empty_rows(ROWS, PATCH)
+    for part in rows.parts():
+        part.view(np.uint8)[...] = np.random.default_rng(0).integers(0, 256, part.view(np.uint8).shape)
+    return rows
+
+
+@pytest.fixture(scope="module")
+def paths(rows, tmp_path_factory):
+    folder, first = tmp_path_factory.mktemp("shards"), 0
+    for place, size in enumerate(SIZES):
+        with create_shard(folder / f"{place}.h5", size, PATCH) as shard:
+            shard.append(type(rows)(*(part[first : first + size] for part in rows.parts())))
+        first += size
+    return [folder / f"{place}.h5" for place in range(len(SIZES))]
+
+
+@pytest.fixture
+def alive():
+    return weakref.WeakSet()
+
+
+@pytest.fixture
+def mapped(paths, alive):
+    def map_shard(place):
+        shard = open_shard(paths[place])
+        alive.add(shard.buffer)
+        return shard
+
+    return MappedRows(SIZES, PATCH, map_shard, most=2)
+
+
+def same(batch, rows, chosen):
+    pairs = zip(batch.parts(), rows.parts(), strict=True)
+    return all(np.array_equal(part, whole[chosen]) for part, whole in pairs)
+
+
+def test_no_more_shards_stay_mapped_than_may(mapped, alive, rows):
+    for chosen in np.random.default_rng(1).integers(0, ROWS, (30, 2)):
+        assert same(mapped.batch(chosen, None), rows, chosen)
+        assert 0 < len(alive) <= 2
+
+
+def test_a_batch_may_need_more_shards_than_stay_mapped(mapped, alive, rows):
+    everything = np.arange(ROWS)[::-1].copy()
+    assert same(mapped.batch(everything, None), rows, everything)
+    mapped.batch(np.array([0, 2]), None)
+    assert same(mapped.batch(everything, None), rows, everything)
+
+
+def test_fresh_arrays_share_one_block_that_begins_at_a_cache_line(mapped):
+    batches = [mapped.batch(np.array([9, 2, 17]), None) for _ in range(8)]
+    assert all(batch.clean.ctypes.data % 64 == 0 for batch in batches)
+    assert all(part.base is batch.clean.base for batch in batches for part in batch.parts())
+
+
+def test_views_outlive_what_is_mapped(mapped, rows):
+    chosen = np.array([6, 7])
+    view = mapped.batch(chosen, None)
+    for other in (0, 9, 15):
+        mapped.batch(np.array([other]), None)
+    assert same(view, rows, chosen)
+
+
+def test_threads_may_map_and_unmap_what_others_read(mapped, rows):
+    chosen = np.random.default_rng(2).integers(0, ROWS, (400, 3))
+    with ThreadPoolExecutor(4) as pool:
+        batches = pool.map(lambda numbers: mapped.batch(numbers, None), chosen)
+        assert all(same(batch, rows, numbers) for numbers, batch in zip(chosen, batches, strict=True))
+
+
+@pytest.mark.parametrize("chosen", [[17, 3, 3, 8], [7]])
+def test_rows_on_the_disk_are_all_asked_for_at_once(mapped, rows, monkeypatch, chosen):
+    asked = []
+    monkeypatch.setattr(MappedShard, "read_ahead", lambda shard, row: asked.append(shard.index[row]))
+    mapped.batch(np.array(chosen), None)
+    asked.clear()
+    monkeypatch.setattr("blurgen.mapped_rows._FROM_DISK", 10**9)
+    mapped.batch(np.array(chosen), None)
+    assert asked == []
+    monkeypatch.setattr("blurgen.mapped_rows._FROM_DISK", -1)
+    assert same(mapped.batch(np.array(chosen), None), rows, chosen)
+    assert [row.tobytes() for row in asked] == [rows.index[row].tobytes() for row in chosen]
+
+
+def test_asking_for_any_row_of_a_shard_is_allowed(paths, rows):
+    shard = open_shard(paths[0])
+    shard.expect_any_row()
+    for row in range(SIZES[0]):
+        shard.read_ahead(row)
+    shard.expect_run()
+    assert same(shard, rows, slice(0, SIZES[0]))
