@@ -5,7 +5,13 @@
 Every figure is that of the whole command ``blurgen build-dataset``, from its start to its exit, with the
 faces decoded before. Rounds go memory, disk, plain write, again and again, so that a busy machine slows all
 alike. The plain write beside it is the same number of bytes, one file after another, each synced as ours
-are. Every shard is checked against the recipe (``blurgen verify``) at the end.
+are. Every shard is checked against the recipe (``blurgen verify``) after its round.
+
+Memory is measured in pages that are in use already: a virtual machine may have to fetch a free one from its
+host, which takes up to ten times as long as filling it. And of small pages, finding them is the larger part
+of the writing; for pages of 2 MiB give a folder that was mounted so, larger than memory:
+
+    mount -t tmpfs -o huge=always,size=64g tmpfs FOLDER
 """
 
 from __future__ import annotations
@@ -19,8 +25,11 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +45,8 @@ from blurgen.verify import verify
 ROOT = Path(__file__).resolve().parent.parent
 FACES, KERNELS, SHARD, PATCH = 200, 25_000, 4096, 128
 PAPER_COUNT, PAPER_FACES = 1_701_000, 27_000
+LOOKED_AT_EVERY = 0.5  # seconds: to look takes the processes some milliseconds
+BLOCK, AT_HAND = 4 << 20, 1 << 29  # bytes written at a time; bytes of memory that are free at any moment
 
 
 def main() -> None:
@@ -68,24 +79,28 @@ def measure(memory: Path, disk: Path, count: int, rounds: int, jobs: int) -> dic
     times: dict[str, list[float]] = {"memory": [], "disk": [], "plain write": []}
     processor: list[float] = []
     peak = 0
+    bytes_wanted = count * row_bytes(PATCH)
+    problems: list[str] = []
     for _ in range(rounds):
         for name, folder in (("memory", memory), ("disk", disk)):
-            shutil.rmtree(folder / "data", ignore_errors=True)
             begin(memory / "ready", folder / "data")
             os.sync()
-            before = resource.getrusage(resource.RUSAGE_CHILDREN)
-            seconds, most = timed(lambda folder=folder: build(memory, folder / "data", count, jobs))
-            after = resource.getrusage(resource.RUSAGE_CHILDREN)
+            with memory_in_use(memory, bytes_wanted) if name == "memory" else nullcontext():
+                before = resource.getrusage(resource.RUSAGE_CHILDREN)
+                seconds, most = timed(partial(build, memory, folder / "data", count, jobs))
+                after = resource.getrusage(resource.RUSAGE_CHILDREN)
             times[name].append(seconds)
             peak = max(peak, most)
             if name == "memory":
                 used = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
                 processor.append(used)
-        times["plain write"].append(time_plain_write(disk / "plain", count * row_bytes(PATCH)))
-    problems = [str(problem) for folder in (memory, disk) for problem in verify(folder / "data", jobs=jobs)]
+            problems += [str(problem) for problem in verify(folder / "data", jobs=jobs)]
+            size = sum(path.stat().st_size for path in (folder / "data/full").iterdir())
+            rows = len(open_dataset(folder / "data"))
+            shutil.rmtree(folder / "data")  # what is in memory would leave the disk none for its cache
+        times["plain write"].append(time_plain_write(disk / "plain", bytes_wanted))
     if problems:
         raise SystemExit("\n".join(problems))
-    size = sum(path.stat().st_size for path in (memory / "data/full").iterdir())
     middle = {name: statistics.median(seconds) for name, seconds in times.items()}
     ratios = [plain / ours for plain, ours in zip(times["plain write"], times["disk"], strict=True)]
     return {
@@ -98,7 +113,7 @@ def measure(memory: Path, disk: Path, count: int, rounds: int, jobs: int) -> dic
         "disk_to_plain_write": statistics.median(ratios),
         "most_private_bytes_of_a_worker": peak,
         "plan_of_1701000_seconds": plan,
-        "checked_rows": len(open_dataset(memory / "data")),
+        "checked_rows": rows,
     }
 
 
@@ -115,9 +130,12 @@ def build(memory: Path, out: Path, count: int, jobs: int, *more: str) -> int:
     """Run the command to its end; return the most private memory one of its processes had, in bytes."""
     process = subprocess.Popen([*words(memory, out, count, jobs), *more], stdout=subprocess.DEVNULL)
     most = 0
-    while process.poll() is None:
-        most = max([most, *(private_bytes(pid) for pid in family(process.pid))])
-        time.sleep(0.1)
+    while True:
+        try:
+            process.wait(LOOKED_AT_EVERY)
+            break
+        except subprocess.TimeoutExpired:
+            most = max([most, *(private_bytes(pid) for pid in family(process.pid))])
     if process.returncode:
         raise SystemExit(f"the build failed with status {process.returncode}")
     return most
@@ -130,6 +148,40 @@ def begin(ready: Path, out: Path) -> None:
         shutil.copy(ready / name, out / name)
 
 
+@contextmanager
+def memory_in_use(folder: Path, size: int) -> Iterator[None]:
+    """Fill all memory with a file in ``folder``, and cut that as fast as others want memory.
+
+    Its file system must have room for ``size`` bytes beside it, for a build looks at that first.
+    """
+    ballast, done = folder / "ballast", threading.Event()
+    filled = max(0, min(free_memory() - AT_HAND, shutil.disk_usage(folder).free - size - AT_HAND))
+    write_plain(ballast, filled)
+
+    def make_room() -> None:
+        left = filled
+        while left and not done.wait(0.005):
+            wanted = max(0, left + min(0, free_memory() - AT_HAND))
+            if wanted < left:
+                os.truncate(ballast, wanted)
+                left = wanted
+
+    thread = threading.Thread(target=make_room)
+    thread.start()
+    try:
+        yield
+    finally:
+        done.set()
+        thread.join()
+        ballast.unlink()
+
+
+def free_memory() -> int:
+    """Return how many bytes of memory nobody uses."""
+    lines = Path("/proc/meminfo").read_text().splitlines()
+    return next(1024 * int(line.split()[1]) for line in lines if line.startswith("MemFree:"))
+
+
 def timed(run: Callable[[], int]) -> tuple[float, int]:
     """Return how long a run took, in seconds, and what it returned."""
     start = time.perf_counter()
@@ -139,18 +191,23 @@ def timed(run: Callable[[], int]) -> tuple[float, int]:
 
 def time_plain_write(path: Path, size: int) -> float:
     """Return how long it takes to write ``size`` bytes, in files as large as a shard, each synced."""
-    block = np.random.default_rng(0).integers(0, 256, 4 << 20, np.uint8).data
     shard = SHARD * row_bytes(PATCH)
     path.mkdir()
     start = time.perf_counter()
     for first in range(0, size, shard):
-        with open(path / f"{first}", "wb", buffering=0) as file:
-            for offset in range(0, min(shard, size - first), len(block)):
-                file.write(block[: min(len(block), shard - offset, size - first - offset)])
-            os.fsync(file.fileno())
+        write_plain(path / f"{first}", min(shard, size - first))
     seconds = time.perf_counter() - start
     shutil.rmtree(path)
     return seconds
+
+
+def write_plain(path: Path, size: int) -> None:
+    """Write a file of ``size`` bytes that no disk can squeeze, and sync it."""
+    block = np.random.default_rng(0).integers(0, 256, BLOCK, np.uint8).data
+    with open(path, "wb", buffering=0) as file:
+        for offset in range(0, size, BLOCK):
+            file.write(block[: min(BLOCK, size - offset)])
+        os.fsync(file.fileno())
 
 
 def time_plan() -> float:
