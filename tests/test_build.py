@@ -542,8 +542,12 @@ def test_killed_again_and_again_a_build_ends_up_the_same(photos, large, tmp_path
 def test_an_interrupted_build_says_so_and_can_be_finished(photos, large, tmp_path):
     out = tmp_path / "data"
     words = build_words(photos, out, large / "kernels.h5", jobs=2)
-    process = small_dataset.command(*words)
-    stop_midway(process, out, signal.SIGINT, shards=1)  # early: what is left takes a fraction of a second
+
+    def heed_interrupts():
+        signal.signal(signal.SIGINT, signal.SIG_DFL)  # what runs in the background of a shell ignores them
+
+    process = small_dataset.command(*words, preexec_fn=heed_interrupts)
+    stop_midway(process, out, signal.SIGINT, shards=5)
     _, errors = process.communicate(timeout=60)
     assert process.returncode == 130, errors
     assert "Traceback" not in errors
