@@ -140,7 +140,7 @@ def fill_window(pixels, face, top, left, patch, radius, reach, stride, window):
     """
     offset, height, width = face
     columns = patch + 2 * reach
-    size = _whole_segments(3 * columns)
+    size = whole_segments(3 * columns)
     line = np.zeros(size + 3, np.uint8)
     inside = left >= reach and left + patch + reach <= width
     for y in range(-reach, patch + reach):
@@ -162,7 +162,7 @@ def fill_layer_window(
     ``shares`` gets pairs that are 1 where ``window`` has a pixel of the class, and 0 elsewhere.
     """
     columns = patch + 2 * reach
-    size = _whole_segments(3 * columns)
+    size = whole_segments(3 * columns)
     line = np.zeros(size + 3, np.uint8)
     share = np.zeros(size + 3, np.uint8)
     kinds = np.zeros(columns, np.uint8)
@@ -180,7 +180,8 @@ def fill_layer_window(
 
 
 @njit(cache=True)
-def _whole_segments(elements):
+def whole_segments(elements):
+    """Return how many elements the segments have that hold so many."""
     return (elements + SEGMENT - 1) // SEGMENT * SEGMENT
 
 
@@ -294,7 +295,7 @@ def _write_loops(context: Any, builder: ir.IRBuilder, signature: Any, arguments:
     return context.get_dummy_value()
 
 
-_I16, _I32, _I64 = (ir.IntType(bits) for bits in (16, 32, 64))
+_I32, _I64 = ir.IntType(32), ir.IntType(64)
 _SUMS = ir.VectorType(_I32, _VECTOR)
 _BYTES, _HALVES, _PRODUCTS = (ir.VectorType(ir.IntType(bits), 2 * _VECTOR) for bits in (8, 16, 32))
 

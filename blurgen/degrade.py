@@ -20,6 +20,7 @@ from blurgen.convolve import (
     fill_layer_window,
     fill_window,
     pair_taps,
+    whole_segments,
     window_stride,
 )
 from blurgen.labels import CLASS_NAMES, CLASS_OF_LABEL
@@ -324,7 +325,7 @@ def _blur_layer(window, shares, stride, taps, kernel, noise, seed, sample, clean
 @njit(cache=True)
 def _begin_noise(seed, sample, width, noise):
     """Return room for the random halves of some lines, the noise of the first line, and room for another."""
-    segments = (width + SEGMENT - 1) // SEGMENT * SEGMENT
+    segments = whole_segments(width)
     # The last line is read in whole segments, and sixteen blocks at a time are drawn in vectors.
     words = ((_LINES - 1) * width + segments) // 2
     places = np.zeros((words + 63) // 64 * 64, np.uint32).view(np.uint16)
