@@ -27,9 +27,9 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
-from functools import partial
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -75,46 +75,59 @@ def measure(memory: Path, disk: Path, count: int, rounds: int, jobs: int) -> dic
     make_bank(KERNELS, jobs=-1).save(memory / "kernels.h5")
     build(memory, memory / "ready", count, jobs, "--recipe-only")
     build(memory, memory / "warm", SHARD, jobs)  # compiles what is not compiled yet
-    plan = time_plan()
-    times: dict[str, list[float]] = {"memory": [], "disk": [], "plain write": []}
-    processor: list[float] = []
-    peak = 0
-    bytes_wanted = count * row_bytes(PATCH)
-    problems: list[str] = []
+    size = count * row_bytes(PATCH)
+    into_memory, onto_disk, plain = [], [], []
     for _ in range(rounds):
-        for name, folder in (("memory", memory), ("disk", disk)):
-            begin(memory / "ready", folder / "data")
-            os.sync()
-            with memory_in_use(memory, bytes_wanted) if name == "memory" else nullcontext():
-                before = resource.getrusage(resource.RUSAGE_CHILDREN)
-                seconds, most = timed(partial(build, memory, folder / "data", count, jobs))
-                after = resource.getrusage(resource.RUSAGE_CHILDREN)
-            times[name].append(seconds)
-            peak = max(peak, most)
-            if name == "memory":
-                used = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-                processor.append(used)
-            problems += [str(problem) for problem in verify(folder / "data", jobs=jobs)]
-            size = sum(path.stat().st_size for path in (folder / "data/full").iterdir())
-            rows = len(open_dataset(folder / "data"))
-            shutil.rmtree(folder / "data")  # what is in memory would leave the disk none for its cache
-        times["plain write"].append(time_plain_write(disk / "plain", bytes_wanted))
-    if problems:
-        raise SystemExit("\n".join(problems))
-    middle = {name: statistics.median(seconds) for name, seconds in times.items()}
-    ratios = [plain / ours for plain, ours in zip(times["plain write"], times["disk"], strict=True)]
+        with memory_in_use(memory, size):
+            into_memory.append(build_and_check(memory, memory / "data", count, jobs))
+        onto_disk.append(build_and_check(memory, disk / "data", count, jobs))
+        plain.append(time_plain_write(disk / "plain", size))
+    times = {
+        "memory": [built.seconds for built in into_memory],
+        "disk": [built.seconds for built in onto_disk],
+        "plain write": plain,
+    }
+    ratios = [each / built.seconds for each, built in zip(plain, onto_disk, strict=True)]
+    processor = statistics.median(built.processor_seconds for built in into_memory)
     return {
         "triplets": count,
-        "bytes": size,
+        "bytes": onto_disk[0].bytes,
         "jobs": jobs,
         "seconds": times,
-        "triplets_per_second": {name: count / middle[name] for name in ("memory", "disk")},
-        "triplets_per_processor_second": count / statistics.median(processor),
+        "triplets_per_second": {name: count / statistics.median(times[name]) for name in ("memory", "disk")},
+        "triplets_per_processor_second": count / processor,
         "disk_to_plain_write": statistics.median(ratios),
-        "most_private_bytes_of_a_worker": peak,
-        "plan_of_1701000_seconds": plan,
-        "checked_rows": rows,
+        "most_private_bytes_of_a_worker": max(built.private_bytes for built in into_memory + onto_disk),
+        "plan_of_1701000_seconds": time_plan(),
+        "checked_rows": onto_disk[0].rows,
     }
+
+
+@dataclass(frozen=True)
+class Built:
+    """What one build took, and what it made."""
+
+    seconds: float
+    processor_seconds: float
+    private_bytes: int  # the most that one process had
+    bytes: int
+    rows: int
+
+
+def build_and_check(memory: Path, out: Path, count: int, jobs: int) -> Built:
+    """Build into ``out``, verify what is there and remove it: in memory it would leave the disk no cache."""
+    begin(memory / "ready", out)
+    os.sync()
+    before, start = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
+    private = build(memory, out, count, jobs)
+    seconds, after = time.perf_counter() - start, resource.getrusage(resource.RUSAGE_CHILDREN)
+    if problems := verify(out, jobs=jobs):
+        raise SystemExit("\n".join(map(str, problems)))
+    size = sum(path.stat().st_size for path in (out / "full").iterdir())
+    rows = len(open_dataset(out))
+    shutil.rmtree(out)
+    processor = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    return Built(seconds, processor, private, size, rows)
 
 
 def words(memory: Path, out: Path, count: int, jobs: int) -> list[str]:
@@ -180,13 +193,6 @@ def free_memory() -> int:
     """Return how many bytes of memory nobody uses."""
     lines = Path("/proc/meminfo").read_text().splitlines()
     return next(1024 * int(line.split()[1]) for line in lines if line.startswith("MemFree:"))
-
-
-def timed(run: Callable[[], int]) -> tuple[float, int]:
-    """Return how long a run took, in seconds, and what it returned."""
-    start = time.perf_counter()
-    result = run()
-    return time.perf_counter() - start, result
 
 
 def time_plain_write(path: Path, size: int) -> float:
