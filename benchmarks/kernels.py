@@ -30,11 +30,11 @@ import machine
 import numpy as np
 import torch
 
-from blurgen.kernels import make_bank
-from blurgen.normal import QUANTILES_Q15
-from blurgen.raster import _splat
-from blurgen.trajectory import LANES, MODELS
-from blurgen.trajectory.deviates import CHUNK, chunk_words
+from blurgen.kernels.bank import make_bank
+from blurgen.kernels.paths import LANES, MODELS
+from blurgen.kernels.paths.deviates import CHUNK, chunk_words
+from blurgen.kernels.raster import _splat
+from blurgen.randomness.normal_table import QUANTILES_Q15
 
 ROOT = Path(__file__).resolve().parent.parent
 SIZES = list(range(13, 30, 2))

@@ -34,11 +34,11 @@ import machine
 import numpy as np
 import webdataset
 
-from blurgen.build import build_dataset
-from blurgen.dataset import Dataset, open_dataset
+from blurgen.building.build import build_dataset
+from blurgen.dataset.reading import Dataset, open_dataset
+from blurgen.dataset.shards import ShardArrays, empty_rows
 from blurgen.faces import parse_source
-from blurgen.kernels import make_bank
-from blurgen.shards import ShardArrays, empty_rows
+from blurgen.kernels.bank import make_bank
 
 ROOT = Path(__file__).resolve().parent.parent
 PATCH, SHARD, FACES = 128, 1024, 60

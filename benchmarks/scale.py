@@ -22,9 +22,9 @@ from typing import Any
 import machine
 import numpy as np
 
-from blurgen.dataset import Dataset, open_dataset
-from blurgen.manifest import FULL, ISOLATED, read_manifest, shard_file
-from blurgen.shards import ShardArrays, open_shard
+from blurgen.dataset.manifest import FULL, ISOLATED, read_manifest, shard_file
+from blurgen.dataset.reading import Dataset, open_dataset
+from blurgen.dataset.shards import ShardArrays, open_shard
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "tests"))

@@ -36,11 +36,11 @@ from typing import Any
 import machine
 import numpy as np
 
-from blurgen.dataset import open_dataset
-from blurgen.kernels import make_bank
-from blurgen.recipe import FacesUsed, KernelsUsed, Recipe
-from blurgen.shards import row_bytes
-from blurgen.verify import verify
+from blurgen.building.verify import verify
+from blurgen.dataset.reading import open_dataset
+from blurgen.dataset.shards import row_bytes
+from blurgen.kernels.bank import make_bank
+from blurgen.synthesis.recipe import FacesUsed, KernelsUsed, Recipe
 
 ROOT = Path(__file__).resolve().parent.parent
 FACES, KERNELS, SHARD, PATCH = 200, 25_000, 4096, 128

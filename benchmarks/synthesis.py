@@ -30,11 +30,11 @@ import scipy.signal
 import torch
 from numba import njit
 
-from blurgen.convolve import SEGMENT, Taps, add_kernel
-from blurgen.degrade import Degrader, _draw_words
 from blurgen.faces.procedural import draw_face
-from blurgen.kernels import make_bank
-from blurgen.recipe import INDEX_DTYPE
+from blurgen.kernels.bank import make_bank
+from blurgen.synthesis.convolve import SEGMENT, Taps, add_kernel
+from blurgen.synthesis.engine import Degrader, _draw_words
+from blurgen.synthesis.recipe import INDEX_DTYPE
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "tests"))

@@ -25,14 +25,14 @@ import scipy.signal
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from blurgen.build import build_dataset
-from blurgen.dataset import Dataset
+from blurgen.building.build import build_dataset
+from blurgen.dataset.reading import Dataset
 from blurgen.faces import parse_source
-from blurgen.kernels import make_bank
-from umsn.batches import FULL, Batch, Batches, Patches, PatchSource, ShardPatches, to_device
-from umsn.device_patches import DevicePatches
-from umsn.learners import DeblurLearner, FirstStageLearner, Learner, SegmentationLearner
+from blurgen.kernels.bank import make_bank
 from umsn.nets import SIZES, build_network, network_config
+from umsn.patches.batches import FULL, Batch, Batches, Patches, PatchSource, ShardPatches, to_device
+from umsn.patches.device_patches import DevicePatches
+from umsn.training.learners import DeblurLearner, FirstStageLearner, Learner, SegmentationLearner
 
 PATCH = 128
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from blurgen._version import __version__
 
 if TYPE_CHECKING:
-    from blurgen.dataset import Dataset, open_dataset
+    from blurgen.dataset.reading import Dataset, open_dataset
 
 __all__ = ["Dataset", "__version__", "open_dataset"]
 
@@ -15,7 +15,7 @@ __all__ = ["Dataset", "__version__", "open_dataset"]
 def __getattr__(name: str) -> Any:
     # On first use: reading a dataset needs numba and h5py, and asking for the version does not.
     if name in {"Dataset", "open_dataset"}:
-        from blurgen import dataset  # noqa: PLC0415
+        from blurgen.dataset import reading  # noqa: PLC0415
 
-        return getattr(dataset, name)
+        return getattr(reading, name)
     raise AttributeError(f"module 'blurgen' has no attribute '{name}'")

@@ -1,8 +1,8 @@
 """Do two datasets, or a dataset and a test set, share a face, a person or a kernel?
 
 A face is shared when both were made from the same file, byte for byte, or from two files that look the same
-(blurgen.face_hash). A person is shared when both sources number persons, in the same way, and a number occurs
-in both. A kernel is shared when the weights are equal, in place or shifted by whole pixels.
+(blurgen.comparing.picture_hash). A person is shared when both sources number persons, in the same way, and a
+number occurs in both. A kernel is shared when the weights are equal, in place or shifted by whole pixels.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ import numpy as np
 import xxhash
 from numpy.typing import NDArray
 
+from blurgen.comparing.picture_hash import SAME_PICTURE, WORDS, face_hash, from_text, near_pairs
+from blurgen.dataset.manifest import FACES, KERNELS, MANIFEST, inside
 from blurgen.errors import InputError
-from blurgen.face_hash import SAME_PICTURE, WORDS, face_hash, from_text, near_pairs
 from blurgen.faces.store import FaceStore
-from blurgen.kernels import KernelBank
-from blurgen.manifest import FACES, KERNELS, MANIFEST, inside
-from blurgen.progress import Reporter, Silent
-from blurgen.testset_manifest import TESTSET, Manifest, read_testset
+from blurgen.jobs.progress import Reporter, Silent
+from blurgen.kernels.bank import KernelBank
+from blurgen.testset.manifest import TESTSET, Manifest, read_testset
 
 _SHOWN = 10
 # CelebAMask-HQ's persons are known by CelebA's own list.

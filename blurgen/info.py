@@ -7,12 +7,12 @@ from typing import Any
 
 import numpy as np
 
+from blurgen.dataset.manifest import FACES, FULL, KERNELS, Manifest, inside, read_manifest, set_names
+from blurgen.dataset.shards import row_bytes
 from blurgen.faces.store import FaceStore
-from blurgen.kernels import KernelBank
-from blurgen.manifest import FACES, FULL, KERNELS, Manifest, inside, read_manifest, set_names
-from blurgen.progress import size_text
-from blurgen.shards import row_bytes
-from blurgen.testset_manifest import read_testset
+from blurgen.jobs.progress import size_text
+from blurgen.kernels.bank import KernelBank
+from blurgen.testset.manifest import read_testset
 
 
 def dataset_info(root: str | Path) -> dict[str, Any]:

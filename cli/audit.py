@@ -29,7 +29,7 @@ def audit(ctx: click.Context, a: Path, b: Path, near: bool, threshold: int, as_j
     Exit status 0 when they share nothing, 2 otherwise.
     """
     from blurgen.audit import audit as compare
-    from blurgen.progress import Console
+    from blurgen.jobs.progress import Console
 
     found = compare(a, b, near=near, threshold=threshold, progress=Console())
     click.echo(json.dumps(found.to_json(), indent=2) if as_json else found.text())

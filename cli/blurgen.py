@@ -122,10 +122,10 @@ def build_dataset(
     """
     if scheduler is not None and backend == "loky":
         raise click.UsageError("--scheduler needs --backend dask or --backend ray.")
-    from blurgen.build import build_dataset as build
+    from blurgen.building.build import build_dataset as build
     from blurgen.faces import parse_sources
-    from blurgen.kernels import KernelBank
-    from blurgen.progress import Console
+    from blurgen.jobs.progress import Console
+    from blurgen.kernels.bank import KernelBank
 
     bank = KernelBank.load(kernels)
     sources = parse_sources(
@@ -192,9 +192,9 @@ def verify(ctx: click.Context, path: Path, jobs: int) -> None:
 
     Exit status 0 if nothing is, 2 otherwise.
     """
-    from blurgen.progress import Console
-    from blurgen.verify import verify as find_problems
-    from blurgen.verify_testset import verify_testset
+    from blurgen.building.verify import verify as find_problems
+    from blurgen.jobs.progress import Console
+    from blurgen.testset.verify import verify_testset
 
     is_testset = _is_testset(path)
     problems = (verify_testset if is_testset else find_problems)(path, jobs=jobs, progress=Console())
@@ -216,8 +216,8 @@ def repair(ctx: click.Context, path: Path, jobs: int) -> None:
     """Make damaged or missing shards again, bit for bit, and touch no others."""
     if _is_testset(path):
         raise click.UsageError(f"{path} is a test set; 'blurgen build-testset' makes again what is missing.")
-    from blurgen.progress import Console
-    from blurgen.repair import repair as make_again
+    from blurgen.building.repair import repair as make_again
+    from blurgen.jobs.progress import Console
 
     done = make_again(path, jobs=jobs, progress=Console())
     for file in done.files:
@@ -238,8 +238,8 @@ def repair(ctx: click.Context, path: Path, jobs: int) -> None:
 )
 def preview(path: Path, out: Path, rows: int, seed: int) -> None:
     """Draw a contact sheet: clean, blurry, mask, kernel, and each class blurred alone."""
-    from blurgen.dataset import open_dataset
-    from blurgen.preview.dataset import contact_sheet, save_sheet
+    from blurgen.dataset.pictures import contact_sheet, save_sheet
+    from blurgen.dataset.reading import open_dataset
 
     save_sheet(contact_sheet(open_dataset(path), rows, seed), out)
     click.echo(str(out))

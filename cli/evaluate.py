@@ -120,12 +120,12 @@ def evaluate(
         raise click.UsageError("--labels goes with --blurry and --clean; the others have their own.")
     if len(dict(compare)) < len(compare):
         raise click.UsageError("Each --compare needs a name of its own.")
-    from blurgen.progress import Console
-    from umsn.embedder import InputFormat
-    from umsn.evaluate import Request
-    from umsn.evaluate import evaluate as run
-    from umsn.pairs import open_pairs
-    from umsn.run_folder import ablation_rows
+    from blurgen.jobs.progress import Console
+    from umsn.evaluation.evaluate import Request
+    from umsn.evaluation.evaluate import evaluate as run
+    from umsn.evaluation.pairs import open_pairs
+    from umsn.runs.folder import ablation_rows
+    from umsn.scoring.embedder import InputFormat
 
     made = run(
         open_pairs(shards=shards, testset=testset, blurry=blurry, clean=clean, labels=labels, limit=limit),

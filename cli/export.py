@@ -30,7 +30,7 @@ def export(
     Takes recipes too. OUT appears when it is whole.
     """
     from blurgen.export import export as write
-    from blurgen.progress import Console
+    from blurgen.jobs.progress import Console
 
     count = write(
         path,

@@ -21,7 +21,7 @@ def make_faces(count: int, out: str, size: int, seed: int, jobs: int) -> None:
     A second run with the same options finishes what is missing.
     """
     from blurgen.faces.procedural import write_faces
-    from blurgen.progress import Console
+    from blurgen.jobs.progress import Console
 
     with Console().bar("make-faces", count, "faces") as bar:
         written = write_faces(

@@ -42,8 +42,8 @@ def make_kernels(
 ) -> None:
     """Make a bank of camera-shake kernels: the same arguments give the same bytes on any machine."""
     from blurgen.errors import InputError
-    from blurgen.kernels import make_bank
-    from blurgen.progress import Console
+    from blurgen.jobs.progress import Console
+    from blurgen.kernels.bank import make_bank
 
     with Console().bar("kernels", count, "kernels") as bar:
         try:
@@ -64,7 +64,7 @@ def make_kernels(
     bank.save(out)
     click.echo(f"{out}: {len(bank):,} {model} kernels, {min_size} to {max_size} pixels, digest {bank.digest}")
     if preview is not None:
-        from blurgen.preview.kernels import save_gallery
+        from blurgen.kernels.pictures import save_gallery
 
         save_gallery(bank, preview)
         click.echo(f"{preview}: gallery")
@@ -86,7 +86,7 @@ def import_kernels(path: str, out: str, center: str, variable: str | None, previ
     """Read kernels from a MATLAB file (v5, v7.3), a .npy file or a folder of PNGs into a kernel bank."""
     import numpy as np
 
-    from blurgen.import_kernels import import_bank
+    from blurgen.kernels.importing import import_bank
 
     imported = import_bank(path, center=center, variable=variable)
     bank, offset = imported.bank, imported.center_offset
@@ -99,7 +99,7 @@ def import_kernels(path: str, out: str, center: str, variable: str | None, previ
         f"Their centres of mass lay {np.median(offset):.2f} (median) to {offset.max():.2f} px off the {then}"
     )
     if preview is not None:
-        from blurgen.preview.kernels import save_gallery
+        from blurgen.kernels.pictures import save_gallery
 
         save_gallery(bank, preview)
         click.echo(f"{preview}: gallery")
@@ -109,13 +109,13 @@ def kernel_info(path: str, as_json: bool, plot: str | None) -> None:
     """Print statistics of a kernel bank, as text or JSON; also plot them into a PNG file."""
     import json
 
-    from blurgen.kernel_statistics import as_text, statistics
-    from blurgen.kernels import KernelBank
+    from blurgen.kernels.bank import KernelBank
+    from blurgen.kernels.statistics import as_text, statistics
 
     found = statistics(KernelBank.load(path))
     click.echo(json.dumps(found, indent=2) if as_json else as_text(found))
     if plot is not None:
-        from blurgen.preview.kernels import save_plots
+        from blurgen.kernels.pictures import save_plots
 
         save_plots(found, plot)
 

@@ -90,9 +90,9 @@ def build_testset(
     finishes what is missing and touches nothing that is done.
     """
     from blurgen.faces import parse_source
-    from blurgen.kernels import KernelBank
-    from blurgen.progress import Console
-    from blurgen.testset import build_testset as build
+    from blurgen.jobs.progress import Console
+    from blurgen.kernels.bank import KernelBank
+    from blurgen.testset.build import build_testset as build
 
     bank = KernelBank.load(kernels)
     source = parse_source(

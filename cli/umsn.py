@@ -27,7 +27,7 @@ STAGES = (
     "first-stage-hair",
     "umsn",
 )
-"""``umsn.stages.PAPER.choices``, written out: the command line is to load quickly."""
+"""``umsn.training.stages.PAPER.choices``, written out: the command line is to load quickly."""
 
 
 @click.group(cls=OneLineErrors, context_settings={"help_option_names": ["-h", "--help"]})
@@ -48,7 +48,7 @@ class _Noise(click.ParamType):
 
 
 def _differences(command: Callable[..., None]) -> Callable[..., None]:
-    """Add the options that are ``umsn.stages.Differences``; what is not given is as the preset has it."""
+    """Add the options of ``umsn.training.stages.Differences``; what is not given is as the preset has it."""
     for option in reversed(
         (
             click.option(
@@ -217,10 +217,10 @@ def train(
     **settings: object,
 ) -> None:
     """Train the stages of the paper; what is left in --out is what deblur and segment take."""
-    from umsn.curriculum import Settings
-    from umsn.curriculum import train as train_stages
-    from umsn.processes import is_leader
-    from umsn.train import Stopped
+    from umsn.runs.processes import is_leader
+    from umsn.training.curriculum import Settings
+    from umsn.training.curriculum import train as train_stages
+    from umsn.training.loop import Stopped
 
     try:
         checkpoints = train_stages(
@@ -265,7 +265,7 @@ def deblur(
     Without --align a picture should show what the training saw: a face that fills most of a frame some 128
     to 300 pixels high. With it, only faces are changed; a picture without one gives no result.
     """
-    from umsn.deblur import Deblurrer
+    from umsn.restore.deblur import Deblurrer
 
     if align or landmarks is not None:
         _process_faces(checkpoint, device, images, out, landmarks)
@@ -289,7 +289,7 @@ def segment(images: tuple[Path, ...], checkpoint: Path, out: Path, device: str) 
     The map holds 0 for background, 1 for skin, 6 for all features and 10 for hair: with it, a folder of
     unlabelled faces becomes a labelled one for blurgen.
     """
-    from umsn.deblur import Segmenter
+    from umsn.restore.deblur import Segmenter
 
     _process(Segmenter(checkpoint, device), images, out)
 
@@ -297,8 +297,8 @@ def segment(images: tuple[Path, ...], checkpoint: Path, out: Path, device: str) 
 def _process_faces(
     checkpoint: Path, device: str, images: tuple[Path, ...], out: Path, landmarks: Path | None
 ) -> None:
-    from umsn.deblur import Deblurrer
-    from umsn.photographs import by_detector, by_file, process_photographs
+    from umsn.restore.deblur import Deblurrer
+    from umsn.restore.photographs import by_detector, by_file, process_photographs
 
     find_faces = by_detector() if landmarks is None else by_file(landmarks)
     failed = 0
@@ -312,7 +312,7 @@ def _process_faces(
 
 
 def _process(function: Any, images: tuple[Path, ...], out: Path, **options: bool) -> None:
-    from umsn.deblur import process_files
+    from umsn.restore.deblur import process_files
 
     failed = 0
     for path, error in process_files(function, images, out, **options):

@@ -8,8 +8,8 @@ from pathlib import Path
 from PIL import Image
 
 from blurgen.errors import InputError
-from blurgen.png_files import save_picture
-from umsn.pairs import pictures_by_stem, read_picture
+from blurgen.files.png import save_picture
+from umsn.evaluation.pairs import pictures_by_stem, read_picture
 
 
 def main(folder: Path, out: Path, side: int) -> None:

@@ -16,14 +16,14 @@ import numpy as np
 from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
 
-from blurgen.dataset import open_dataset
+from blurgen.building.verify import verify
+from blurgen.dataset.manifest import read_manifest
+from blurgen.dataset.reading import open_dataset
+from blurgen.dataset.shards import digest_shard, open_shard
 from blurgen.errors import InputError
 from blurgen.faces.store import FaceStore
 from blurgen.info import dataset_info
-from blurgen.kernels import KernelBank
-from blurgen.manifest import read_manifest
-from blurgen.shards import digest_shard, open_shard
-from blurgen.verify import verify
+from blurgen.kernels.bank import KernelBank
 
 MEMORY = 3 << 30  # bytes of addresses, of which the libraries take most
 SLOWEST = 20_000  # milliseconds an example may take

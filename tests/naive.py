@@ -116,7 +116,7 @@ def finished(total, grain):
     return np.clip((total + grain + 16384) >> 15, 0, 255).astype(np.uint8)
 
 
-# --- Camera paths and kernels (FORMAT.md, section 1; the docstrings of blurgen.trajectory) ------------
+# --- Camera paths and kernels (FORMAT.md, section 1; the docstrings of blurgen.kernels.paths) ------------
 # Python floats are IEEE doubles and Python never fuses operations, so these give the bits of the real ones.
 
 TRAJECTORY_STREAM = 1

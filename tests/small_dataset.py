@@ -11,9 +11,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from blurgen.build import build_dataset
+from blurgen.building.build import build_dataset
 from blurgen.faces import parse_source
-from blurgen.kernels import KernelBank, make_bank
+from blurgen.kernels.bank import KernelBank, make_bank
 
 PATCH, LARGEST = 24, 9
 MIN_SIDE = PATCH + LARGEST - 1

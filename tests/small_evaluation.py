@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from umsn.evaluate import Request, evaluate
-from umsn.pairs import FolderPairs, Pair
+from umsn.evaluation.evaluate import Request, evaluate
+from umsn.evaluation.pairs import FolderPairs, Pair
 from umsn.report import GalleryPictures
 
 RED, GREEN, BLUE = (200, 30, 30), (30, 200, 30), (30, 30, 200)

@@ -9,10 +9,10 @@ import numpy as np
 from PIL import Image
 from scipy.ndimage import gaussian_filter
 
-from blurgen.build import build_dataset
-from blurgen.dataset import Dataset
+from blurgen.building.build import build_dataset
+from blurgen.dataset.reading import Dataset
 from blurgen.faces import parse_source
-from blurgen.kernels import make_bank
+from blurgen.kernels.bank import make_bank
 
 PATCH = 32
 

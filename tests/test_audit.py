@@ -15,10 +15,10 @@ from PIL import Image
 from scipy.ndimage import gaussian_filter
 
 from blurgen.audit import Contents, audit, compare, read_contents
+from blurgen.comparing.picture_hash import SAME_PICTURE, face_hash, from_text, near_pairs, to_text
 from blurgen.errors import InputError
-from blurgen.face_hash import SAME_PICTURE, face_hash, from_text, near_pairs, to_text
 from blurgen.faces.procedural import draw_face
-from blurgen.kernels import KernelBank, make_bank
+from blurgen.kernels.bank import KernelBank, make_bank
 from blurgen_cli.audit import audit as command
 from blurgen_cli.errors import OneLineErrors
 

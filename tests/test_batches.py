@@ -10,7 +10,16 @@ import pytest
 import torch
 
 from blurgen.errors import InputError
-from umsn.batches import Batches, Order, PatchDataset, Patches, ShardPatches, as_pixels, one_hot, to_device
+from umsn.patches.batches import (
+    Batches,
+    Order,
+    PatchDataset,
+    Patches,
+    ShardPatches,
+    as_pixels,
+    one_hot,
+    to_device,
+)
 
 CPU = torch.device("cpu")
 

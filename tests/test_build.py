@@ -19,16 +19,16 @@ import small_dataset
 import torch
 from filelock import FileLock
 
-import blurgen.build
-from blurgen.build import build_dataset
-from blurgen.build_lock import lock_slice
-from blurgen.dataset import open_dataset
+import blurgen.building.build
+from blurgen.building.build import build_dataset
+from blurgen.building.folder_lock import lock_slice
+from blurgen.dataset.reading import open_dataset
+from blurgen.dataset.shards import ShardWriter, open_shard
 from blurgen.errors import DiskLost, InputError
+from blurgen.jobs.progress import Silent
 from blurgen.labels import CLASS_NAMES
-from blurgen.normal import noise_table
-from blurgen.philox import Stream, words
-from blurgen.progress import Silent
-from blurgen.shards import ShardWriter, open_shard
+from blurgen.randomness.normal_table import noise_table
+from blurgen.randomness.philox import Stream, words
 
 
 @pytest.fixture(scope="module")
@@ -360,7 +360,7 @@ def test_class_sets_without_labels_are_refused(unlabelled, tmp_path):
 
 def test_a_dataset_that_does_not_fit_the_disk_is_refused(photos, tmp_path, monkeypatch):
     monkeypatch.setattr(
-        blurgen.build.shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(10**6, 0, 10**5)
+        blurgen.building.build.shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(10**6, 0, 10**5)
     )
     with pytest.raises(InputError, match=r"do not fit on the disk, which has 100\.0 kB free"):
         small_dataset.build(photos, tmp_path / "data")
@@ -372,7 +372,9 @@ def test_a_refused_dataset_leaves_room_for_a_smaller_one_but_a_recipe_stays(phot
     small_dataset.build(photos, tmp_path / "recipe", recipe_only=True)
     before = (tmp_path / "recipe/dataset.json").read_bytes()
     with monkeypatch.context() as patch:
-        patch.setattr(blurgen.build.shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(1, 0, 1))
+        patch.setattr(
+            blurgen.building.build.shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(1, 0, 1)
+        )
         for folder in ("begun", "recipe"):
             with pytest.raises(InputError, match="do not fit"):
                 small_dataset.build(photos, tmp_path / folder)
@@ -423,7 +425,7 @@ def test_wrong_options_are_refused_before_anything_happens(photos, tmp_path, opt
 
 
 def test_a_machine_thought_dead_that_comes_back_spoils_nothing(photos, whole, tmp_path, monkeypatch):
-    complete_shard = blurgen.build.complete_shard
+    complete_shard = blurgen.building.build.complete_shard
     out = tmp_path / "data"
     of_another = out / "full/.shard-00003.h5.0123456789abcdef.part"
 
@@ -435,7 +437,7 @@ def test_a_machine_thought_dead_that_comes_back_spoils_nothing(photos, whole, tm
         of_another.write_bytes(b"half written")
         raise DiskLost("the server failed")
 
-    monkeypatch.setattr(blurgen.build, "complete_shard", lose_the_server)
+    monkeypatch.setattr(blurgen.building.build, "complete_shard", lose_the_server)
     with pytest.raises(DiskLost):
         small_dataset.build(photos, out)
     assert of_another.exists()

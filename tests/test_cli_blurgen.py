@@ -12,7 +12,7 @@ import small_dataset
 from click.testing import CliRunner
 from PIL import Image
 
-from blurgen.dataset import open_dataset
+from blurgen.dataset.reading import open_dataset
 from blurgen_cli.blurgen import main
 
 
@@ -173,7 +173,7 @@ def test_anything_else_is_exit_1_with_a_hint(folder, tmp_path, monkeypatch):
     def fail(*_args, **_options):
         raise RuntimeError("out of\nluck")
 
-    monkeypatch.setattr("blurgen.preview.dataset.contact_sheet", fail)
+    monkeypatch.setattr("blurgen.dataset.pictures.contact_sheet", fail)
     words = ("preview", folder / "data", "--out", tmp_path / "x.png")
     done = run(*words)
     assert done.exit_code == 1
@@ -187,7 +187,7 @@ def test_an_interruption_is_exit_130(folder, tmp_path, monkeypatch):
     def interrupt(*_args, **_options):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("blurgen.preview.dataset.contact_sheet", interrupt)
+    monkeypatch.setattr("blurgen.dataset.pictures.contact_sheet", interrupt)
     done = run("preview", folder / "data", "--out", tmp_path / "x.png")
     assert done.exit_code == 130
     assert done.stderr.strip() == "Error: Interrupted."

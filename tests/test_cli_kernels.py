@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from blurgen.kernels import KernelBank, make_bank
+from blurgen.kernels.bank import KernelBank, make_bank
 from blurgen_cli.errors import OneLineErrors
 from blurgen_cli.kernels import import_kernels, kernel_info, make_kernels
 

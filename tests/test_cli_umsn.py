@@ -14,8 +14,8 @@ from small_training import build
 
 from blurgen_cli.umsn import main
 from umsn.nets import SIZES, VARIANTS
-from umsn.stages import PAPER, PRESETS
-from umsn.train import Stopped
+from umsn.training.loop import Stopped
+from umsn.training.stages import PAPER, PRESETS
 
 CHOICES = {"stage": PAPER.choices, "preset": tuple(PRESETS), "variant": VARIANTS, "networks": SIZES}
 QUICK = ["--preset", "quick", "--iterations", "2", "--batch-size", "2", "--device", "cpu"]
@@ -98,7 +98,7 @@ def test_a_signal_ends_it_with_its_state_saved(capsys, data, tmp_path, monkeypat
 
     arguments = ["train", "--shards", data, *QUICK, "--stage", "segmentation", "--out", tmp_path]
     with monkeypatch.context() as patched:
-        patched.setattr("umsn.train.learning_rate", ask)
+        patched.setattr("umsn.training.loop.learning_rate", ask)
         status, _, error = umsn(capsys, *arguments)
     assert status == 130
     assert error.strip().splitlines()[-1] == (
@@ -115,7 +115,7 @@ def test_of_several_processes_one_speaks(capsys, monkeypatch, rank, said, stoppe
             raise Stopped("Stopped after iteration 1 of 2 of stage umsn.")
         return ["run/umsn.safetensors"]
 
-    monkeypatch.setattr("umsn.curriculum.train", train)
+    monkeypatch.setattr("umsn.training.curriculum.train", train)
     monkeypatch.setenv("RANK", rank)
     status, printed, error = umsn(capsys, "train", "--shards", "data", "--out", "run")
     assert status == (130 if stopped else 0)

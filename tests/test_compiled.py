@@ -9,7 +9,7 @@ import torch
 from torch import nn
 from torch._dynamo.backends.debugging import aot_eager
 
-from umsn.compiled import compile_where_it_works
+from umsn.training.compiled import compile_where_it_works
 
 
 def no_gradient(graph, example):
@@ -40,7 +40,7 @@ def network():
 
 
 def test_what_fails_in_another_process_is_taken_back_in_all(network, monkeypatch):
-    monkeypatch.setattr("umsn.compiled.any_process", lambda failed, device: True)
+    monkeypatch.setattr("umsn.training.compiled.any_process", lambda failed, device: True)
     assert attempt(network, aot_eager) == "it does not work in another process"
     assert not is_compiled(network)
 

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 import torch
 
-from umsn.confidence_scores import Confidence, ConfidenceScores, trace
+from umsn.evaluation.pairs import Pair
 from umsn.nets import ConfidenceNet, ConfidenceNetConfig
-from umsn.pairs import Pair
+from umsn.scoring.confidence import Confidence, ConfidenceScores, trace
 
 CPU = torch.device("cpu")
 

@@ -14,14 +14,14 @@ import pytest
 import torch
 from small_training import build
 
-from blurgen.dataset import open_dataset
+from blurgen.dataset.reading import open_dataset
 from blurgen.labels import CLASS_NAMES
-from umsn.batches import ShardPatches, to_device
-from umsn.learners import DeblurLearner
-from umsn.losses import class_confidence
 from umsn.nets import build_network
-from umsn.stages import LAMBDA, Stage
-from umsn.train import Machine, Plan, train_stage
+from umsn.patches.batches import ShardPatches, to_device
+from umsn.training.learners import DeblurLearner
+from umsn.training.loop import Machine, Plan, train_stage
+from umsn.training.losses import class_confidence
+from umsn.training.stages import LAMBDA, Stage
 
 CPU = torch.device("cpu")
 TRUNK = {"width": 4, "blocks": 1, "last_width": 4}

@@ -17,9 +17,9 @@ import pytest
 import torch
 from PIL import Image
 
-from blurgen.build import build_dataset
+from blurgen.building.build import build_dataset
 from blurgen.faces import parse_source
-from blurgen.kernels import make_bank
+from blurgen.kernels.bank import make_bank
 
 CLASS_SETS = ("isolated/background", "isolated/skin", "isolated/features", "isolated/hair")
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from numba import njit
 
-from blurgen.convolve import SEGMENT, Taps, add_kernel
+from blurgen.synthesis.convolve import SEGMENT, Taps, add_kernel
 
 
 @njit

@@ -18,18 +18,19 @@ import torch
 from PIL import Image
 from small_training import PATCH, build, write_blobs
 
-import umsn.train
-from blurgen.build import build_dataset
-from blurgen.dataset import open_dataset
+import umsn.training.loop
+from blurgen.building.build import build_dataset
+from blurgen.dataset.reading import open_dataset
 from blurgen.errors import InputError
 from blurgen.faces import parse_source
-from blurgen.kernels import make_bank
-from umsn import checkpoint, curriculum
-from umsn.curriculum import Settings, train
-from umsn.deblur import Deblurrer, load_networks
+from blurgen.kernels.bank import make_bank
+from umsn import checkpoint
 from umsn.nets import network_config
-from umsn.stages import QUICK as QUICK_PRESET
-from umsn.train import Stopped
+from umsn.restore.deblur import Deblurrer, load_networks
+from umsn.training import curriculum
+from umsn.training.curriculum import Settings, train
+from umsn.training.loop import Stopped
+from umsn.training.stages import QUICK as QUICK_PRESET
 
 QUICK = Settings(preset="quick", iterations=2, batch_size=2, seed=1)
 ALONE = replace(QUICK, masks="labels", first_stage=False)
@@ -245,7 +246,7 @@ def test_a_batch_that_processes_cannot_share_is_refused(datasets, tmp_path, monk
 
 @pytest.mark.parametrize("when", ["learning_rate", "save_networks"])
 def test_a_signal_in_the_last_iteration_of_a_stage_starts_no_other(datasets, tmp_path, monkeypatch, when):
-    original, calls = getattr(umsn.train, when), []
+    original, calls = getattr(umsn.training.loop, when), []
 
     def ask(*arguments):
         calls.append(1)
@@ -255,7 +256,7 @@ def test_a_signal_in_the_last_iteration_of_a_stage_starts_no_other(datasets, tmp
         return original(*arguments)
 
     with monkeypatch.context() as patched:
-        patched.setattr(umsn.train, when, ask)
+        patched.setattr(umsn.training.loop, when, ask)
         with pytest.raises(Stopped, match="after iteration 2 of 2 of stage first-stage-background"):
             train(datasets["data"], tmp_path, QUICK, stage="first-stage", **CPU)
     assert not (tmp_path / "first-stage-skin.state.safetensors").exists()
@@ -378,7 +379,7 @@ def test_two_processes_train_like_one_with_the_joint_batch(tmp_path, monkeypatch
     program = (
         "from dataclasses import replace\n"
         "from umsn import curriculum, stages\n"
-        "from umsn.curriculum import Settings\n"
+        "from umsn.training.curriculum import Settings\n"
         "chosen = stages.QUICK.stages[0], stages.QUICK.stages[-1]\n"
         "curriculum.PRESETS = {'quick': replace(stages.QUICK, stages=chosen, log_every=1)}\n"
         f"curriculum.train({str(data)!r}, {str(tmp_path / 'two')!r}, {settings!r},"

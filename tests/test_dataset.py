@@ -19,11 +19,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import blurgen
-from blurgen.dataset import Dataset, open_dataset
+from blurgen.dataset.manifest import read_manifest, shard_file
+from blurgen.dataset.reading import Dataset, open_dataset
+from blurgen.dataset.shards import ShardArrays
 from blurgen.errors import InputError
 from blurgen.labels import CLASS_NAMES
-from blurgen.manifest import read_manifest, shard_file
-from blurgen.shards import ShardArrays
 
 SETS = ("full", *(f"isolated/{name}" for name in CLASS_NAMES))
 
@@ -201,7 +201,7 @@ def open_shards(root):
 
 
 def test_no_more_shards_stay_open_than_may(root, monkeypatch):
-    monkeypatch.setattr("blurgen.dataset.resource.getrlimit", lambda _: (4, 4))
+    monkeypatch.setattr("blurgen.dataset.reading.resource.getrlimit", lambda _: (4, 4))
     data = open_dataset(root)
     for name in data.sets * 2:
         expected = stored(root, name)

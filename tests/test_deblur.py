@@ -10,7 +10,8 @@ from PIL import Image
 from blurgen.errors import InputError
 from blurgen.labels import CLASS_OF_LABEL
 from umsn import checkpoint
-from umsn.deblur import (
+from umsn.nets import build_network, config_of, network_name
+from umsn.restore.deblur import (
     LABEL_OF_CLASS,
     Deblurrer,
     Segmenter,
@@ -20,7 +21,6 @@ from umsn.deblur import (
     to_image,
     usable_device,
 )
-from umsn.nets import build_network, config_of, network_name
 
 TINY = {"width": 4, "blocks": 1, "last_width": 4}
 TINY_UMSN = {**TINY, "class_width": 2, "class_blocks": 1, "class_channels": 2}

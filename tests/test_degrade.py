@@ -14,10 +14,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from blurgen.convolve import UNIT
-from blurgen.degrade import Degrader, class_pixels
 from blurgen.labels import CLASS_OF_LABEL
-from blurgen.recipe import INDEX_DTYPE
+from blurgen.synthesis.convolve import UNIT
+from blurgen.synthesis.engine import Degrader, class_pixels
+from blurgen.synthesis.recipe import INDEX_DTYPE
 
 LABELS = (*range(11), 255)
 

@@ -10,9 +10,9 @@ import torch
 from small_training import build
 
 from blurgen.errors import InputError
-from blurgen.philox import Stream, words
-from umsn.batches import ShardPatches, to_device
-from umsn.device_patches import DevicePatches, philox4x32
+from blurgen.randomness.philox import Stream, words
+from umsn.patches.batches import ShardPatches, to_device
+from umsn.patches.device_patches import DevicePatches, philox4x32
 
 DEVICES = ["cpu", *(["cuda"] if torch.cuda.is_available() else [])]
 

@@ -11,7 +11,7 @@ import xxhash
 from hypothesis import given
 from hypothesis import strategies as st
 
-from blurgen.digests import FileRecord, digest_areas, digest_file, record_file
+from blurgen.files.digests import FileRecord, digest_areas, digest_file, record_file
 
 
 @given(st.binary(max_size=3000), st.lists(st.tuples(st.integers(0, 3000), st.integers(0, 3000)), max_size=4))

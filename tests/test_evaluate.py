@@ -17,16 +17,16 @@ from toy_embedder import write_onnx
 
 from blurgen.errors import InputError
 from blurgen.faces import parse_source
-from blurgen.kernels import make_bank
+from blurgen.kernels.bank import make_bank
 from blurgen.labels import CLASS_NAMES
-from blurgen.testset import build_testset
+from blurgen.testset.build import build_testset
 from blurgen_cli.umsn import main
 from umsn import checkpoint
-from umsn.curriculum import Settings, train
-from umsn.deblur import Deblurrer
-from umsn.evaluate import Request, evaluate
-from umsn.metrics import psnr
-from umsn.pairs import DatasetPairs, FolderPairs
+from umsn.evaluation.evaluate import Request, evaluate
+from umsn.evaluation.pairs import DatasetPairs, FolderPairs
+from umsn.restore.deblur import Deblurrer
+from umsn.scoring.metrics import psnr
+from umsn.training.curriculum import Settings, train
 from umsn.vggface import VGGFace
 
 PICTURES = 6

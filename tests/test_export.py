@@ -23,7 +23,7 @@ from click.testing import CliRunner
 from PIL import Image
 
 import blurgen.export.folder
-from blurgen.dataset import open_dataset
+from blurgen.dataset.reading import open_dataset
 from blurgen.errors import InputError
 from blurgen.export import FORMATS, export
 from blurgen.export.folder import new_folder

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from blurgen.gather import gather
-from blurgen.recipe import INDEX_DTYPE
-from blurgen.shards import empty_rows
+from blurgen.dataset.copy_rows import gather
+from blurgen.dataset.shards import empty_rows
+from blurgen.synthesis.recipe import INDEX_DTYPE
 
 PATCH = 6
 FOREVER = 1 << 62

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from blurgen.errors import DiskLost, InputError
-from blurgen.hdf5 import (
+from blurgen.files.hdf5 import (
     contiguous_offset,
     create_plain,
     foreign_dataset,

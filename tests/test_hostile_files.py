@@ -20,11 +20,11 @@ import hostile_structures
 import pytest
 import small_dataset
 
-from blurgen.dataset import open_dataset
+from blurgen.building.repair import repair
+from blurgen.building.verify import verify
+from blurgen.dataset.reading import open_dataset
 from blurgen.errors import InputError
 from blurgen.info import dataset_info
-from blurgen.repair import repair
-from blurgen.verify import verify
 
 HERE = Path(__file__).parent
 

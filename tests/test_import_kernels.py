@@ -9,8 +9,8 @@ from PIL import Image
 from scipy.io import savemat
 
 from blurgen.errors import InputError
-from blurgen.import_kernels import import_bank
-from blurgen.kernels import KernelBank, make_bank
+from blurgen.kernels.bank import KernelBank, make_bank
+from blurgen.kernels.importing import import_bank
 
 MADE = make_bank(5, 13, 21, samples=100, seed=4)
 KERNELS = MADE.weights / 32768.0  # [5, 21, 21]

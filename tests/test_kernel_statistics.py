@@ -7,8 +7,8 @@ import json
 import numpy as np
 import pytest
 
-from blurgen.kernel_statistics import as_text, center_offsets, statistics
-from blurgen.kernels import KernelBank, make_bank
+from blurgen.kernels.bank import KernelBank, make_bank
+from blurgen.kernels.statistics import as_text, center_offsets, statistics
 
 
 def bank_of(*kernels):

@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from blurgen.errors import InputError
-from blurgen.kernels import KernelBank, make_bank, trajectory
-from blurgen.raster import quantised
-from blurgen.trajectory import MODELS
+from blurgen.kernels.bank import KernelBank, make_bank, trajectory
+from blurgen.kernels.paths import MODELS
+from blurgen.kernels.raster import quantised
 
 # Of make_bank(200, model=...) and of a bank with every other argument changed: the same on any machine.
 DIGESTS = {
@@ -188,7 +188,7 @@ def test_wrong_arguments_are_named(arguments, message):
 
 
 def test_asking_for_more_kernels_than_there_are_is_refused(monkeypatch):
-    monkeypatch.setattr("blurgen.kernels.MOST_ATTEMPTS", 1)
+    monkeypatch.setattr("blurgen.kernels.bank.MOST_ATTEMPTS", 1)
     with pytest.raises(ValueError, match="there are not 5000 different kernels of model linear"):
         make_bank(5000, 3, 3, "linear", samples=50)
 

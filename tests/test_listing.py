@@ -7,8 +7,8 @@ import os
 import pytest
 
 from blurgen.errors import InputError
-from blurgen.faces import listing
-from blurgen.faces.listing import (
+from blurgen.faces.adapters import listing
+from blurgen.faces.adapters.listing import (
     existing_folder,
     find_files,
     folder_inside,

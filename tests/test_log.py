@@ -7,8 +7,8 @@ import json
 import pytest
 
 from blurgen.errors import InputError
-from umsn.log import Log
-from umsn.metrics_log import read_lines
+from umsn.runs.log import Log
+from umsn.runs.metrics_log import read_lines
 
 LINES = [
     {"stage": "umsn", "event": "start", "at": 0},

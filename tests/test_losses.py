@@ -12,7 +12,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from umsn.losses import (
+from umsn.nets import ConfidenceNet, ConfidenceNetConfig
+from umsn.training.losses import (
     TERMS,
     Perceptual,
     class_losses,
@@ -21,8 +22,7 @@ from umsn.losses import (
     cross_entropy,
     l1,
 )
-from umsn.nets import ConfidenceNet, ConfidenceNetConfig
-from umsn.stages import RELEASED_DIFFERENCES
+from umsn.training.stages import RELEASED_DIFFERENCES
 from umsn.vggface import VGGFace
 
 LAMBDA = 0.01

@@ -8,8 +8,8 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
-from blurgen.mapped_rows import MappedRows
-from blurgen.shards import MappedShard, create_shard, empty_rows, open_shard
+from blurgen.dataset.mapped_rows import MappedRows
+from blurgen.dataset.shards import MappedShard, create_shard, empty_rows, open_shard
 
 PATCH, SIZES = 8, (5, 3, 6, 4)
 ROWS = sum(SIZES)
@@ -93,10 +93,10 @@ def test_rows_on_the_disk_are_all_asked_for_at_once(mapped, rows, monkeypatch, c
     monkeypatch.setattr(MappedShard, "read_ahead", lambda shard, row: asked.append(shard.index[row]))
     mapped.batch(np.array(chosen), None)
     asked.clear()
-    monkeypatch.setattr("blurgen.mapped_rows._FROM_DISK", 10**9)
+    monkeypatch.setattr("blurgen.dataset.mapped_rows._FROM_DISK", 10**9)
     mapped.batch(np.array(chosen), None)
     assert asked == []
-    monkeypatch.setattr("blurgen.mapped_rows._FROM_DISK", -1)
+    monkeypatch.setattr("blurgen.dataset.mapped_rows._FROM_DISK", -1)
     assert same(mapped.batch(np.array(chosen), None), rows, chosen)
     assert [row.tobytes() for row in asked] == [rows.index[row].tobytes() for row in chosen]
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
-from umsn.metrics import f_score, psnr, ssim
+from umsn.scoring.metrics import f_score, psnr, ssim
 
 
 def images(seed, shape=(40, 33, 3)):

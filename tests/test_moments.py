@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from test_strips import noise, place_of
 
-from umsn.moments import Moment, over_training
-from umsn.pairs import Pair
+from umsn.evaluation.moments import Moment, over_training
+from umsn.evaluation.pairs import Pair
 
 
 def pair(name, seed):

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from scipy.special import ndtri
 
-from blurgen.normal import QUANTILES_Q15, noise_table
+from blurgen.randomness.normal_table import QUANTILES_Q15, noise_table
 
 
 def test_the_table_has_the_digest_the_format_gives():

@@ -11,10 +11,10 @@ from small_training import build, write_blobs
 
 from blurgen.errors import InputError
 from blurgen.faces import parse_source
-from blurgen.kernels import KernelBank, make_bank
-from blurgen.testset import build_testset
-from blurgen.testset_manifest import write_testset
-from umsn.pairs import DatasetPairs, FolderPairs, open_pairs
+from blurgen.kernels.bank import KernelBank, make_bank
+from blurgen.testset.build import build_testset
+from blurgen.testset.manifest import write_testset
+from umsn.evaluation.pairs import DatasetPairs, FolderPairs, open_pairs
 
 
 @pytest.fixture

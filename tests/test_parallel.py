@@ -15,7 +15,7 @@ import small_dataset
 
 from blurgen.errors import InputError
 from blurgen.faces.store import write_store
-from blurgen.parallel import WorkerDied, Workers, run_in_order, run_jobs
+from blurgen.jobs.parallel import WorkerDied, Workers, run_in_order, run_jobs
 
 
 def square(number):
@@ -156,13 +156,13 @@ def test_a_dask_cluster_makes_the_same_though_a_worker_is_killed(cluster, tmp_pa
 
 
 def test_a_scheduler_without_workers_is_told(scheduler, monkeypatch):
-    monkeypatch.setattr("blurgen.parallel._SECONDS_TO_ANSWER", 3.0)
+    monkeypatch.setattr("blurgen.jobs.parallel._SECONDS_TO_ANSWER", 3.0)
     address = json.loads(scheduler.read_text())["address"]
     with pytest.raises(InputError, match=f"The Dask scheduler {address} has no workers; start some"):
         list(run_jobs(square, [(1,)], Workers(backend="dask", scheduler=address)))
 
 
 def test_a_scheduler_that_is_not_there_is_told(monkeypatch):
-    monkeypatch.setattr("blurgen.parallel._SECONDS_TO_ANSWER", 1.0)
+    monkeypatch.setattr("blurgen.jobs.parallel._SECONDS_TO_ANSWER", 1.0)
     with pytest.raises(InputError, match="does not answer"):
         list(run_jobs(square, [(1,)], Workers(backend="dask", scheduler="tcp://127.0.0.1:1")))

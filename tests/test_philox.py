@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from blurgen.philox import Stream, below, philox4x32, words
+from blurgen.randomness.philox import Stream, below, philox4x32, words
 
 # Random123, kat_vectors, philox4x32 with 10 rounds: counter, key, answer.
 KNOWN_ANSWERS = [

@@ -15,7 +15,7 @@ from blurgen.faces.align import TEMPLATE_POINTS
 from blurgen_cli.umsn import main
 from umsn import checkpoint
 from umsn.nets import build_network, config_of
-from umsn.photographs import by_detector, by_file, deblur_faces, process_photographs
+from umsn.restore.photographs import by_detector, by_file, deblur_faces, process_photographs
 
 
 def face(x, y, scale=1.0):

@@ -10,8 +10,8 @@ import pytest
 from PIL import Image
 
 from blurgen.errors import InputError
-from blurgen.png_checks import read_checked
-from blurgen.png_files import encode_png
+from blurgen.files.png import encode_png
+from blurgen.files.png_checks import read_checked
 
 PICTURES = [
     np.random.default_rng(0).integers(0, 256, (5, 7, 3), np.uint8),

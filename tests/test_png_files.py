@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from blurgen.errors import InputError
-from blurgen.png_files import save_picture
+from blurgen.files.png import save_picture
 
 
 @pytest.mark.parametrize("shape", [(5, 7, 3), (5, 7)])

@@ -7,9 +7,9 @@ import pytest
 import small_dataset
 from PIL import Image
 
+from blurgen.dataset.pictures import LABEL_COLOURS, contact_sheet, save_sheet
 from blurgen.errors import InputError
 from blurgen.labels import CLASS_NAMES
-from blurgen.preview.dataset import LABEL_COLOURS, contact_sheet, save_sheet
 
 
 @pytest.fixture(scope="module")

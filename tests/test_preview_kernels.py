@@ -9,9 +9,9 @@ import pytest
 from PIL import Image
 
 from blurgen.errors import InputError
-from blurgen.kernel_statistics import statistics
-from blurgen.kernels import KernelBank, make_bank
-from blurgen.preview.kernels import save_gallery, save_plots
+from blurgen.kernels.bank import KernelBank, make_bank
+from blurgen.kernels.pictures import save_gallery, save_plots
+from blurgen.kernels.statistics import statistics
 
 BANK = make_bank(45, samples=100)
 IMPORTED = KernelBank(BANK.weights, BANK.sizes, {"imported_from": "k.mat"})

@@ -23,7 +23,7 @@ import ray
 import small_dataset
 
 from blurgen.errors import InputError
-from blurgen.parallel import WorkerDied, Workers, run_in_order, run_jobs
+from blurgen.jobs.parallel import WorkerDied, Workers, run_in_order, run_jobs
 
 
 @pytest.fixture(scope="module")
@@ -218,6 +218,6 @@ def test_jobs_come_back_and_the_first_error_ends_the_run(cluster):
 
 
 def test_a_job_that_kills_its_workers_ends_the_run(cluster, monkeypatch):
-    monkeypatch.setattr("blurgen.ray_jobs._DEATHS_SURVIVED", 0)
+    monkeypatch.setattr("blurgen.jobs.ray_jobs._DEATHS_SURVIVED", 0)
     with pytest.raises(WorkerDied, match="A worker process died"):
         list(run_jobs(kill_self, [(1,)], Workers(backend="ray")))

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from blurgen.errors import InputError
-from blurgen.recipe import INDEX_DTYPE, FacesUsed, KernelsUsed, Recipe
+from blurgen.synthesis.recipe import INDEX_DTYPE, FacesUsed, KernelsUsed, Recipe
 
 
 def recipe(**changes) -> Recipe:

@@ -9,10 +9,10 @@ from PIL import Image
 from toy_embedder import write_onnx, write_torchscript
 
 from blurgen.errors import InputError
-from umsn.embedder import Embedder, InputFormat
-from umsn.gallery import open_gallery
-from umsn.pairs import Pair
-from umsn.recognition import CLEAR, Recognition, first_match
+from umsn.evaluation.gallery import open_gallery
+from umsn.evaluation.pairs import Pair
+from umsn.scoring.embedder import Embedder, InputFormat
+from umsn.scoring.recognition import CLEAR, Recognition, first_match
 
 COLOURS = {"ann": (250, 20, 20), "bob": (20, 250, 20), "cid": (20, 20, 250)}
 

@@ -7,9 +7,9 @@ import pytest
 from scipy.ndimage import gaussian_filter
 from scipy.signal import convolve
 
-from umsn import references
-from umsn.metrics import psnr, ssim
-from umsn.pairs import Pair
+from umsn.evaluation import deconvolution as references
+from umsn.evaluation.pairs import Pair
+from umsn.scoring.metrics import psnr, ssim
 
 METHODS = [references.wiener, references.richardson_lucy]
 

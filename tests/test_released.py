@@ -12,15 +12,16 @@ import pytest
 import torch
 from small_training import build
 
-import umsn.train
-from blurgen.dataset import open_dataset
+import umsn.training.loop
+from blurgen.dataset.reading import open_dataset
 from blurgen.errors import InputError
 from blurgen_cli.umsn import main
-from umsn import checkpoint, run_folder
-from umsn.curriculum import Settings, train
-from umsn.deblur import Deblurrer, load_networks
-from umsn.stages import RELEASED, Differences
-from umsn.train import Stopped
+from umsn import checkpoint
+from umsn.restore.deblur import Deblurrer, load_networks
+from umsn.runs import folder as run_folder
+from umsn.training.curriculum import Settings, train
+from umsn.training.loop import Stopped
+from umsn.training.stages import RELEASED, Differences
 
 CPU = {"device": "cpu", "quiet": True}
 RELEASED_SETTINGS = Settings(
@@ -97,7 +98,7 @@ def test_the_networks_are_as_in_the_released_code(run):
 def test_stopped_and_resumed_it_ends_with_the_same_bits(data, run, tmp_path, monkeypatch):
     for name in ("segmentation", "segmentation-blurry"):
         shutil.copy(run / f"{name}.safetensors", tmp_path)
-    rate = umsn.train.learning_rate
+    rate = umsn.training.loop.learning_rate
 
     def ask(plan, done):
         # After an iteration without a step.
@@ -106,7 +107,7 @@ def test_stopped_and_resumed_it_ends_with_the_same_bits(data, run, tmp_path, mon
         return rate(plan, done)
 
     with monkeypatch.context() as patched:
-        patched.setattr(umsn.train, "learning_rate", ask)
+        patched.setattr(umsn.training.loop, "learning_rate", ask)
         with pytest.raises(Stopped, match="after iteration 2 of 4"):
             train(data, tmp_path, RELEASED_SETTINGS, stage="umsn", **CPU)
     train(data, tmp_path, RELEASED_SETTINGS, stage="umsn", resume=True, **CPU)

@@ -18,15 +18,15 @@ from PIL import Image
 from small_evaluation import BLUE, GREEN, METHOD, RED, flat, keep, write_evaluation, write_run
 
 from blurgen.errors import InputError
-from blurgen.kernels import KernelBank, make_bank
+from blurgen.kernels.bank import KernelBank, make_bank
 from blurgen_cli.report import report as command
-from umsn.metrics import psnr
-from umsn.pairs import FolderPairs
+from umsn.evaluation.pairs import FolderPairs
 from umsn.report import report
 from umsn.report.chart import Series, line_chart, short
 from umsn.report.embed import data_uris
 from umsn.report.markup import Markup, element
 from umsn.report.pictures import read_gallery_pictures
+from umsn.scoring.metrics import psnr
 
 HOSTILE = "</script><script>alert(1)</script><img src=x onerror=alert(2)>\"'&"
 HOSTILE_FILE = "\"><img src=x onerror=alert(3)><script>alert(4)<b a='"

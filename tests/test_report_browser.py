@@ -17,7 +17,7 @@ from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.select import Select
 from small_evaluation import BLUE, GREEN, METHOD, RED, write_evaluation, write_run
 
-from blurgen.kernels import make_bank
+from blurgen.kernels.bank import make_bank
 from umsn.report import report
 
 QUIET = (

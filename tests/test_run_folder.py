@@ -7,8 +7,9 @@ import json
 import pytest
 
 from blurgen.errors import InputError
-from umsn import checkpoint, run_folder
+from umsn import checkpoint
 from umsn.nets import BNet, BNetConfig, config_of
+from umsn.runs import folder as run_folder
 
 
 def save_bnet(path, **about):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from umsn.schedules import halving, may_go_on, share
+from umsn.training.schedules import halving, may_go_on, share
 
 
 def test_constant():

@@ -7,9 +7,9 @@ import math
 import numpy as np
 import pytest
 
-from umsn.metrics import psnr, ssim
-from umsn.pairs import Pair
-from umsn.scores import best_shift, by_face, interval, mean, resample, score
+from umsn.evaluation.pairs import Pair
+from umsn.scoring.metrics import psnr, ssim
+from umsn.scoring.scores import best_shift, by_face, interval, mean, resample, score
 
 RNG = np.random.default_rng(5)
 

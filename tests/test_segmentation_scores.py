@@ -7,8 +7,8 @@ import math
 import numpy as np
 import pytest
 
-from umsn.pairs import Pair
-from umsn.segmentation_scores import SegmentationScores, agreement, f_scores
+from umsn.evaluation.pairs import Pair
+from umsn.scoring.segmentation import SegmentationScores, agreement, f_scores
 
 
 def test_agreement_by_hand():

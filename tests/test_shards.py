@@ -12,10 +12,10 @@ import xxhash
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from blurgen.digests import digest_file
+from blurgen.dataset.shards import ShardArrays, ShardDigest, create_shard, digest_shard, open_shard
 from blurgen.errors import InputError
-from blurgen.recipe import INDEX_DTYPE
-from blurgen.shards import ShardArrays, ShardDigest, create_shard, digest_shard, open_shard
+from blurgen.files.digests import digest_file
+from blurgen.synthesis.recipe import INDEX_DTYPE
 
 
 def rows(count: int = 5, patch: int = 8, seed: int = 0) -> ShardArrays:

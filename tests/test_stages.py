@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from umsn.nets import SIZES
-from umsn.stages import LAMBDA, PAPER, PERCEPTUAL_WEIGHT, PRESETS, QUICK, RELEASED, Differences
+from umsn.training.stages import LAMBDA, PAPER, PERCEPTUAL_WEIGHT, PRESETS, QUICK, RELEASED, Differences
 
 FIRST_STAGES = ("first-stage-background", "first-stage-skin", "first-stage-features", "first-stage-hair")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from umsn.strips import LARGEST_SIDE, Tile, sheet
+from umsn.evaluation.strips import LARGEST_SIDE, Tile, sheet
 
 
 def noise(height, width, seed=0):

@@ -6,8 +6,8 @@ import csv
 import json
 import math
 
-from umsn.scores import NO_VALUE, Mean
-from umsn.tables import Cell, Row, Table, csv_page, csv_text, json_page, latex_page, markdown_page
+from umsn.evaluation.tables import Cell, Row, Table, csv_page, csv_text, json_page, latex_page, markdown_page
+from umsn.scoring.scores import NO_VALUE, Mean
 
 
 def table(intervals=False):

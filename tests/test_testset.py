@@ -14,15 +14,15 @@ import small_dataset
 from click.testing import CliRunner
 from PIL import Image
 
-import blurgen.testset
+import blurgen.testset.build
 from blurgen.errors import InputError
 from blurgen.faces import parse_source
-from blurgen.kernels import KernelBank, make_bank
-from blurgen.testset import build_testset
-from blurgen.testset_manifest import read_testset
+from blurgen.kernels.bank import KernelBank, make_bank
+from blurgen.testset.build import build_testset
+from blurgen.testset.manifest import read_testset
 from blurgen_cli.errors import OneLineErrors
 from blurgen_cli.testset import build_testset as command
-from umsn.pairs import FolderPairs
+from umsn.evaluation.pairs import FolderPairs
 
 PATCH = small_dataset.PATCH
 SIZES = (5, 9)
@@ -160,8 +160,8 @@ def test_an_interrupted_build_is_finished_to_the_same_bytes(photos, bank, built,
         written.append(path)
         real(path, data)
 
-    real = blurgen.testset.write_whole
-    monkeypatch.setattr(blurgen.testset, "write_whole", write_some)
+    real = blurgen.testset.build.write_whole
+    monkeypatch.setattr(blurgen.testset.build, "write_whole", write_some)
     with pytest.raises(KeyboardInterrupt):
         make(photos, bank, tmp_path / "set")
     assert not read_testset(tmp_path / "set").complete
@@ -230,7 +230,7 @@ def test_sharing_a_face_or_a_kernel_with_a_training_set_is_refused(photos, bank,
 
 def test_a_full_disk_is_told_in_one_line(photos, bank, tmp_path, monkeypatch):
     nearly_full = shutil._ntuple_diskusage(10**6, 10**6 - 1000, 1000)
-    monkeypatch.setattr(blurgen.testset.shutil, "disk_usage", lambda _: nearly_full)
+    monkeypatch.setattr(blurgen.testset.build.shutil, "disk_usage", lambda _: nearly_full)
     with pytest.raises(InputError, match=r"may not fit on the disk, which has 1\.0 kB free"):
         make(photos, bank, tmp_path / "set")
 

@@ -19,15 +19,15 @@ import torch
 from small_training import build
 from torch._dynamo.backends.debugging import aot_eager
 
-from blurgen.dataset import open_dataset
+from blurgen.dataset.reading import open_dataset
 from blurgen.errors import InputError
 from umsn import checkpoint
-from umsn.batches import Batches, Patches, ShardPatches, to_device
-from umsn.learners import DeblurLearner, FirstStageLearner, SegmentationLearner
 from umsn.nets import build_network
-from umsn.processes import mean_over_processes
-from umsn.stages import Differences, Stage
-from umsn.train import Machine, Plan, Stopped, learning_rate, train_stage
+from umsn.patches.batches import Batches, Patches, ShardPatches, to_device
+from umsn.runs.processes import mean_over_processes
+from umsn.training.learners import DeblurLearner, FirstStageLearner, SegmentationLearner
+from umsn.training.loop import Machine, Plan, Stopped, learning_rate, train_stage
+from umsn.training.stages import Differences, Stage
 
 CPU = torch.device("cpu")
 TINY = {"width": 4, "blocks": 1, "last_width": 4}
@@ -227,7 +227,7 @@ def test_killed_and_resumed_it_ends_with_the_same_bits(data, undisturbed, tmp_pa
     script = (
         f"import sys; sys.path[:0] = {[str(Path(__file__).parent)]!r}\n"
         "from pathlib import Path\n"
-        "import test_train, umsn.train as t\n"
+        "import test_train, umsn.training.loop as t\n"
         "rate = t.learning_rate\n"
         # Slower near the end, so that the kill comes before it.
         "def slow(plan, done):\n"
@@ -267,7 +267,7 @@ def test_a_signal_saves_and_leaves(data, undisturbed, tmp_path, monkeypatch, num
         return learning_rate(plan, done)
 
     with monkeypatch.context() as patched:
-        patched.setattr("umsn.train.learning_rate", ask)
+        patched.setattr("umsn.training.loop.learning_rate", ask)
         with pytest.raises(Stopped, match="Stopped after iteration 7 of 12"):
             train(data, tmp_path, plan={"ema": 0.9})
     train(data, tmp_path, plan={"ema": 0.9}, resume=True)
@@ -285,7 +285,7 @@ def test_stopped_between_two_steps_it_resumes_with_the_same_bits(data, tmp_path,
         return learning_rate(plan, done)
 
     with monkeypatch.context() as patched:
-        patched.setattr("umsn.train.learning_rate", ask)
+        patched.setattr("umsn.training.loop.learning_rate", ask)
         with pytest.raises(Stopped, match="after iteration 3 of 6"):
             train(data, tmp_path / "parts", 6, plan=plan)
     train(data, tmp_path / "parts", 6, plan=plan, resume=True)
@@ -339,7 +339,7 @@ def test_a_rate_that_halves_to_nothing_is_noted(data, tmp_path, monkeypatch):
         plan = replace(plan, stage=replace(plan.stage, schedule="halving"), epoch=epoch)
         (tmp_path / name).mkdir()
         with monkeypatch.context() as patched:
-            patched.setattr("umsn.signals.Signals.arrived", lambda self, device: True)
+            patched.setattr("umsn.runs.signals.Signals.arrived", lambda self, device: True)
             with pytest.raises(Stopped):
                 source = ShardPatches(open_dataset(data))
                 train_stage(
@@ -479,7 +479,7 @@ def test_trying_the_compiler_waits_for_no_other_process(data, tmp_path, monkeypa
         asked.append(value)
         return mean_over_processes(value)
 
-    monkeypatch.setattr("umsn.losses.mean_over_processes", counted)
+    monkeypatch.setattr("umsn.training.losses.mean_over_processes", counted)
     train(data, tmp_path, 3, kind="segmentation", machine=Machine(CPU, compile=True))
     assert len(asked) == 3
     (tried,) = [line for line in lines(tmp_path) if line.get("event") == "compile"]

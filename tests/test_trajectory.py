@@ -11,7 +11,7 @@ import naive
 import numpy as np
 import pytest
 
-from blurgen.trajectory import LANES, MODELS, Paths, walk
+from blurgen.kernels.paths import LANES, MODELS, Paths, walk
 
 NAIVE = {
     "camera3d": naive.camera3d_path,
@@ -150,9 +150,9 @@ def test_compiled_paths_and_kernels_hold_no_fused_multiply_add(tmp_path):
     program = inspect.cleandoc(
         """
         import llvmlite.binding, numba
-        from blurgen.kernels import make_bank
-        from blurgen.raster import raster
-        from blurgen.trajectory import MODELS
+        from blurgen.kernels.bank import make_bank
+        from blurgen.kernels.raster import raster
+        from blurgen.kernels.paths import MODELS
 
         def fused(function):
             lines = [line.strip() for text in function.inspect_asm().values() for line in text.splitlines()]

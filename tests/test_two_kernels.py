@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from test_strips import noise, place_of
 
-from umsn.pairs import Pair
-from umsn.two_kernels import FACES, TwoKernels
+from umsn.evaluation.pairs import Pair
+from umsn.evaluation.two_kernels import FACES, TwoKernels
 
 
 def pair(face, size, seed, clean=1000):

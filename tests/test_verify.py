@@ -12,10 +12,10 @@ import pytest
 import small_dataset
 from filelock import FileLock
 
-from blurgen.dataset import open_dataset
+from blurgen.building.repair import Repaired, repair
+from blurgen.building.verify import verify
+from blurgen.dataset.reading import open_dataset
 from blurgen.errors import InputError
-from blurgen.repair import Repaired, repair
-from blurgen.verify import verify
 
 
 @pytest.fixture(scope="module")

@@ -14,10 +14,10 @@ from PIL import Image
 from blurgen.errors import InputError
 from blurgen.faces import parse_source
 from blurgen.info import testset_info as info_of
-from blurgen.kernels import make_bank
-from blurgen.testset import build_testset
-from blurgen.testset_manifest import read_testset
-from blurgen.verify_testset import verify_testset
+from blurgen.kernels.bank import make_bank
+from blurgen.testset.build import build_testset
+from blurgen.testset.manifest import read_testset
+from blurgen.testset.verify import verify_testset
 from blurgen_cli.blurgen import main
 
 PATCH = small_dataset.PATCH

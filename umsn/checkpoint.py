@@ -18,7 +18,7 @@ from safetensors.torch import save as serialise
 from torch import Tensor, nn
 
 from blurgen.errors import InputError
-from blurgen.hdf5 import write_aside
+from blurgen.files.hdf5 import write_aside
 
 FORMAT: Final = "umsn-checkpoint"
 VERSION: Final = 1

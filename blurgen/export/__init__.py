@@ -12,16 +12,16 @@ import pickle
 from pathlib import Path
 from typing import Final
 
-from blurgen.dataset import Dataset, open_dataset
+from blurgen.dataset.manifest import FULL
+from blurgen.dataset.reading import Dataset, open_dataset
 from blurgen.errors import InputError
 from blurgen.export.folder import check_room, new_folder
 from blurgen.export.lmdb import export_lmdb
 from blurgen.export.png import export_png
 from blurgen.export.rows import Rows, row_size
 from blurgen.export.webdataset import export_webdataset
-from blurgen.manifest import FULL
-from blurgen.parallel import Workers
-from blurgen.progress import Reporter, Silent
+from blurgen.jobs.parallel import Workers
+from blurgen.jobs.progress import Reporter, Silent
 
 FORMATS: Final = ("png", "lmdb", "webdataset")
 

@@ -12,9 +12,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from blurgen.errors import InputError
-from blurgen.hdf5 import sync
-from blurgen.png_files import refuse_full_disk
-from blurgen.progress import Reporter, size_text
+from blurgen.files.hdf5 import sync
+from blurgen.files.png import refuse_full_disk
+from blurgen.jobs.progress import Reporter, size_text
 
 
 @contextmanager

@@ -14,9 +14,9 @@ from typing import Any
 
 from blurgen.errors import InputError
 from blurgen.export.rows import PICTURES, Row, Rows, in_order
-from blurgen.parallel import Workers
-from blurgen.png_files import COMPRESS_LEVEL
-from blurgen.progress import Bar
+from blurgen.files.png import COMPRESS_LEVEL
+from blurgen.jobs.parallel import Workers
+from blurgen.jobs.progress import Bar
 
 # An upper limit that LMDB wants to know beforehand; only what is used takes room on the disk.
 _MAP_SIZE = 1 << 42

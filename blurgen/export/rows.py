@@ -11,9 +11,9 @@ from typing import Any, Final, TypeVar
 
 import numpy as np
 
-from blurgen.dataset import Dataset
-from blurgen.parallel import Workers, run_jobs
-from blurgen.png_files import encode_png
+from blurgen.dataset.reading import Dataset
+from blurgen.files.png import encode_png
+from blurgen.jobs.parallel import Workers, run_jobs
 
 PICTURES: Final = ("clean", "blurry", "mask")
 

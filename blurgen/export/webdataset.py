@@ -15,8 +15,8 @@ import tarfile
 from pathlib import Path
 
 from blurgen.export.rows import PICTURES, Rows, in_order
-from blurgen.parallel import Workers
-from blurgen.progress import Bar
+from blurgen.jobs.parallel import Workers
+from blurgen.jobs.progress import Bar
 
 
 def export_webdataset(rows: Rows, folder: Path, workers: Workers, bar: Bar) -> None:

@@ -12,12 +12,12 @@ from blurgen.faces.source import Face, FaceSource, SourceOptions
 __all__ = ["SOURCES", "Face", "FaceSource", "SourceOptions", "in_split", "parse_source", "parse_sources"]
 
 SOURCES = {
-    "folder": "blurgen.faces.folder",
-    "facesynthetics": "blurgen.faces.facesynthetics",
-    "helen": "blurgen.faces.helen",
-    "celeba": "blurgen.faces.celeba",
-    "celebamask-hq": "blurgen.faces.celebamask_hq",
-    "lapa": "blurgen.faces.lapa",
+    "folder": "blurgen.faces.adapters.folder",
+    "facesynthetics": "blurgen.faces.adapters.facesynthetics",
+    "helen": "blurgen.faces.adapters.helen",
+    "celeba": "blurgen.faces.adapters.celeba",
+    "celebamask-hq": "blurgen.faces.adapters.celebamask_hq",
+    "lapa": "blurgen.faces.adapters.lapa",
     "procedural": "blurgen.faces.procedural",
 }
 """The module of each kind of source; its ``open_source(argument, options)`` returns a FaceSource."""

@@ -18,8 +18,8 @@ import numpy as np
 
 from blurgen.errors import InputError
 from blurgen.faces.source import Face, FaceSource
+from blurgen.jobs.parallel import Workers, run_in_order
 from blurgen.labels import Label
-from blurgen.parallel import Workers, run_in_order
 
 _FACES_PER_TASK = 32
 

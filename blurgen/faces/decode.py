@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from blurgen.errors import InputError
-from blurgen.faces.listing import printable
+from blurgen.faces.adapters.listing import printable
 from blurgen.labels import LABEL_VALUES
 
 PICTURE_SUFFIXES = (

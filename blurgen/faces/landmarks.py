@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from blurgen.errors import InputError
-from blurgen.faces.listing import printable, read_inside
+from blurgen.faces.adapters.listing import printable, read_inside
 
 _FARTHEST = 1e5  # pixels; no picture is that large
 _HEADING = re.compile(r"\d+|lefteye_x\s.*")

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from blurgen.errors import InputError
+from blurgen.faces.adapters.listing import printable, read_inside
 from blurgen.faces.decode import sha256
-from blurgen.faces.listing import printable, read_inside
-from blurgen.philox import Stream, words
+from blurgen.randomness.philox import Stream, words
 
 SPLITS = ("all", "train", "validation", "test")
 """Parts of a source. ``validation`` exists only where the owners of a dataset made such a part."""

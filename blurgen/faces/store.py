@@ -18,11 +18,11 @@ import numpy as np
 import xxhash
 from numpy.typing import NDArray
 
-from blurgen.digests import FileRecord, digest_areas
 from blurgen.errors import InputError
 from blurgen.faces.collect import Collected, Part, Row, Skipped, collect, labels_path
 from blurgen.faces.source import Face, FaceSource
-from blurgen.hdf5 import (
+from blurgen.files.digests import FileRecord, digest_areas
+from blurgen.files.hdf5 import (
     contiguous_offset,
     create_plain,
     json_attribute,

@@ -8,7 +8,7 @@ from typing import Final
 import numpy as np
 
 from blurgen.errors import InputError
-from blurgen.kernels import KernelBank, has_paths, trajectory
+from blurgen.kernels.bank import KernelBank, has_paths, trajectory
 from umsn.report.embed import png_uri
 from umsn.report.markup import Markup, element
 

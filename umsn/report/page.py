@@ -12,9 +12,8 @@ from typing import Any, Final
 
 from blurgen._version import __version__
 from blurgen.errors import InputError
-from blurgen.hdf5 import write_aside
-from umsn.metrics_log import LOG
-from umsn.pairs import read_picture
+from blurgen.files.hdf5 import write_aside
+from umsn.evaluation.pairs import read_picture
 from umsn.report.embed import data_uris
 from umsn.report.gallery import gallery_content
 from umsn.report.kernels import kernels_content
@@ -23,6 +22,7 @@ from umsn.report.pictures import read_gallery_pictures
 from umsn.report.results import Results, read_results, read_scores
 from umsn.report.tables import picture_content, table_content
 from umsn.report.training import read_log, training_content
+from umsn.runs.metrics_log import LOG
 
 _TABLES: Final = "tables.json"
 PICTURES: Final = 200

@@ -17,10 +17,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from blurgen.errors import InputError
-from blurgen.hdf5 import write_aside
-from blurgen.png_files import encode_png, write_whole
+from blurgen.files.hdf5 import write_aside
+from blurgen.files.png import encode_png, write_whole
+from umsn.evaluation.pairs import Pair, read_picture
 from umsn.folders import make_folder
-from umsn.pairs import Pair, read_picture
 
 Picture = NDArray[np.uint8]
 

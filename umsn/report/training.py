@@ -10,9 +10,9 @@ from typing import Any, Final
 
 from blurgen.errors import InputError
 from blurgen.labels import CLASS_NAMES
-from umsn.metrics_log import read_lines
 from umsn.report.chart import Series, line_chart, short
 from umsn.report.markup import Markup, element
+from umsn.runs.metrics_log import read_lines
 
 _TERMS: Final = (
     *("l1", "cross_entropy", "confidence", "perceptual"),

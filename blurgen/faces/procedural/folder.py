@@ -14,7 +14,7 @@ from PIL import Image
 
 from blurgen.errors import InputError
 from blurgen.faces.procedural.drawn import draw_face
-from blurgen.parallel import Workers, run_jobs
+from blurgen.jobs.parallel import Workers, run_jobs
 
 _OWN_FILE = re.compile(r"\.?[0-9]{6,}\.png(\.tmp)?")
 _LAST = 999_999

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from blurgen.philox import Stream, words
+from blurgen.randomness.philox import Stream, words
 
 _SCALARS = (
     # the picture and the pose

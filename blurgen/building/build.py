@@ -1,0 +1,254 @@
+"""Faces, kernels and a recipe into shards: in parallel, resumable, and nothing that is done is touched.
+
+The order of work is what makes a build safe to kill at any moment: ``faces.h5`` and ``kernels.h5`` appear
+whole, then ``dataset.json`` with the recipe, then shards under their final names, each whole. What
+``dataset.json`` lists is done; a shard it does not list yet is checked and taken over. Where one shard of a
+number is gone, its sisters in the other sets are read as well, and stay only if they are those listed.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import time
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import closing, suppress
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from blurgen.building.folder_lock import lock_slice, lock_update, lock_whole
+from blurgen.building.prepare import Decoding, Wanted, check_only_ours, prepare, remove_leftovers
+from blurgen.building.shard_job import complete_shard, complete_shard_in_worker
+from blurgen.dataset.manifest import (
+    FULL,
+    MANIFEST,
+    Manifest,
+    ShardRecord,
+    missing_shards,
+    read_manifest,
+    set_names,
+    shard_file,
+    write_manifest,
+)
+from blurgen.dataset.reading import Dataset
+from blurgen.dataset.render import Renderer
+from blurgen.dataset.shards import row_bytes
+from blurgen.errors import DiskLost, InputError
+from blurgen.faces import FaceSource
+from blurgen.jobs.parallel import Workers, run_jobs
+from blurgen.jobs.progress import Bar, Reporter, Silent, size_text
+from blurgen.kernels.bank import KernelBank
+from blurgen.synthesis.recipe import FacesUsed, KernelsUsed, Recipe
+
+_SECONDS_BETWEEN_UPDATES = 5.0
+_SAMPLED_FOR_ESTIMATE = 20_000
+_OVERHEAD = 16384  # most bytes of a shard beside its rows: headers and page alignment
+
+
+def build_dataset(
+    sources: Sequence[FaceSource],
+    bank: KernelBank,
+    out: str | Path,
+    *,
+    per_image: int = 63,
+    count: int | None = None,
+    class_isolated: bool = False,
+    isolation: Literal["composite", "layered"] = "composite",
+    patch_size: int = 128,
+    noise_sigma: float = 0.03,
+    seed: int = 0,
+    shard_size: int = 4096,
+    shards: tuple[int, int] | None = None,
+    recipe_only: bool = False,
+    on_error: Literal["skip", "fail"] = "skip",
+    jobs: int = 1,
+    backend: Literal["loky", "dask", "ray"] = "loky",
+    scheduler: str | None = None,
+    progress: Reporter | None = None,
+) -> Dataset:
+    """Make a dataset in the folder ``out``, or finish one that was begun there, and return it.
+
+    The result is a pure function of the faces, the kernels and the options down to ``shard_size``; the
+    others say how it is made. ``per_image`` crops of each face (the paper: 63), or ``count`` triplets in
+    all; ``class_isolated`` adds a set per class (section IV-A.2a); ``shards`` ``(first, end)`` makes only
+    those shard numbers, so that several machines can share one folder; ``recipe_only`` makes none. ``jobs``
+    worker processes (-1: one per core), or those of a Dask or Ray cluster.
+
+    Raises ValueError for an option out of range; InputError when the folder holds something else or another
+    recipe, when another build is at work in it, when the faces cannot be used, or when the disk is too small
+    or fails (then DiskLost); WorkerDied when a worker process is killed.
+    """
+    root, reporter = Path(out), progress or Silent()
+    wanted = Wanted(seed, per_image, count, patch_size, noise_sigma, shard_size, class_isolated, isolation)
+    workers = Workers(jobs, backend, scheduler)
+    _check_options(wanted, shards)
+    _make_folder(root)
+    locked = lock_whole(root) if shards is None else lock_slice(root, *shards)
+    with locked:
+        with lock_update(root):
+            remove_leftovers(root, shards)
+            manifest = prepare(root, sources, bank, wanted, Decoding(jobs, on_error, reporter))
+        numbers = [] if recipe_only else _unfinished(root, manifest, shards)
+        if numbers:
+            try:
+                _announce(root, manifest, numbers, reporter)
+            except InputError:
+                # Nothing of this recipe is there yet, so a smaller one may take its place.
+                if shards is None and not manifest.complete and not any(manifest.sets.values()):
+                    (root / MANIFEST).unlink()
+                raise
+            total = sum(end - first for first, end in map(manifest.recipe.shard_samples, numbers))
+            with reporter.bar("Making triplets", total, "triplets") as bar:
+                try:
+                    with closing(_results(root, manifest, numbers, workers)) as results:  # stops the workers
+                        _collect(root, results, bar)
+                except DiskLost:
+                    raise  # the lock may be lost as well, and what is half written be another machine's
+                except BaseException:
+                    with suppress(InputError, OSError), lock_update(root):
+                        remove_leftovers(root, shards)  # of workers that were stopped: the disk may be full
+                    raise
+        with lock_update(root):
+            remove_leftovers(root, shards)  # of workers that died on another machine
+            return Dataset(root, _finish(root, recipe_only))
+
+
+def _check_options(wanted: Wanted, shards: tuple[int, int] | None) -> None:
+    if wanted.per_image < 1:
+        raise ValueError(f"Argument 'per_image' must be at least 1, not {wanted.per_image}.")
+    if wanted.count is not None and wanted.count < 1:
+        raise ValueError(f"Argument 'count' must be at least 1, not {wanted.count}.")
+    if shards is not None and not 0 <= shards[0] < shards[1]:
+        raise ValueError(f"Argument 'shards' must be (first, end) with first < end, not {shards}.")
+    # A recipe checks itself: with any faces and kernels, it does so before these take time.
+    wanted.recipe(FacesUsed(1, "0" * 32, []), KernelsUsed(1, 1, "0" * 32))
+
+
+def _make_folder(root: Path) -> None:
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"{root}: cannot be made ({error.strerror}); choose another folder.") from None
+    if not (root / "dataset.json").exists():
+        check_only_ours(root)  # before a lock file is put into a folder that is not ours
+
+
+def _unfinished(root: Path, manifest: Manifest, shards: tuple[int, int] | None) -> list[int]:
+    """Return the numbers of which a shard is to be made, and remove what is cut off."""
+    first, end = shards or (0, manifest.recipe.shard_count)
+    if first >= manifest.recipe.shard_count:
+        raise InputError(
+            f"--shards {first}:{end}: the dataset has shards 0 to {manifest.recipe.shard_count - 1} only."
+        )
+    numbers = range(first, min(end, manifest.recipe.shard_count))
+    gone = missing_shards(root, manifest)
+    for name, number in gone:
+        if number in numbers:
+            _remove(root / shard_file(name, number))
+    again = {number for _, number in gone}
+    return [number for number in numbers if number in again or number not in manifest.sets[FULL]]
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        raise InputError(f"{path}: cannot be made, a folder is in its place; remove that.")
+    path.unlink(missing_ok=True)
+
+
+def _announce(root: Path, manifest: Manifest, numbers: list[int], reporter: Reporter) -> None:
+    """Say what is going to be made; InputError when it does not fit the disk."""
+    recipe = manifest.recipe
+    rows = sum(end - first for first, end in map(recipe.shard_samples, numbers))
+    per_sample = 1.0 + (_isolated_share(root, recipe) if recipe.class_isolated else 0.0)
+    overhead = len(numbers) * len(set_names(recipe)) * _OVERHEAD
+    size = round(rows * per_sample * row_bytes(recipe.patch_size)) + overhead
+    free = shutil.disk_usage(root).free
+    if kept := recipe.shard_count - len(numbers):
+        reporter.say(f"{root}: {kept:,} of {recipe.shard_count:,} shards are done or left to other builds.")
+    isolated = f" and about {round(rows * (per_sample - 1)):,} isolated ones" if per_sample > 1 else ""
+    reporter.say(
+        f"{root}: {rows:,} triplets{isolated} to make, {size_text(size)}; {size_text(free)} free on the disk."
+    )
+    if size > free:
+        raise InputError(
+            f"{root}: {size_text(size)} do not fit on the disk, which has {size_text(free)} free; free some "
+            "space, choose another disk, or use --recipe-only."
+        )
+
+
+def _isolated_share(root: Path, recipe: Recipe) -> float:
+    """Return how many isolated rows there are per sample, counted on samples spread over all."""
+    renderer = Renderer(root, recipe)
+    try:
+        spread = np.arange(0, recipe.count, max(1, recipe.count // _SAMPLED_FOR_ESTIMATE))
+        return float(renderer.members(renderer.plan(spread)).sum() / len(spread))
+    finally:
+        renderer.close()
+
+
+def _results(
+    root: Path, manifest: Manifest, numbers: list[int], workers: Workers
+) -> Generator[tuple[int, dict[str, ShardRecord]], None, None]:
+    if workers == Workers(jobs=1):
+        yield from _results_here(root, manifest, numbers)
+    else:
+        recipe, where = json.dumps(manifest.recipe.to_json()), str(root.absolute())
+        calls = [(where, recipe, number, (), manifest.listed(number)) for number in numbers]
+        yield from run_jobs(complete_shard_in_worker, calls, workers)
+
+
+def _results_here(
+    root: Path, manifest: Manifest, numbers: list[int]
+) -> Generator[tuple[int, dict[str, ShardRecord]], None, None]:
+    renderer = Renderer(root, manifest.recipe)
+    try:
+        for number in numbers:
+            yield number, complete_shard(renderer, root, number, listed=manifest.listed(number))
+    finally:
+        renderer.close()
+
+
+def _collect(root: Path, results: Iterator[tuple[int, dict[str, ShardRecord]]], bar: Bar) -> None:
+    """List every shard that is done in ``dataset.json``: every few seconds, and whatever ends the run."""
+    fresh: dict[int, dict[str, ShardRecord]] = {}
+    updated = time.monotonic()
+    try:
+        for number, records in results:
+            fresh[number] = records
+            bar.advance(records[FULL].rows, sum(record.bytes for record in records.values()))
+            if time.monotonic() - updated > _SECONDS_BETWEEN_UPDATES:
+                _update(root, fresh)
+                updated = time.monotonic()
+    except BaseException:
+        with suppress(InputError, OSError):  # the first error is the one to tell
+            _update(root, fresh)
+        raise
+    _update(root, fresh)
+
+
+def _update(root: Path, fresh: dict[int, dict[str, ShardRecord]]) -> None:
+    with lock_update(root):
+        manifest = read_manifest(root)  # other slices may have added theirs
+        for number, made in fresh.items():
+            for name, records in manifest.sets.items():
+                if records.get(number) != made.get(name):
+                    # Else nothing is new: a machine that was thought dead comes back to a finished dataset.
+                    manifest.complete = False
+                    records.pop(number, None)
+                    if name in made:
+                        records[number] = made[name]
+        write_manifest(root, manifest)
+
+
+def _finish(root: Path, recipe_only: bool) -> Manifest:
+    """Mark the dataset complete if it is, and return what ``dataset.json`` says."""
+    manifest = read_manifest(root)
+    shards = len(manifest.sets[FULL])
+    complete = shards == manifest.recipe.shard_count or (recipe_only and shards == 0)
+    complete = complete and not missing_shards(root, manifest)  # another slice's, to be made again
+    if complete != manifest.complete:
+        manifest.complete = complete
+        write_manifest(root, manifest)
+    return manifest

@@ -1,0 +1,142 @@
+"""A contact sheet of a dataset: what is in it, at a glance."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw, ImageFont
+
+from blurgen.dataset.manifest import FULL, ISOLATED
+from blurgen.dataset.reading import Dataset
+from blurgen.errors import InputError
+from blurgen.files.hdf5 import write_aside
+from blurgen.labels import Label
+from blurgen.randomness.philox import Stream, words
+
+LABEL_COLOURS: Final[NDArray[np.uint8]] = np.full((256, 3), 128, np.uint8)
+"""uint8 [256, 3]: the colour a mask pixel of each label is shown in; grey where it is unknown."""
+LABEL_COLOURS[: Label.HAIR + 1] = [
+    (20, 20, 30),  # background
+    (236, 188, 150),  # skin
+    (110, 60, 160),  # left eyebrow
+    (160, 90, 210),  # right eyebrow
+    (40, 120, 220),  # left eye
+    (70, 170, 250),  # right eye
+    (240, 140, 40),  # nose
+    (220, 50, 80),  # upper lip
+    (250, 240, 240),  # inner mouth
+    (170, 30, 60),  # lower lip
+    (90, 160, 70),  # hair
+]
+
+_Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
+_GAP, _CAPTION, _MARGIN = 6, 18, 10
+_PAPER, _INK = (255, 255, 255), (40, 40, 40)
+
+
+def contact_sheet(dataset: Dataset, rows: int = 8, seed: int = 0) -> Image.Image:
+    """Return a picture with ``rows`` samples, chosen by ``seed`` and spread over the dataset.
+
+    Each row shows clean, blurry, mask in colours and the kernel, and, where the dataset has them, the
+    versions in which only one class is blurred. Raises ValueError for less than one row.
+    """
+    if rows < 1:
+        raise ValueError(f"Argument 'rows' must be at least 1, not {rows}.")
+    columns = ["clean", "blurry", "mask", "kernel", *(name for name in dataset.sets if name != FULL)]
+    patch = dataset.recipe.patch_size
+    pitch, line = patch + _GAP, patch + _CAPTION + _GAP
+    chosen = _choose(len(dataset), rows, seed)
+    sheet = Image.new(
+        "RGB",
+        (2 * _MARGIN + len(columns) * pitch - _GAP, 2 * _MARGIN + _CAPTION + len(chosen) * line - _GAP),
+        _PAPER,
+    )
+    draw = ImageDraw.Draw(sheet)
+    font = ImageFont.load_default(size=12)
+    for column, name in enumerate(columns):
+        title = name.replace("isolated/", "blurred: ")
+        draw.text((_MARGIN + column * pitch, _MARGIN), _fit(draw, title, patch, font), _INK, font)
+    for row, number in enumerate(chosen):
+        why_not = _why_not(dataset, number)
+        top = _MARGIN + _CAPTION + row * line
+        for column, tile in enumerate(_tiles(dataset, number)):
+            if tile is not None:
+                sheet.paste(Image.fromarray(tile), (_MARGIN + column * pitch, top))
+            else:
+                place = (_MARGIN + column * pitch + 4, top + patch // 2 - 8)
+                draw.text(place, _fit(draw, why_not, patch - 4, font), _INK, font)
+        caption = _fit(draw, _describe(dataset, number), sheet.width - 2 * _MARGIN, font)
+        draw.text((_MARGIN, top + patch + 1), caption, _INK, font)
+    return sheet
+
+
+def save_sheet(sheet: Image.Image, path: Path) -> None:
+    """Save a sheet in the format its name asks for, at once and whole.
+
+    InputError when that is impossible; a file that has the name already then stays as it was.
+    """
+    picture = Image.registered_extensions().get(path.suffix.lower())
+    if picture not in Image.SAVE:
+        raise InputError(
+            f"{path}: cannot be written ('{path.suffix}' is no picture format known here); "
+            "choose another name, such as sheet.png."
+        )
+    try:
+        with write_aside(path) as aside:
+            sheet.save(aside, format=picture)
+    except (OSError, ValueError) as error:
+        raise InputError(
+            f"{path}: cannot be written ({error}); choose another name, such as sheet.png."
+        ) from None
+
+
+def _choose(length: int, rows: int, seed: int) -> list[int]:
+    """Return row numbers in ascending order, one from each of ``rows`` equal parts."""
+    edges = np.linspace(0, length, min(rows, length) + 1).astype(np.int64)
+    draws = words(seed, Stream.CHOICE, 0, len(edges) - 1).astype(np.uint64)
+    return [int(a + (int(w) * int(b - a) >> 32)) for a, b, w in zip(edges, edges[1:], draws, strict=False)]
+
+
+def _tiles(dataset: Dataset, row: int) -> list[NDArray[np.uint8] | None]:
+    triplet = dataset[row]
+    tiles: list[NDArray[np.uint8] | None] = [triplet.clean, triplet.blurry, LABEL_COLOURS[triplet.mask]]
+    tiles.append(_kernel_tile(dataset.bank.weights[triplet.index["kernel"]], dataset.recipe.patch_size))
+    for name in ISOLATED if dataset.recipe.class_isolated else ():
+        found = dataset.find(int(triplet.index["sample"]), name)
+        tiles.append(None if found is None else dataset.open_set(name)[found].blurry)
+    return tiles
+
+
+def _kernel_tile(kernel: NDArray[np.uint16], patch: int) -> NDArray[np.uint8]:
+    """Return a kernel as a grey picture, its largest weight white, enlarged by a whole factor if it fits."""
+    grey = (kernel.astype(np.float64) * (255 / kernel.max())).round().astype(np.uint8)
+    factor = max(1, patch // len(grey))
+    large = grey.repeat(factor, 0).repeat(factor, 1)[:patch, :patch]
+    tile = np.zeros((patch, patch, 3), np.uint8)
+    start = (patch - len(large)) // 2
+    tile[start : start + len(large), start : start + len(large)] = large[..., None]
+    return tile
+
+
+def _describe(dataset: Dataset, row: int) -> str:
+    index = dataset[row].index
+    face, kernel = int(index["image"]), int(index["kernel"])
+    return (
+        f"sample {int(index['sample'])}: {dataset.faces.name(face)} at row {int(index['top'])}, column "
+        f"{int(index['left'])}; kernel {kernel}, {int(dataset.bank.sizes[kernel])} pixels"
+    )
+
+
+def _why_not(dataset: Dataset, row: int) -> str:
+    labelled = dataset.faces.labelled[int(dataset[row].index["image"])]
+    return "under 0.5 % of it" if labelled else "no labels"
+
+
+def _fit(draw: ImageDraw.ImageDraw, text: str, width: int, font: _Font) -> str:
+    """Return as much of a text as is not wider than ``width`` pixels."""
+    while text and draw.textlength(text, font) > width:
+        text = text[:-1]
+    return text

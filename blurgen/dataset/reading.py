@@ -1,0 +1,278 @@
+"""Reading a dataset: triplets by number and by batch, mapped straight from the page cache.
+
+A dataset without shards (``--recipe-only``) gives the same arrays, made on the fly. Nothing is open
+before it is used and no file handle is shared, so a Dataset may be pickled, forked and used by threads.
+"""
+
+from __future__ import annotations
+
+import resource
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property, partial
+from itertools import accumulate, pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from blurgen.dataset.manifest import FULL, Manifest, inside, read_manifest, set_names, shard_file
+from blurgen.dataset.mapped_rows import MappedRows
+from blurgen.dataset.render import Renderer, open_faces, open_kernels
+from blurgen.dataset.shards import MappedShard, ShardArrays, ShardLayout, map_shard, read_layout
+from blurgen.errors import InputError
+from blurgen.faces.store import FaceStore
+from blurgen.kernels.bank import KernelBank
+from blurgen.synthesis.recipe import INDEX_DTYPE, Recipe
+
+_SAMPLES_COUNTED = 1 << 16  # at a time, so that finding the rows of class sets takes no memory to speak of
+
+
+@dataclass(frozen=True)
+class Triplet:
+    """One row of a set."""
+
+    clean: NDArray[np.uint8]
+    """uint8 ``[P, P, 3]``, RGB."""
+    blurry: NDArray[np.uint8]
+    """uint8 ``[P, P, 3]``, RGB."""
+    mask: NDArray[np.uint8]
+    """uint8 ``[P, P]``, labels (blurgen.labels.Label)."""
+    index: np.void
+    """INDEX_DTYPE: sample number, face number, corner of the crop, kernel number."""
+
+
+class ShardSet:
+    """The rows of one set of a dataset, in order; a sequence of Triplet."""
+
+    def __init__(self, dataset: Dataset, name: str) -> None:
+        self.name = name
+        self._dataset = dataset
+
+    def __len__(self) -> int:
+        return self._dataset.set_length(self.name)
+
+    def __getitem__(self, row: int) -> Triplet:
+        """Return one row; mapped arrays are read-only. Raises IndexError past the end."""
+        row = range(len(self))[row]
+        rows = self.batch(slice(row, row + 1))
+        return Triplet(rows.clean[0], rows.blurry[0], rows.mask[0], rows.index[0])
+
+    def batch(
+        self, rows: Sequence[int] | NDArray[np.integer[Any]] | slice, *, out: ShardArrays | None = None
+    ) -> ShardArrays:
+        """Return several rows (see ``Dataset.batch``)."""
+        return self._dataset.batch(rows, self.name, out=out)
+
+
+class Dataset:
+    """A dataset in a folder; ``len`` and ``[i]`` are those of its full set."""
+
+    def __init__(self, root: Path, manifest: Manifest) -> None:
+        self.root = root
+        self._manifest = manifest
+
+    def __reduce__(self) -> tuple[type[Dataset], tuple[Path, Manifest], dict[str, Any]]:
+        # What is mapped or opened stays behind; what took long to count goes along.
+        kept = {"_members": self.__dict__["_members"]} if "_members" in self.__dict__ else {}
+        return Dataset, (self.root, self._manifest), kept
+
+    @property
+    def recipe(self) -> Recipe:
+        """What the dataset is made of."""
+        return self._manifest.recipe
+
+    @property
+    def complete(self) -> bool:
+        """Whether all its shards are there (or none is wanted); else the sets hold what there is so far."""
+        return self._manifest.complete
+
+    @cached_property
+    def sets(self) -> tuple[str, ...]:
+        """Names of the sets: "full", and with class isolation "isolated/background" and so on."""
+        return set_names(self.recipe)
+
+    @cached_property
+    def faces(self) -> FaceStore:
+        """The faces the patches are cut from."""
+        return open_faces(self.root, self.recipe)
+
+    @cached_property
+    def bank(self) -> KernelBank:
+        """The kernels the patches are blurred with."""
+        return open_kernels(self.root, self.recipe)
+
+    def __len__(self) -> int:
+        return self.set_length(FULL)
+
+    def __getitem__(self, row: int) -> Triplet:
+        """Return one triplet of the full set."""
+        return self.open_set(FULL)[row]
+
+    def open_set(self, name: str) -> ShardSet:
+        """Return one set by name; InputError when the dataset has no such set."""
+        self._check_set(name)
+        return ShardSet(self, name)
+
+    def set_length(self, name: str) -> int:
+        """Return how many rows a set has."""
+        self._check_set(name)
+        if not self._manifest.recipe_only:
+            return len(self._stored_rows[name])
+        return self.recipe.count if name == FULL else len(self._members[name])
+
+    def batch(
+        self,
+        rows: Sequence[int] | NDArray[np.integer[Any]] | slice,
+        set: str = FULL,  # the word users know
+        *,
+        out: ShardArrays | None = None,
+    ) -> ShardArrays:
+        """Return rows of one set, in the order asked for.
+
+        ``rows`` are row numbers (0 to the length of the set less 1) or a slice. A run of consecutive rows
+        that lies in one shard comes as read-only views, nothing copied; anything else as fresh arrays, which
+        share one block of memory, so that to keep one of them is to keep all. With ``out``, writeable arrays
+        of that many rows, all go there (into pinned memory, say), and it is returned. Raises IndexError for a
+        row that does not exist, ValueError for arrays that do not fit, InputError when a shard is missing or
+        damaged.
+        """
+        self._check_set(set)
+        numbers = self._row_numbers(rows, set)
+        if out is not None:
+            _check_out(out, len(numbers), self.recipe.patch_size)
+        if self._manifest.recipe_only:
+            samples = numbers if set == FULL else self._members[set][numbers]
+            made = self._renderer.rows(self._renderer.plan(samples), set)
+            return made if out is None else made.copy_into(out)
+        return self._mapped.batch(numbers + self._stored_rows[set].start, out)
+
+    def find(self, sample: int, set: str = FULL) -> int | None:
+        """Return the row of a set that was made from sample number ``sample``, or None if it has none."""
+        self._check_set(set)
+        if set == FULL and self.complete:
+            return sample if 0 <= sample < self.recipe.count else None
+        if self._manifest.recipe_only:
+            return _position(self._members[set], sample)
+        number = sample // self.recipe.shard_size
+        if number not in self._manifest.sets[set]:
+            return None
+        place = self._shards.index((set, number))
+        row = _position(self._mapped.shard(place).index["sample"], sample)
+        return None if row is None else self._mapped.starts[place] + row - self._stored_rows[set].start
+
+    def _check_set(self, name: str) -> None:
+        if name not in self.sets:
+            raise InputError(
+                f"{self.root}: has no set '{name}', only {', '.join(self.sets)}; "
+                "sets of classes are made with --class-isolated."
+            )
+
+    def _row_numbers(self, rows: Sequence[int] | NDArray[Any] | slice, name: str) -> NDArray[np.int64]:
+        length = self.set_length(name)
+        if isinstance(rows, slice):
+            return np.arange(*rows.indices(length))
+        numbers = np.asarray(rows)
+        if numbers.ndim != 1 or (numbers.size and numbers.dtype.kind not in "iu"):
+            raise IndexError(f"Argument 'rows' must be row numbers [n], not {numbers.dtype} {numbers.shape}.")
+        found = np.array(numbers, np.int64)  # a copy: what is checked here is what is read
+        if found.size and found.view(np.uint64).max() >= length:  # what is negative is very large there
+            raise IndexError(f"Argument 'rows' must be from 0 to {length - 1}.")
+        return found
+
+    # --- shards ---------------------------------------------------------------------------------------
+
+    @cached_property
+    def _shards(self) -> list[tuple[str, int]]:
+        """Set and number of every shard, one set after the other."""
+        return [(name, number) for name, shards in self._manifest.sets.items() for number in sorted(shards)]
+
+    @cached_property
+    def _stored_rows(self) -> dict[str, range]:
+        """Where the rows of each set lie among those of all shards."""
+        names = list(self._manifest.sets)
+        starts = accumulate((self._manifest.rows(name) for name in names), initial=0)
+        return {name: range(first, end) for name, (first, end) in zip(names, pairwise(starts), strict=True)}
+
+    @cached_property
+    def _mapped(self) -> MappedRows:
+        # A mapped shard holds a file descriptor, and a process may not have many.
+        most = max(16, min(resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 2, 4096))
+        sizes = [self._manifest.sets[name][number].rows for name, number in self._shards]
+        map_at = partial(_map_shard, self.root, self._manifest, self._shards, {})
+        return MappedRows(sizes, self.recipe.patch_size, map_at, most)
+
+    # --- on the fly -----------------------------------------------------------------------------------
+
+    @cached_property
+    def _renderer(self) -> Renderer:
+        return Renderer(self.root, self.recipe)
+
+    @cached_property
+    def _members(self) -> dict[str, NDArray[np.int64]]:
+        """For each set of a class the samples that belong to it."""
+        found: dict[str, list[NDArray[np.int64]]] = {name: [] for name in self.sets if name != FULL}
+        for first in range(0, self.recipe.count, _SAMPLES_COUNTED):
+            samples = np.arange(first, min(first + _SAMPLES_COUNTED, self.recipe.count))
+            rows = self._renderer.rows_by_set(self._renderer.plan(samples))
+            for name, parts in found.items():
+                parts.append(samples[rows[name]])
+        return {name: np.concatenate(parts) for name, parts in found.items()}
+
+
+def open_dataset(root: str | Path) -> Dataset:
+    """Open the dataset in a folder, with or without shards.
+
+    InputError when there is none, when its ``dataset.json`` is damaged, when the build was not finished, or
+    when shards are missing. Nothing outside the folder is ever read.
+    """
+    root = Path(root)
+    manifest = read_manifest(root)
+    if not manifest.complete:
+        done = len(manifest.sets[FULL])
+        raise InputError(
+            f"{root}: has {done} of {manifest.recipe.shard_count} shards only; "
+            "run the same 'blurgen build-dataset' again to finish it."
+        )
+    for name, records in manifest.sets.items():
+        there = {path.name for path in inside(root, name).glob("shard-*.h5")} if records else set()
+        for number in records:
+            file = shard_file(name, number)
+            if Path(file).name not in there:
+                raise InputError(f"{root / file}: is missing; make it again with 'blurgen repair {root}'.")
+    return Dataset(root, manifest)
+
+
+def _check_out(out: ShardArrays, rows: int, patch: int) -> None:
+    byte = np.dtype(np.uint8)
+    picture, mask = ((rows, patch, patch, 3), byte), ((rows, patch, patch), byte)
+    wanted = picture, picture, mask, ((rows,), INDEX_DTYPE)
+    for array, (shape, dtype) in zip(out.parts(), wanted, strict=True):
+        if array.shape != shape or array.dtype != dtype or not array.flags.writeable:
+            raise ValueError(f"Argument 'out' must have a writeable {dtype} {list(shape)}.")
+
+
+def _position(ascending: NDArray[Any], value: int) -> int | None:
+    place = int(np.searchsorted(ascending, value))
+    return place if place < len(ascending) and ascending[place] == value else None
+
+
+def _map_shard(
+    root: Path,
+    manifest: Manifest,
+    shards: list[tuple[str, int]],
+    known: dict[int, ShardLayout],
+    place: int,
+) -> MappedShard:
+    """Map one of ``shards``; ``known`` keeps the layouts of those that were mapped before."""
+    name, number = shards[place]
+    path = inside(root, shard_file(name, number))
+    layout = known.get(place)
+    if layout is None:
+        layout = read_layout(path)
+        wanted = manifest.sets[name][number].rows
+        if (layout.rows, layout.patch_size) != (wanted, manifest.recipe.patch_size):
+            raise InputError(f"{path}: is not the shard that dataset.json lists; see 'blurgen repair'.")
+        known[place] = layout
+    return map_shard(path, layout)

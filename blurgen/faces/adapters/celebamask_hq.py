@@ -1,0 +1,180 @@
+"""CelebAMask-HQ (Lee et al., "MaskGAN", CVPR 2020).
+
+Layout, as unpacked::
+
+    PATH/CelebA-HQ-img/0.jpg ... 29999.jpg                        1024 x 1024
+    PATH/CelebAMask-HQ-mask-anno/0/00000_skin.png, 00000_nose.png ...   512 x 512, a part of a face each
+    PATH/CelebA-HQ-to-CelebA-mapping.txt                          "idx orig_idx orig_file"
+
+The masks of faces 2,000 k to 2,000 k + 1,999 lie in folder k; a part that does not show has no file. Parts
+are those of CelebA, which the mapping leads back to: no person is in two of them. With CelebA's
+``identity_CelebA.txt`` put into PATH the persons are known. Faces are cut out at the scale of the
+paper's aligned faces.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from blurgen.errors import InputError
+from blurgen.faces.adapters.celeba import read_identities
+from blurgen.faces.adapters.listing import (
+    existing_folder,
+    find_files,
+    folder_inside,
+    listing_digest,
+    printable,
+    read_inside,
+)
+from blurgen.faces.crop import FacePoints
+from blurgen.faces.cut import cut_face
+from blurgen.faces.decode import check_same_size, decode_picture, sha256
+from blurgen.faces.selection import choose
+from blurgen.faces.sides import own_sides
+from blurgen.faces.source import Face, SourceOptions, refuse_labels
+from blurgen.labels import CELEBAMASK_HQ, Label
+
+_IMAGES = "CelebA-HQ-img"
+_MASKS = "CelebAMask-HQ-mask-anno"
+_MAPPING = "CelebA-HQ-to-CelebA-mapping.txt"
+_LAYOUT = f"celebamask-hq needs {_IMAGES}/, {_MASKS}/ and {_MAPPING}"
+_PICTURE = re.compile(r"\d{1,5}\.jpg")
+_MASKS_PER_FOLDER = 2000
+_FIRST_VALIDATION, _FIRST_TEST = 162771, 182638  # pictures of CelebA, counted from 1
+
+
+@dataclass(frozen=True)
+class CelebAMaskHQ:
+    """A folder of CelebAMask-HQ faces."""
+
+    spec: str
+    root: str
+    options: SourceOptions
+    numbers: tuple[int, ...]
+    identities: tuple[int, ...]
+
+    def __len__(self) -> int:
+        return len(self.numbers)
+
+    def name(self, i: int) -> str:
+        return f"celebamask-hq:{self.numbers[i]}.jpg"
+
+    def read(self, i: int) -> Face:
+        file = _picture(self.numbers[i])
+        data = read_inside(self.root, file)
+        where = printable(os.path.join(self.root, file))
+        labels = own_sides(self._labels(self.numbers[i]))
+        pixels = _halve(decode_picture(data, where), labels, where)
+        points = FacePoints.from_labels(labels)
+        if points is None:
+            raise InputError(f"{where} has no labelled eyes and mouth to crop it by")
+        pixels, labels = cut_face(pixels, labels, points, self.options, where)
+        return Face(
+            pixels,
+            labels,
+            id=str(self.numbers[i]),
+            name=self.name(i),
+            digest=sha256(data),
+            identity=self.identities[i],
+        )
+
+    def describe(self) -> dict[str, Any]:
+        files = [
+            file
+            for number in self.numbers
+            for file in (_picture(number), *(_mask(number, part) for part in CELEBAMASK_HQ))
+        ]
+        return {
+            "source": "celebamask-hq",
+            "count": len(self),
+            "min_side": self.options.min_side,
+            **self.options.describe(),
+            "listing": listing_digest(self.root, files),
+        }
+
+    def _labels(self, number: int) -> NDArray[np.uint8]:
+        labels: NDArray[np.uint8] | None = None
+        for part, label in CELEBAMASK_HQ.items():
+            file = _mask(number, part)
+            if not os.path.lexists(os.path.join(self.root, file)):
+                continue
+            where = printable(os.path.join(self.root, file))
+            mask = decode_picture(read_inside(self.root, file), where).max(axis=2) > 0
+            if labels is None:
+                labels = np.full(mask.shape, Label.BACKGROUND, np.uint8)
+            check_same_size(mask, where, labels.shape)
+            labels[mask] = label
+        if labels is None:
+            expected = os.path.join(self.root, _mask(number, "skin"))
+            raise InputError(f"{printable(expected)} does not exist, nor any other part of that face")
+        return labels
+
+
+def open_source(argument: str, options: SourceOptions) -> CelebAMaskHQ:
+    """Open a folder of CelebAMask-HQ; InputError names what is missing from its layout."""
+    spec = f"celebamask-hq:{argument}"
+    refuse_labels(spec, options)
+    root = existing_folder(argument, _LAYOUT)
+    images = folder_inside(root, _IMAGES, _LAYOUT)
+    folder_inside(root, _MASKS, _LAYOUT)
+    numbers = sorted(int(file[:-4]) for file in find_files(images, (".jpg",)) if _PICTURE.fullmatch(file))
+    originals = _read_mapping(root, needed=options.split != "all")
+    if options.split != "all":
+        numbers = [n for n in numbers if n in originals and _part(originals[n]) == options.split]
+    if not numbers:
+        raise InputError(f"{printable(argument)} holds no pictures of its {options.split} part; {_LAYOUT}")
+    taken = [numbers[number] for number in choose(len(numbers), options.limit, options.seed)]
+    persons = read_identities(root)
+    identities = tuple(persons.get(originals.get(number, ""), -1) for number in taken)
+    return CelebAMaskHQ(spec, root, options, tuple(taken), identities)
+
+
+def _read_mapping(root: str, needed: bool) -> dict[int, str]:
+    """Return the name in CelebA of each picture, such as ``119614.jpg``; without the file nothing."""
+    where = printable(os.path.join(root, _MAPPING))
+    if not os.path.exists(os.path.join(root, _MAPPING)):
+        if needed:
+            raise InputError(f"{where} does not exist; it tells the parts of celebamask-hq")
+        return {}
+    originals = {}
+    lines = read_inside(root, _MAPPING).decode("utf-8", "replace").splitlines()
+    for row, line in enumerate(lines[1:], start=2):
+        match = re.fullmatch(r"\s*(\d{1,5})\s+\d{1,6}\s+(\d{6}\.jpg)\s*", line)
+        if match:
+            originals[int(match[1])] = match[2]
+        elif line.strip():
+            raise InputError(f"{where}, line {row}: expected 'idx orig_idx orig_file'")
+    return originals
+
+
+def _part(original: str) -> str:
+    number = int(original[:-4])
+    if number >= _FIRST_TEST:
+        return "test"
+    return "validation" if number >= _FIRST_VALIDATION else "train"
+
+
+def _picture(number: int) -> str:
+    return os.path.join(_IMAGES, f"{number}.jpg")
+
+
+def _mask(number: int, part: str) -> str:
+    return os.path.join(_MASKS, str(number // _MASKS_PER_FOLDER), f"{number:05}_{part}.png")
+
+
+def _halve(pixels: NDArray[np.uint8], labels: NDArray[np.uint8], name: str) -> NDArray[np.uint8]:
+    """Return the picture, which has twice the size of the masks, at their size."""
+    factor = pixels.shape[0] // labels.shape[0]
+    if factor < 1 or pixels.shape[:2] != (factor * labels.shape[0], factor * labels.shape[1]):
+        raise InputError(
+            f"{name} is {pixels.shape[1]} x {pixels.shape[0]} pixels, not a multiple of its masks, "
+            f"which are {labels.shape[1]} x {labels.shape[0]}"
+        )
+    return np.asarray(Image.fromarray(pixels).reduce(factor)).copy()

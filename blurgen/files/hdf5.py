@@ -1,0 +1,377 @@
+"""HDF5 without surprises: files that appear whole or not at all, and readers that trust nothing.
+
+An HDF5 file can point at other files (external links, external storage, virtual datasets), claim
+shapes it has no bytes for, and ask for filter plug-ins. Ours do none of this (FORMAT.md, section 4),
+so whatever does is refused by name before a byte of it is read.
+"""
+
+from __future__ import annotations
+
+import errno
+import io
+import json
+import math
+import os
+import secrets
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any, Final
+
+import h5py
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+
+from blurgen.errors import DiskLost, InputError
+from blurgen.files.hdf5_screen import ScreenedFile
+
+NO_ROOM: Final = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+"""What the system says of a full disk."""
+
+# What it says of a disk or a file server that is gone or came back without the file.
+_LOST: Final = (errno.EIO, errno.ESTALE, errno.ETIMEDOUT, errno.ENOTCONN, errno.EHOSTDOWN)
+_NO_SYNC: Final = (errno.EINVAL, errno.EBADF, errno.ENOTSUP)  # of a folder, on some network file systems
+
+_PAGE = 4096
+_LONGEST_TEXT = 1 << 26  # bytes in a text attribute: made_with may list many thousand skipped files
+_COMMON_FILTERS = (h5py.h5z.FILTER_DEFLATE, h5py.h5z.FILTER_SHUFFLE, h5py.h5z.FILTER_FLETCHER32)
+# What h5py raises on a damaged file depends on which layer of HDF5 stumbles.
+_H5_ERRORS = (OSError, RuntimeError, KeyError, ValueError, TypeError)
+
+
+@contextmanager
+def open_plain(path: str | os.PathLike[str], format_name: str, version: int) -> Iterator[h5py.File]:
+    """Open a file of one of our formats for reading and check its ``format`` and ``version``.
+
+    Raises InputError when the file is absent, is no HDF5 file, is truncated, or is of another format or
+    version. Nothing but these two attributes is read; get datasets with ``plain_dataset``.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise InputError(f"{path}: there is no such file.")
+    with open_screened(path) as file:
+        if file.userblock_size:
+            raise InputError(f"{path}: has a user block; files of format {format_name} have none.")
+        found = text_attribute(file, "format")
+        if found != format_name:
+            raise InputError(f"{path}: is of format {found!r:.60}, expected '{format_name}'.")
+        found_version = _whole_attribute(file, "version")
+        if found_version != version:
+            raise InputError(
+                f"{path}: is version {found_version} of {format_name}; this blurgen reads version {version}."
+            )
+        yield file
+
+
+@contextmanager
+def open_screened(path: Path) -> Iterator[h5py.File]:
+    """Open an HDF5 file of anyone for reading; InputError when it is none, or cut off.
+
+    Structures on which HDF5 would hang are never seen by it (blurgen.files.hdf5_screen).
+    """
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror}).") from None
+    try:
+        try:
+            source = ScreenedFile(descriptor)
+            is_usual = source.is_usual
+        except OSError as error:
+            raise InputError(f"{path}: cannot be read ({error.strerror}).") from None
+        if not is_usual:
+            raise InputError(f"{path}: not a readable HDF5 file (or an unusual one); make it again.")
+        try:
+            file = h5py.File(path, "r", driver="fileobj", fileobj=source)
+        except _H5_ERRORS as error:
+            raise InputError(f"{path}: not a readable HDF5 file (or cut off); make it again.") from error
+        with file:
+            yield file
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def create_plain(path: str | os.PathLike[str], format_name: str, version: int) -> Iterator[h5py.File]:
+    """Create a file of one of our formats for writing; large datasets start on page boundaries.
+
+    Combine with ``write_aside``: ``with write_aside(final) as aside, create_plain(aside, ...) as file``.
+    A failing disk surfaces as the OSError it caused, once, when the context ends.
+    """
+    with open(path, "wb+", buffering=0) as raw:
+        sink = _Sink(raw)
+        try:
+            with h5py.File(sink, "w", alignment_threshold=_PAGE, alignment_interval=_PAGE) as file:
+                file.attrs["format"] = format_name
+                file.attrs["version"] = np.int64(version)
+                yield file
+        finally:
+            if sink.error is not None:
+                raise sink.error
+
+
+class _Sink(io.RawIOBase):
+    """A file that takes everything HDF5 writes and remembers the first failure.
+
+    HDF5 must not be told of a full disk: what it cannot flush it keeps, and crashes the process with it at
+    exit (seen with h5py 3.16, HDF5 2.0). So after a failure writes go nowhere, and the caller raises the
+    error.
+    """
+
+    def __init__(self, raw: io.FileIO) -> None:
+        self._raw = raw
+        self._position = 0
+        self.error: OSError | None = None
+
+    def readable(self) -> bool:
+        return True
+
+    def writable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        base = {os.SEEK_SET: 0, os.SEEK_CUR: self._position}
+        self._position = (base[whence] if whence in base else self._size()) + offset
+        return self._position
+
+    def tell(self) -> int:
+        return self._position
+
+    def write(self, data: Any) -> int:
+        view = memoryview(data).cast("B")
+        done = 0
+        try:
+            while done < len(view) and self.error is None:
+                done += os.pwrite(self._raw.fileno(), view[done:], self._position + done)
+        except OSError as error:
+            self.error = error
+        self._position += len(view)
+        return len(view)
+
+    def _size(self) -> int:
+        try:
+            return os.fstat(self._raw.fileno()).st_size
+        except OSError as error:
+            self.error = self.error or error
+            return self._position
+
+    def readinto(self, buffer: Any) -> int:
+        view = memoryview(buffer).cast("B")
+        found = os.pread(self._raw.fileno(), len(view), self._position)
+        view[: len(found)] = found
+        view[len(found) :] = bytes(len(view) - len(found))
+        self._position += len(view)
+        return len(view)
+
+    def truncate(self, size: int | None = None) -> int:
+        size = self._position if size is None else size
+        try:
+            if self.error is None:
+                self._raw.truncate(size)
+        except OSError as error:
+            self.error = error
+        return size
+
+
+def plain_dataset(
+    file: h5py.File, name: str, dtype: DTypeLike | None, shape: tuple[int | None, ...]
+) -> h5py.Dataset:
+    """Return dataset ``name`` of the root group if it is what it should be and its bytes are in this file.
+
+    ``dtype`` is compared exactly (None: any fixed-size type; the caller checks the fields). ``shape`` may
+    hold None for a length that is not known beforehand. Refused with InputError: soft and external links,
+    groups, external storage, virtual datasets, filters, chunks, variable-length types, compact storage, and
+    shapes with more bytes than the file has, so that reading it needs no more memory than the file's size.
+    """
+    where = f"{file.filename}: /{name}"
+    try:
+        link = file.get(name, getlink=True)
+        if link is None:
+            raise InputError(f"{where} is missing.")
+        if not isinstance(link, h5py.HardLink):
+            raise InputError(f"{where} is a link to somewhere else; links are not followed.")
+        dataset = file[name]
+        if not isinstance(dataset, h5py.Dataset):
+            raise InputError(f"{where} is not a dataset.")
+        _check_storage(dataset, where)
+        _check_type(dataset, where, dtype, shape)
+        _check_bytes(dataset, where, Path(file.filename).stat().st_size)
+    except _H5_ERRORS as error:
+        raise InputError(f"{where} is damaged; make the file again.") from error
+    return dataset
+
+
+def foreign_dataset(file: h5py.File, name: str, most_elements: int) -> h5py.Dataset:
+    """Return dataset ``name`` of a file some other program wrote, if reading it is harmless.
+
+    Unlike ours it may be compressed by the filters that are part of HDF5 (deflate, shuffle, checksum), may be
+    of any numeric type or of references, and has at most ``most_elements``, also in a chunk. Else InputError.
+    """
+    where = f"{file.filename}: /{name}"
+    try:
+        if not isinstance(file.get(name, getlink=True), h5py.HardLink):
+            raise InputError(f"{where} is missing or a link to somewhere else; links are not followed.")
+        dataset = file[name]
+        if not isinstance(dataset, h5py.Dataset):
+            raise InputError(f"{where} is not a dataset.")
+        check_foreign(dataset, where, most_elements)
+    except _H5_ERRORS as error:
+        raise InputError(f"{where} is damaged.") from error
+    return dataset
+
+
+def check_foreign(dataset: h5py.Dataset, where: str, most_elements: int) -> None:
+    """Raise InputError unless reading another program's dataset is harmless, see ``foreign_dataset``."""
+    plan = dataset.id.get_create_plist()
+    layout = plan.get_layout()
+    if layout == h5py.h5d.VIRTUAL or (layout == h5py.h5d.CONTIGUOUS and plan.get_external_count()):
+        raise InputError(f"{where} is stored in another file; its bytes must lie in this one.")
+    if any(plan.get_filter(i)[0] not in _COMMON_FILTERS for i in range(plan.get_nfilters())):
+        raise InputError(f"{where} is compressed by an unusual filter; rewrite the file with gzip or none.")
+    is_reference = h5py.check_ref_dtype(dataset.dtype) is h5py.Reference
+    if dataset.shape is None or (dataset.dtype.kind not in "biuf" and not is_reference):
+        raise InputError(f"{where} is of type {dataset.dtype}, expected numbers.")
+    if max(math.prod(dataset.shape), math.prod(dataset.chunks or ())) > most_elements:
+        raise InputError(f"{where} has shape {dataset.shape}, more than {most_elements} elements.")
+
+
+def read_all(dataset: h5py.Dataset) -> NDArray[Any]:
+    """Read a dataset that ``plain_dataset`` returned; InputError when the disk or the file fails."""
+    path, count = dataset.file.filename, math.prod(dataset.shape)
+    try:
+        elements = np.fromfile(path, dataset.dtype, count, offset=contiguous_offset(dataset))
+        return elements.reshape(dataset.shape)
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path}: {dataset.name} cannot be read; make the file again.") from error
+
+
+def contiguous_offset(dataset: h5py.Dataset) -> int:
+    """Return where a dataset from ``plain_dataset`` starts in its file, in bytes; 0 if it has no elements."""
+    return int(dataset.id.get_offset() or 0)
+
+
+def text_attribute(file: h5py.File, name: str) -> str:
+    """Return a text attribute of the root group; InputError when it is missing or no text."""
+    try:
+        attribute = file.attrs.get_id(name)
+        is_text = h5py.check_string_dtype(attribute.dtype) is not None
+        if attribute.shape == () and is_text and attribute.get_storage_size() <= _LONGEST_TEXT:
+            value = file.attrs[name]
+            return value.decode("utf-8") if isinstance(value, bytes) else str(value)
+    except (*_H5_ERRORS, UnicodeDecodeError) as error:
+        raise InputError(f"{file.filename}: attribute '{name}' is missing or damaged.") from error
+    raise InputError(f"{file.filename}: attribute '{name}' is not a text.")
+
+
+def json_attribute(file: h5py.File, name: str) -> dict[str, Any]:
+    """Return a JSON object kept in a text attribute; InputError when it is anything else."""
+    try:
+        value = json.loads(text_attribute(file, name))
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"{file.filename}: attribute '{name}' is not JSON.") from error
+    if not isinstance(value, dict):
+        raise InputError(f"{file.filename}: attribute '{name}' is not a JSON object.")
+    return value
+
+
+@contextmanager
+def write_aside(path: str | os.PathLike[str]) -> Iterator[Path]:
+    """Yield a temporary path beside ``path``; on success it takes that name, whole and on disk.
+
+    The temporary file exists, is empty, and lies in the same folder under a name that starts with a dot
+    and ends in ``.part``. When the body raises, it is removed and ``path`` stays as it was. Raises
+    InputError when the folder cannot be written or the disk is full, DiskLost when the disk or its server
+    fails or the temporary file is taken away.
+    """
+    path = Path(path)
+    aside = path.with_name(f".{path.name}.{secrets.token_hex(8)}.part")
+    try:
+        # Not tempfile: its files are private to the user, and these are to have the usual permissions.
+        os.close(os.open(aside, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
+    except OSError as error:
+        raise InputError(f"Cannot write {path}: {error.strerror}; choose another folder.") from error
+    try:
+        yield aside
+        sync(aside)
+        os.replace(aside, path)
+        sync(path.parent)
+    except BaseException as error:
+        with suppress(OSError):  # the first error is the one to tell
+            aside.unlink(missing_ok=True)
+        if isinstance(error, IsADirectoryError):
+            raise InputError(f"{path}: cannot be written, a folder is in its place; remove that.") from error
+        if isinstance(error, OSError) and error.errno in NO_ROOM:
+            raise InputError(
+                f"No room left in {path.parent.absolute()} for {path.name}; "
+                "free some space or choose another folder."
+            ) from error
+        if isinstance(error, OSError) and (error.errno in _LOST or _is_gone(aside, error)):
+            raise DiskLost(
+                f"Cannot write {path}: {error.strerror} (the disk or its server failed, or another process "
+                "removed the file); run the same command again."
+            ) from error
+        raise
+
+
+def _is_gone(path: Path, error: OSError) -> bool:
+    return isinstance(error, FileNotFoundError) and str(error.filename) == str(path)
+
+
+def sync(path: str | os.PathLike[str]) -> None:
+    """Wait until a file, or the names in a folder where its file system can do that, are on disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        if not (error.errno in _NO_SYNC and stat.S_ISDIR(os.fstat(descriptor).st_mode)):
+            raise
+    finally:
+        os.close(descriptor)
+
+
+def _whole_attribute(file: h5py.File, name: str) -> int:
+    try:
+        attribute = file.attrs.get_id(name)
+        if attribute.shape == () and attribute.dtype.kind in "iu":
+            return int(file.attrs[name])
+    except _H5_ERRORS as error:
+        raise InputError(f"{file.filename}: attribute '{name}' is missing or damaged.") from error
+    raise InputError(f"{file.filename}: attribute '{name}' is not a whole number.")
+
+
+def _check_storage(dataset: h5py.Dataset, where: str) -> None:
+    plan = dataset.id.get_create_plist()
+    if plan.get_nfilters():
+        raise InputError(f"{where} is compressed; rewrite the file with 'h5repack -f NONE -l CONTI'.")
+    if plan.get_layout() == h5py.h5d.CHUNKED:
+        raise InputError(f"{where} is stored in chunks; rewrite the file with 'h5repack -l CONTI'.")
+    if plan.get_layout() != h5py.h5d.CONTIGUOUS:
+        raise InputError(f"{where} is virtual or compact; its bytes must lie in this file.")
+    if plan.get_external_count():
+        raise InputError(f"{where} is stored in another file; its bytes must lie in this one.")
+
+
+def _check_type(
+    dataset: h5py.Dataset, where: str, dtype: DTypeLike | None, shape: tuple[int | None, ...]
+) -> None:
+    if dataset.dtype.hasobject or (dtype is not None and dataset.dtype != np.dtype(dtype)):
+        raise InputError(f"{where} is of type {dataset.dtype}, expected {dtype or 'a type of fixed size'}.")
+    found = dataset.shape
+    if (
+        found is None
+        or len(found) != len(shape)
+        or any(b is not None and a != b for a, b in zip(found, shape, strict=True))
+    ):
+        expected = ", ".join("any" if length is None else str(length) for length in shape)
+        raise InputError(f"{where} has shape {found}, expected ({expected}).")
+
+
+def _check_bytes(dataset: h5py.Dataset, where: str, file_size: int) -> None:
+    wanted = math.prod(dataset.shape) * dataset.dtype.itemsize  # Python integers: cannot overflow
+    offset = dataset.id.get_offset()
+    if wanted and (offset is None or offset + wanted > file_size):
+        raise InputError(f"{where} claims {wanted} bytes that the file does not have.")

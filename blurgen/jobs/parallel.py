@@ -1,0 +1,134 @@
+"""Running independent jobs in worker processes: on this machine or a Dask cluster by joblib, or on Ray."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Generator, Sequence
+from contextlib import ExitStack, closing
+from dataclasses import dataclass
+from typing import Any, Final, TypeVar
+
+import joblib
+
+from blurgen.errors import InputError
+
+BACKENDS: Final = ("loky", "dask", "ray")
+
+_SECONDS_TO_ANSWER = 15.0
+
+# What loky, Dask and Ray raise then; by name, for none of them need be installed.
+_DEATHS = {"TerminatedWorkerError", "KilledWorker", "WorkerCrashedError", "NodeDiedError", "OutOfMemoryError"}
+
+_Result = TypeVar("_Result")
+
+
+class WorkerDied(RuntimeError):
+    """A worker process came to a sudden end: killed, or out of memory."""
+
+
+@dataclass(frozen=True)
+class Workers:
+    """Who does the work: ``jobs`` processes on this machine (-1: one per core), or all those of a cluster.
+
+    ``scheduler`` is the address of the Dask scheduler or the Ray cluster. Raises ValueError for an unknown
+    backend, or a scheduler without a cluster.
+    """
+
+    jobs: int = 1
+    backend: str = "loky"
+    scheduler: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.jobs < 1 and self.jobs != -1:
+            raise ValueError(f"Argument 'jobs' must be at least 1, or -1 for all cores, not {self.jobs}.")
+        if self.backend not in BACKENDS:
+            raise ValueError(f"Argument 'backend' must be one of {', '.join(BACKENDS)}, not {self.backend}.")
+        if self.scheduler is not None and self.backend == "loky":
+            raise ValueError("Argument 'scheduler' must be left out with backend 'loky'.")
+
+
+def run_jobs(
+    function: Callable[..., _Result], arguments: Sequence[tuple[Any, ...]], workers: Workers
+) -> Generator[_Result, None, None]:
+    """Call ``function(*each)`` for each of ``arguments`` in worker processes; yield results as they come.
+
+    A single process on this machine is the calling one. The first exception of a job ends the run. Raises
+    WorkerDied when a worker does not come back, and InputError when a cluster's package is not installed, its
+    scheduler does not answer, or it has no workers.
+    """
+    if workers == Workers(jobs=1):
+        yield from (function(*each) for each in arguments)
+        return
+    start = _run_on_ray if workers.backend == "ray" else _run_by_joblib
+    results = start(function, arguments, workers)
+    try:
+        # Not "yield from": the results are to be closed below, when no one hears what joblib says of it.
+        for result in results:  # noqa: UP028
+            yield result
+    except Exception as error:
+        if type(error).__name__ in _DEATHS:
+            raise WorkerDied(
+                "A worker process died (killed, or out of memory?); what is done stays, and the same "
+                "command goes on from there."
+            ) from error
+        raise
+    finally:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # that jobs were given up is no news to who gave them up
+            results.close()
+
+
+def run_in_order(
+    function: Callable[..., _Result], arguments: Sequence[tuple[Any, ...]], workers: Workers
+) -> Generator[_Result, None, None]:
+    """Do the same as ``run_jobs``, but yield the results in the order of the arguments."""
+    early: dict[int, _Result] = {}
+    following = 0
+    calls = [(function, number, each) for number, each in enumerate(arguments)]
+    with closing(run_jobs(_numbered, calls, workers)) as results:
+        for number, result in results:
+            early[number] = result
+            while following in early:
+                yield early.pop(following)
+                following += 1
+
+
+def _run_by_joblib(
+    function: Callable[..., _Result], arguments: Sequence[tuple[Any, ...]], workers: Workers
+) -> Generator[_Result, None, None]:
+    with ExitStack() as stack:
+        if workers.backend == "dask":
+            _join_dask(stack, workers.scheduler)
+        jobs = workers.jobs if workers.backend == "loky" else -1
+        stack.enter_context(joblib.parallel_config(workers.backend, n_jobs=jobs))
+        parallel = joblib.Parallel(return_as="generator_unordered", batch_size=1)
+        yield from parallel(joblib.delayed(function)(*each) for each in arguments)
+
+
+def _run_on_ray(
+    function: Callable[..., _Result], arguments: Sequence[tuple[Any, ...]], workers: Workers
+) -> Generator[_Result, None, None]:
+    from blurgen.jobs.ray_jobs import run_on_ray  # noqa: PLC0415
+
+    yield from run_on_ray(function, arguments, workers.scheduler)
+
+
+def _numbered(
+    function: Callable[..., _Result], number: int, arguments: tuple[Any, ...]
+) -> tuple[int, _Result]:
+    return number, function(*arguments)
+
+
+def _join_dask(stack: ExitStack, scheduler: str | None) -> None:
+    try:
+        from distributed import Client, TimeoutError  # noqa: PLC0415  (in Python 3.10, not the built-in)
+    except ImportError:
+        raise InputError("--backend dask needs Dask: pip install distributed") from None
+    try:
+        client = stack.enter_context(Client(scheduler, timeout=_SECONDS_TO_ANSWER))
+    except (OSError, ValueError) as error:
+        raise InputError(f"The Dask scheduler {scheduler} does not answer ({error}).") from None
+    try:
+        client.wait_for_workers(1, timeout=_SECONDS_TO_ANSWER)
+    except TimeoutError:
+        raise InputError(f"The Dask scheduler {scheduler} has no workers; start some.") from None

@@ -1,0 +1,347 @@
+"""Kernel banks: make, save, load; and the camera path behind every kernel.
+
+A kernel is a point spread function in fixed point: whole numbers that sum to exactly 32768 (FORMAT.md,
+section 4). Every kernel made here is not negative, fits its odd size and touches the border of it on at least
+one side, and no two of a bank are alike. With ``center="mass"`` (the default) its centre of mass lies on the
+centre pixel, within half a pixel and usually within a hundredth; with ``center="box"`` its bounding box is
+centred instead, the convention of Boracchi and Foi and of Shen et al.
+
+Kernel number ``i`` of a bank has size ``sizes[i mod len(sizes)]`` of the odd sizes in ascending order: equal
+shares, and a longer bank of the same seed begins with the shorter one.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Final
+
+import numpy as np
+import xxhash
+from numpy.typing import NDArray
+
+from blurgen.errors import InputError
+from blurgen.files.hdf5 import create_plain, json_attribute, open_plain, plain_dataset, read_all, write_aside
+from blurgen.kernels.paths import LANES, MODELS, MOST_ATTEMPTS, MOST_SAMPLES, Paths, walk
+from blurgen.kernels.raster import UNIT, place, raster
+
+FORMAT: Final = "blurgen-kernels"
+VERSION: Final = 1
+LARGEST_SIZE: Final = 101
+CENTERS: Final = ("mass", "box")
+
+_RECIPE = ("count", "min_size", "max_size", "model", "center", "seed", "samples", "exposure")
+_MOST_KERNELS = 1 << 24
+_SPAN = 64 * LANES  # kernels a thread takes at a time
+
+
+@dataclass(frozen=True)
+class KernelBank:
+    """Kernels of one or several sizes, with what they were made with.
+
+    ``weights`` uint16 [K, M, M], Q15, each kernel centred in the largest size M (odd) and summing to 32768;
+    ``sizes`` uint8 [K], the odd size each kernel fits; ``made_with``, JSON-able.
+    """
+
+    weights: NDArray[np.uint16]
+    sizes: NDArray[np.uint8]
+    made_with: dict[str, Any]
+
+    def __len__(self) -> int:
+        return len(self.weights)
+
+    @property
+    def max_size(self) -> int:
+        """M, the side of the square every kernel is stored in."""
+        return self.weights.shape[1]
+
+    @cached_property
+    def digest(self) -> str:
+        """XXH3-128 of the bytes of the weights followed by those of the sizes, 32 hexadecimal digits."""
+        state = xxhash.xxh3_128()
+        state.update(np.ascontiguousarray(self.weights, "<u2").data)
+        state.update(np.ascontiguousarray(self.sizes).data)
+        return state.hexdigest()
+
+    def kernel(self, i: int) -> NDArray[np.uint16]:
+        """Return kernel ``i`` in its own size, uint16 [size, size], a view."""
+        size = int(self.sizes[i])
+        margin = (self.max_size - size) // 2
+        return self.weights[i, margin : margin + size, margin : margin + size]
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the bank as ``kernels.h5``; the name appears when the file is whole and on disk."""
+        with write_aside(path) as aside, create_plain(aside, FORMAT, VERSION) as file:
+            file.attrs["made_with"] = json.dumps(self.made_with, sort_keys=True)
+            file.create_dataset("kernels", data=np.ascontiguousarray(self.weights, "<u2"))
+            file.create_dataset("size", data=self.sizes)
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> KernelBank:
+        """Read a bank and check every kernel. Raises InputError on anything that is not as FORMAT.md says."""
+        with open_plain(path, FORMAT, VERSION) as file:
+            made_with = json_attribute(file, "made_with")
+            weights = plain_dataset(file, "kernels", "<u2", (None, None, None))
+            count, largest, width = weights.shape
+            if not 1 <= count <= _MOST_KERNELS or largest != width or not _is_size(largest):
+                raise InputError(
+                    f"{path}: /kernels has shape {weights.shape}, "
+                    f"expected (count, size, size) with an odd size from 3 to {LARGEST_SIZE}."
+                )
+            sizes = plain_dataset(file, "size", "u1", (count,))
+            bank = cls(read_all(weights).astype(np.uint16, copy=False), read_all(sizes), made_with)
+        bank._check(path)
+        return bank
+
+    def _check(self, path: str | os.PathLike[str]) -> None:
+        sums = self.weights.sum(axis=(1, 2), dtype=np.int64)
+        if (sums != UNIT).any():
+            i = int(np.argmax(sums != UNIT))
+            raise InputError(f"{path}: kernel {i} sums to {sums[i]}, not {UNIT}; make the bank again.")
+        for size in np.unique(self.sizes):
+            if not _is_size(int(size)) or size > self.max_size:
+                raise InputError(f"{path}: a kernel has size {size}, expected odd, 3 to {self.max_size}.")
+            margin = (self.max_size - int(size)) // 2
+            inside = slice(margin, self.max_size - margin)
+            of_size = np.flatnonzero(self.sizes == size)
+            if (self.weights[of_size, inside, inside].sum(axis=(1, 2), dtype=np.int64) != UNIT).any():
+                raise InputError(
+                    f"{path}: a kernel of size {size} has weights outside it; make the bank again."
+                )
+
+
+@dataclass(frozen=True)
+class CameraPath:
+    """The camera path behind one kernel, in pixels from the centre pixel of the kernel.
+
+    ``x`` and ``y`` float64 [n] (right and down), ``weight`` float64 [n] (sum 1): the light of each sample.
+    ``parameters`` are what the model drew for this kernel, by name (its module in ``blurgen.kernels.paths``).
+    """
+
+    x: NDArray[np.float64]
+    y: NDArray[np.float64]
+    weight: NDArray[np.float64]
+    parameters: dict[str, float]
+
+    @property
+    def length(self) -> float:
+        """Length of the path in pixels."""
+        return float(np.hypot(np.diff(self.x), np.diff(self.y)).sum())
+
+
+def make_bank(
+    count: int = 25000,
+    min_size: int = 13,
+    max_size: int = 29,
+    model: str = "camera3d",
+    center: str = "mass",
+    seed: int = 0,
+    jobs: int = 1,
+    *,
+    samples: int = 2000,
+    exposure: float = 1.0,
+    progress: Callable[[int], object] | None = None,
+) -> KernelBank:
+    """Make ``count`` camera-shake kernels of every odd size from ``min_size`` to ``max_size`` in turn.
+
+    ``model`` is one of ``blurgen.kernels.paths.MODELS``. A whole path has ``samples`` samples, of which the
+    share ``exposure`` (0.01 to 1) from the start is seen; what is seen fills the size. ``jobs`` threads
+    share the work and change nothing in the result. ``progress`` is called with the number of kernels just
+    finished, from any thread.
+
+    A kernel that would break a promise of this module, or equal an earlier one, is drawn again from other
+    random numbers (attempt 1, 2, ...), so the result still depends on the arguments alone. Raises ValueError
+    for wrong arguments, also when there are not as many different kernels as asked for.
+    """
+    made_with: dict[str, Any] = {
+        "model": model,
+        "seed": seed,
+        "count": count,
+        "min_size": min_size,
+        "max_size": max_size,
+        "center": center,
+        "samples": samples,
+        "exposure": exposure,
+    }
+    _check_arguments(jobs=jobs, **made_with)
+    draw = _Draw(model, seed, center, samples, _seen(samples, exposure), max_size)
+    all_sizes = np.arange(min_size, max_size + 1, 2, dtype=np.uint8)
+    sizes = all_sizes[np.arange(count) % len(all_sizes)]
+    weights = np.empty((count, max_size, max_size), np.uint16)
+
+    def make(first: int) -> None:
+        numbers = np.arange(first, min(first + _SPAN, count))
+        weights[numbers[0] : numbers[-1] + 1] = draw.kernels(numbers, sizes[numbers])
+        if progress is not None:
+            progress(len(numbers))
+
+    with ThreadPoolExecutor(jobs if jobs > 0 else os.cpu_count()) as threads:
+        list(threads.map(make, range(0, count, _SPAN)))
+    _redraw_twins(draw, weights, sizes)
+    return KernelBank(weights, sizes, made_with)
+
+
+def made_again(path: str | os.PathLike[str], count: int, max_size: int, jobs: int = 1) -> KernelBank:
+    """Make a bank again of which only the recipe in its file can still be read.
+
+    Raises InputError when that cannot be read either, is none of ``make_bank``, or is not that of ``count``
+    kernels of up to ``max_size`` pixels.
+    """
+    with open_plain(path, FORMAT, VERSION) as file:
+        made = json_attribute(file, "made_with")
+    is_room = os.path.getsize(path) >= 2 * count * max_size**2  # a file that lies shall not take the memory
+    if (made.get("count"), made.get("max_size")) != (count, max_size) or not is_room:
+        raise InputError(f"{path}: does not say how its {count} kernels were made; restore the file.")
+    try:
+        bank = make_bank(jobs=jobs, **{name: made[name] for name in _RECIPE})
+    except (KeyError, TypeError, ValueError) as error:
+        raise InputError(f"{path}: does not say how its kernels were made ({error}).") from None
+    return KernelBank(bank.weights, bank.sizes, made)
+
+
+def has_paths(bank: KernelBank) -> bool:
+    """Whether a bank was made by ``make_bank``, so that ``trajectory`` works, and not imported."""
+    made = bank.made_with
+    try:
+        _check_arguments(jobs=1, **{name: made[name] for name in _RECIPE})
+    except (KeyError, TypeError, ValueError):
+        return False
+    return len(bank) <= made["count"] and bank.max_size == made["max_size"]
+
+
+def trajectory(bank: KernelBank, i: int) -> CameraPath:
+    """Return the camera path that became kernel ``i`` of ``bank``, made again from the bank's recipe.
+
+    Raises ValueError when the bank was imported and has no paths, or does not hold what its recipe makes.
+    """
+    if not 0 <= i < len(bank):
+        raise ValueError(f"Argument 'i' must be between 0 and {len(bank) - 1}, not {i}.")
+    made = bank.made_with
+    if not has_paths(bank):
+        raise ValueError("Argument 'bank' must be a bank made by make_bank; this one has no camera paths.")
+    seen = _seen(made["samples"], made["exposure"])
+    draw = _Draw(made["model"], made["seed"], made["center"], made["samples"], seen, bank.max_size)
+    for attempt in range(MOST_ATTEMPTS):
+        kernels, path = draw.attempt(i, int(bank.sizes[i]), attempt)
+        if (kernels == bank.weights[i]).all():
+            return path
+    raise ValueError(f"Argument 'bank' does not hold at {i} what its recipe makes; it has been changed.")
+
+
+@dataclass(frozen=True)
+class _Draw:
+    """Draws kernels of one bank by number."""
+
+    model: str
+    seed: int
+    center: str
+    samples: int
+    seen: int
+    largest: int
+
+    def kernels(self, numbers: NDArray[np.int64], sizes: NDArray[np.uint8]) -> NDArray[np.uint16]:
+        """Return kernels [len(numbers), M, M], each from its first attempt that keeps the promises."""
+        out = np.empty((len(numbers), self.largest, self.largest), np.uint16)
+        paths = Paths.empty(self.model, self.seen)
+        waiting = [(k, 0) for k in range(len(numbers))]
+        while waiting:
+            turn, waiting = waiting[:LANES], waiting[LANES:]
+            which = np.array([k for k, _ in turn])
+            attempts = np.array([attempt for _, attempt in turn])
+            kernels, fits = self._lanes(numbers[which], attempts, sizes[which], paths)
+            out[which] = kernels
+            again = [(k, attempt + 1) for (k, attempt), fit in zip(turn, fits, strict=True) if not fit]
+            if any(attempt == MOST_ATTEMPTS for _, attempt in again):
+                raise ValueError("Argument 'samples' or 'exposure' is too small: paths have no extent.")
+            waiting = again + waiting
+        return out
+
+    def attempt(self, number: int, size: int, attempt: int) -> tuple[NDArray[np.uint16], CameraPath]:
+        """Return one kernel [M, M] from one given attempt, and its path."""
+        paths = Paths.empty(self.model, self.seen)
+        kernels, _ = self._lanes(np.array([number]), np.array([attempt]), np.array([size]), paths)
+        offset_x, offset_y, scale = np.empty(LANES), np.empty(LANES), np.empty(LANES)
+        radii = np.full(LANES, (size - 1) / 2)
+        place(paths.x, paths.y, paths.weight, radii, self.center == "mass", offset_x, offset_y, scale)
+        return kernels[0], CameraPath(
+            x=(paths.x[:, 0] - offset_x[0]) * scale[0],
+            y=(paths.y[:, 0] - offset_y[0]) * scale[0],
+            weight=paths.weight[:, 0] / paths.weight[:, 0].sum(),
+            parameters=dict(zip(MODELS[self.model].parameters, paths.parameters[:, 0].tolist(), strict=True)),
+        )
+
+    def _lanes(
+        self, numbers: NDArray[Any], attempts: NDArray[Any], sizes: NDArray[Any], paths: Paths
+    ) -> tuple[NDArray[np.uint16], NDArray[np.bool_]]:
+        # Lanes that are left over repeat the first kernel and are thrown away.
+        n = len(numbers)
+        full = [np.concatenate([a, np.full(LANES - n, a[0])]) for a in (numbers, attempts, sizes)]
+        walk(self.model, self.seed, full[0].astype(np.uint64), full[1].astype(np.uint32), self.samples, paths)
+        grid = np.empty((LANES, self.largest + 1, self.largest + 1))
+        kernels = np.empty((LANES, self.largest, self.largest), np.uint16)
+        fits = np.empty(LANES, np.bool_)
+        by_mass = self.center == "mass"
+        raster(paths.x, paths.y, paths.weight, full[2].astype(np.int64), by_mass, grid, kernels, fits)
+        return kernels[:n], fits[:n]
+
+
+def _redraw_twins(draw: _Draw, weights: NDArray[np.uint16], sizes: NDArray[np.uint8]) -> None:
+    """Draw every kernel again that equals one before it, until all differ."""
+    seen: set[bytes] = set()
+    for i in range(len(weights)):
+        attempt = 0
+        while (key := xxhash.xxh3_128_digest(weights[i].data)) in seen:
+            attempt += 1
+            if attempt == MOST_ATTEMPTS:
+                raise ValueError(
+                    f"Argument 'count' must be smaller: there are not {len(weights)} different kernels "
+                    f"of model {draw.model} in these sizes."
+                )
+            weights[i] = draw.attempt(i, int(sizes[i]), attempt)[0]
+        seen.add(key)
+
+
+def _seen(samples: int, exposure: float) -> int:
+    """Number of samples seen: ``exposure * samples`` rounded to the nearest, at least two."""
+    return max(2, int(exposure * samples + 0.5))
+
+
+def _is_size(size: int) -> bool:
+    return size % 2 == 1 and 3 <= size <= LARGEST_SIZE
+
+
+def _check_arguments(
+    *,
+    count: int,
+    min_size: int,
+    max_size: int,
+    model: str,
+    center: str,
+    seed: int,
+    jobs: int,
+    samples: int,
+    exposure: float,
+) -> None:
+    if not 1 <= count <= _MOST_KERNELS:
+        raise ValueError(f"Argument 'count' must be between 1 and {_MOST_KERNELS}, not {count}.")
+    for name, size in (("min_size", min_size), ("max_size", max_size)):
+        if not _is_size(size):
+            raise ValueError(f"Argument '{name}' must be odd, 3 to {LARGEST_SIZE}, not {size}.")
+    if min_size > max_size:
+        raise ValueError(f"Argument 'min_size' must not be above 'max_size' ({max_size}), not {min_size}.")
+    if model not in MODELS:
+        raise ValueError(f"Argument 'model' must be one of {', '.join(MODELS)}, not {model}.")
+    if center not in CENTERS:
+        raise ValueError(f"Argument 'center' must be mass or box, not {center}.")
+    if not 0 <= seed < 1 << 64:
+        raise ValueError(f"Argument 'seed' must be between 0 and 2**64 - 1, not {seed}.")
+    if jobs < 1 and jobs != -1:
+        raise ValueError(f"Argument 'jobs' must be at least 1, or -1 for all cores, not {jobs}.")
+    if not 50 <= samples <= MOST_SAMPLES:
+        raise ValueError(f"Argument 'samples' must be between 50 and {MOST_SAMPLES}, not {samples}.")
+    if not 0.01 <= exposure <= 1:
+        raise ValueError(f"Argument 'exposure' must be between 0.01 and 1, not {exposure}.")

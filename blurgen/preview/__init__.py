@@ -1,1 +1,0 @@
-"""Pictures of what is in banks and datasets."""

@@ -1,0 +1,155 @@
+"""Is a test set still what its ``testset.json`` says? Every byte of every picture is read.
+
+PNG files carry checksums, so damage to a single bit shows. That the pictures are the right ones is shown by
+making the blurry ones again from the clean ones and the kernels: to the bit, except for the rim where the
+blur read parts of the face which the clean picture does not show.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from blurgen.building.verify import Problem
+from blurgen.dataset.manifest import KERNELS, inside
+from blurgen.errors import InputError
+from blurgen.files.png_checks import read_checked
+from blurgen.jobs.parallel import Workers, run_jobs
+from blurgen.jobs.progress import Reporter, Silent
+from blurgen.kernels.bank import KernelBank
+from blurgen.labels import LABEL_VALUES
+from blurgen.synthesis.engine import Degrader
+from blurgen.synthesis.recipe import INDEX_DTYPE
+from blurgen.testset.manifest import TESTSET, Manifest, read_testset
+
+_FINISH = "the same 'blurgen build-testset' makes it again"
+
+
+def verify_testset(root: str | Path, *, jobs: int = 1, progress: Reporter | None = None) -> list[Problem]:
+    """Return everything that is wrong with the test set in ``root``; an empty list if all is well.
+
+    Finds damaged, missing and extra pictures, those of another size, blurry pictures that are not their clean
+    one under their kernel (but for a rim of half the kernel's size), values that are no labels, and other
+    kernels than the set's. ``jobs`` processes read (-1: one per core). InputError when ``root`` holds no test
+    set or its ``testset.json`` cannot be read.
+    """
+    root, reporter = Path(root), progress or Silent()
+    manifest = read_testset(root)
+    problems = []
+    if not manifest.complete:
+        problems.append(Problem(TESTSET, "is not complete; the same 'blurgen build-testset' finishes it"))
+    found_kernels = _read_kernels(root, manifest)
+    if isinstance(found_kernels, Problem):
+        problems.append(found_kernels)
+    kernels = None if isinstance(found_kernels, Problem) else found_kernels
+    calls = [(root.absolute(), manifest, kernels, number) for number in range(len(manifest.faces))]
+    with reporter.bar("Verifying", len(calls), "faces") as bar:
+        for found in run_jobs(check_face, calls, Workers(jobs)):
+            problems += found
+            bar.advance()
+    problems += _extra_files(root, manifest)
+    return sorted(problems, key=lambda problem: problem.file)
+
+
+def check_face(root: Path, manifest: Manifest, kernels: KernelBank | None, number: int) -> list[Problem]:
+    """Check all pictures of one face; against each other where there are ``kernels``."""
+    face = manifest.faces[number]
+    patch = manifest.patch_size
+    problems: list[Problem] = []
+
+    def read(folder: str, name: str, shape: tuple[int, ...]) -> NDArray[np.uint8] | None:
+        found = _read_picture(root, f"{folder}/{name}", shape)
+        if isinstance(found, Problem):
+            problems.append(found)
+            return None
+        return found
+
+    clean = read(manifest.clean_folder, f"{face.file}.png", (patch, patch, 3))
+    if manifest.labels_folder is not None:
+        labels = read(manifest.labels_folder, f"{face.file}.png", (patch, patch))
+        if labels is not None and not np.isin(labels, LABEL_VALUES).all():
+            what = f"holds values that are no labels; delete it, and {_FINISH}"
+            problems.append(Problem(f"{manifest.labels_folder}/{face.file}.png", what))
+    wrong = []
+    made = None if kernels is None or clean is None else _blur_again(manifest, kernels, number, clean)
+    for kernel in range(manifest.kernels.count):
+        name = manifest.blurry_name(number, kernel)
+        blurry = read(manifest.blurry_folder, name, (patch, patch, 3))
+        if blurry is None or made is None or kernels is None:
+            continue
+        rim = int(kernels.sizes[kernel]) // 2
+        inner = np.s_[rim : patch - rim, rim : patch - rim]
+        if not np.array_equal(blurry[inner], made[kernel][inner]):
+            wrong.append(f"{manifest.blurry_folder}/{name}")
+    if len(wrong) > 1 and len(wrong) == manifest.kernels.count:
+        file = f"{manifest.clean_folder}/{face.file}.png"
+        what = f"is not the picture that the {len(wrong)} blurry ones are made from; delete it, and {_FINISH}"
+        return [*problems, Problem(file, what)]
+    what = f"is not the clean picture under its kernel; delete it, and {_FINISH}"
+    return [*problems, *(Problem(file, what) for file in wrong)]
+
+
+def _read_kernels(root: Path, manifest: Manifest) -> KernelBank | Problem:
+    expected = manifest.kernels
+    try:
+        bank = KernelBank.load(inside(root, KERNELS))
+    except InputError as error:
+        what = str(error).removeprefix(f"{root / KERNELS}: ").partition(";")[0].removesuffix(".")
+        return Problem(KERNELS, f"{what}; delete it, and {_FINISH}")
+    if (len(bank), bank.max_size, bank.digest) != (expected.count, expected.max_size, expected.digest):
+        return Problem(KERNELS, f"is damaged or not the one of {TESTSET}; delete it, and {_FINISH}")
+    return bank
+
+
+def _read_picture(root: Path, file: str, shape: tuple[int, ...]) -> NDArray[np.uint8] | Problem:
+    try:
+        path = inside(root, file)
+        if not path.is_file():
+            return Problem(file, f"is missing; {_FINISH}")
+        return read_checked(path, shape)
+    except InputError as error:
+        what = str(error).removeprefix(f"{root / file}: ").partition(";")[0].removesuffix(".")
+        return Problem(file, f"{what}; delete it, and {_FINISH}")
+
+
+def _blur_again(
+    manifest: Manifest, kernels: KernelBank, number: int, clean: NDArray[np.uint8]
+) -> NDArray[np.uint8]:
+    """Return the blurry pictures of a face, uint8 ``[kernels, P, P, 3]``, right but for their rims."""
+    patch = manifest.patch_size
+    degrader = Degrader(
+        clean.reshape(-1),
+        np.zeros(patch * patch, np.uint8),
+        np.array([0]),
+        np.array([patch]),
+        np.array([patch]),
+        kernels.weights,
+        kernels.sizes,
+        patch_size=patch,
+        noise_sigma=manifest.noise_sigma,
+        seed=manifest.seed,
+    )
+    index = np.zeros(len(kernels), INDEX_DTYPE)
+    index["sample"] = number * len(kernels) + np.arange(len(kernels))
+    index["kernel"] = np.arange(len(kernels))
+    return degrader.render(index).blurry
+
+
+def _extra_files(root: Path, manifest: Manifest) -> Iterator[Problem]:
+    plain = {f"{face.file}.png" for face in manifest.faces}
+    kernels = range(manifest.kernels.count)
+    wanted = {
+        manifest.clean_folder: plain,
+        manifest.blurry_folder: {
+            manifest.blurry_name(face, kernel) for face in range(len(manifest.faces)) for kernel in kernels
+        },
+    }
+    if manifest.labels_folder is not None:
+        wanted[manifest.labels_folder] = plain
+    for folder, names in wanted.items():
+        for path in sorted((root / folder).glob("*")) if (root / folder).is_dir() else ():
+            if path.name not in names:
+                yield Problem(f"{folder}/{path.name}", f"does not belong there: {TESTSET} has no such face")

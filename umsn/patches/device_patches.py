@@ -1,0 +1,190 @@
+"""Patches made on the training device, straight from a recipe: FORMAT.md section 3 in PyTorch.
+
+Faces and kernels lie in the device's memory; patches are cut, blurred, isolated and given their noise
+there. They are those of the shards, bit for bit. Nothing is read from a disk, and there may be as many as
+a training wants.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import Tensor
+
+from blurgen.dataset.render import Renderer
+from blurgen.errors import InputError
+from blurgen.labels import CLASS_NAMES, CLASS_OF_LABEL
+from blurgen.randomness.normal_table import QUANTILES_Q15, noise_table
+from blurgen.randomness.philox import Stream
+from umsn.patches.batches import FULL, Patches
+
+_ONE: Final = 32768  # 1 in Q15
+_COUNTED: Final = 1 << 16  # samples whose classes are counted at a time
+
+
+class DevicePatches:
+    """The rows of one set of a dataset, made on ``device``.
+
+    ``endless``: instead of the rows of the dataset, samples 0, 1, 2, ... without end, each used once. Only
+    for the full set: which samples a class set has is known only once they are counted. Raises ValueError
+    otherwise, and InputError for a set that the dataset has not, or that is empty.
+
+    ``noise``: instead of the recipe's, Gaussian noise of that standard deviation, in units of full scale, on
+    a blurry picture that is neither rounded nor clipped to 8 bits. It is drawn from the same random numbers,
+    so each patch keeps its noise.
+    """
+
+    def __init__(
+        self,
+        dataset: Any,
+        set: str,
+        device: torch.device,
+        *,
+        endless: bool = False,
+        noise: float | None = None,
+    ) -> None:
+        recipe = dataset.recipe
+        if set not in dataset.sets:
+            raise InputError(f"{dataset.root} has no set '{set}'; build it with --class-isolated.")
+        if endless and set != FULL:
+            raise ValueError(f"Argument 'endless' must be False for set '{set}'.")
+        self.patch_size, self.endless = recipe.patch_size, endless
+        self._recipe, self._device = recipe, device
+        self._renderer = Renderer(dataset.root, recipe)
+        self._samples = None if set == FULL else _samples(self._renderer, set)
+        if self._samples is not None and not len(self._samples):
+            raise InputError(f"The set '{set}' of the dataset has no rows; build it from more faces.")
+        self._class = -1 if set == FULL else CLASS_NAMES.index(set.removeprefix("isolated/"))
+
+        faces = dataset.faces
+        self._pixels = torch.from_numpy(np.array(faces.pixels)).to(device).view(-1, 3)
+        self._labels = torch.from_numpy(np.array(faces.labels)).to(device)
+        self._places = torch.from_numpy(
+            np.stack([faces.offsets, faces.heights, faces.widths], axis=1).astype(np.int64)
+        ).to(device)
+        # conv2d correlates: the kernels are turned round once and for all.
+        self._kernels = torch.from_numpy(dataset.bank.weights.astype(np.float32)).to(device).flip(1, 2)
+        self._radius = (dataset.bank.max_size - 1) // 2
+        self._rounded = noise is None
+        self._noise = torch.from_numpy(
+            noise_table(recipe.noise_sigma) if noise is None else _unrounded_noise(noise)
+        ).to(device)
+        self._classes = torch.from_numpy(CLASS_OF_LABEL.copy()).to(device)
+
+    def __len__(self) -> int:
+        return self._recipe.count if self._samples is None else len(self._samples)
+
+    @torch.no_grad()
+    def read(self, rows: NDArray[np.int64]) -> Patches:
+        """Return the patches of the given rows (endless: of the given samples), on the device."""
+        samples = rows if self._samples is None else self._samples[rows]
+        index = self._renderer.plan(samples)
+        columns = [index[name].astype(np.int64) for name in ("image", "top", "left", "kernel", "sample")]
+        image, top, left, kernel, sample = torch.from_numpy(np.stack(columns)).to(self._device)
+
+        around = self._around(image, top, left)
+        inner = slice(self._radius, self._radius + self.patch_size)
+        region, labels = self._pixels[around], self._labels[around[:, inner, inner]]
+        clean = region[:, inner, inner]
+        weights = self._kernels[kernel]
+        if self._class < 0:
+            blurred = blur(region.permute(0, 3, 1, 2).float(), weights)
+        else:
+            blurred = self._isolated(region, self._labels[around], weights, inner)
+        noise = self._noise[_noise_halves(self._recipe.seed, sample, clean[0].numel())].view(clean.shape)
+        blurred = blurred.permute(0, 2, 3, 1)
+        if self._rounded:
+            blurry = ((blurred + noise + 16384) >> 15).clamp(0, 255).byte()
+        else:
+            blurry = (blurred / _ONE + noise).contiguous()
+        return Patches(clean.contiguous(), blurry, labels)
+
+    def _around(self, image: Tensor, top: Tensor, left: Tensor) -> Tensor:
+        """Return where each pixel that a patch's blur reads lies in the flat faces, int64 ``[n, S, S]``."""
+        offset, height, width = self._places[image].T
+        steps = torch.arange(-self._radius, self.patch_size + self._radius, device=self._device)
+        rows = _mirrored(top[:, None] + steps, height[:, None])
+        columns = _mirrored(left[:, None] + steps, width[:, None])
+        return offset[:, None, None] + rows[:, :, None] * width[:, None, None] + columns[:, None, :]
+
+    def _isolated(self, region: Tensor, labels: Tensor, weights: Tensor, inner: slice) -> Tensor:
+        """Return the blur of one class alone, int32 ``[n, 3, P, P]`` in Q15."""
+        mask = self._classes[labels.long()].eq(self._class)[:, None]
+        pixels = region.permute(0, 3, 1, 2)
+        sharp = pixels[..., inner, inner].int()
+        if self._recipe.isolation == "composite":
+            blurred = blur(pixels.float(), weights)
+            return torch.where(mask[..., inner, inner], blurred, _ONE * sharp)
+        moved = blur((pixels * mask).float(), weights)
+        covered = blur(mask.float(), weights)
+        return moved + (_ONE - covered) * sharp
+
+
+def blur(region: Tensor, weights: Tensor) -> Tensor:
+    """Blur each picture with its own kernel, exactly: ``[n, C, S, S]`` -> int32 ``[n, C, P, P]`` in Q15.
+
+    Both float32, whole numbers; ``weights`` ``[n, M, M]`` are turned round. All partial sums are below 2^24,
+    which float32 holds exactly in any order: a convolution that only multiplies and adds is exact. cuDNN may
+    choose one that does more (FFT, Winograd) or rounds its input (TF32), so PyTorch's own is taken; on the
+    CPU, float64 keeps oneDNN out for the same reason.
+    """
+    kind = torch.float64 if region.device.type == "cpu" else torch.float32
+    with torch.autocast(region.device.type, enabled=False), torch.backends.cudnn.flags(enabled=False):
+        # Pictures as channels, colours as the batch: one depthwise convolution.
+        pictures = region.transpose(0, 1).to(kind, memory_format=torch.contiguous_format)
+        blurred = F.conv2d(pictures, weights[:, None].to(kind), groups=len(weights))
+    return blurred.transpose(0, 1).int()
+
+
+def _unrounded_noise(sigma: float) -> NDArray[np.float32]:
+    """Return noise for every 16-bit half word in grey levels, float32 [65536]."""
+    return (QUANTILES_Q15 * (sigma * 255 / _ONE)).astype(np.float32)
+
+
+def _mirrored(coordinate: Tensor, size: Tensor) -> Tensor:
+    """Mirror coordinates about the outermost pixels 0 and ``size - 1``, as often as needed."""
+    period = (2 * (size - 1)).clamp(min=1)
+    within = coordinate.remainder(period)
+    return torch.minimum(within, period - within).clamp(max=size - 1)
+
+
+def _noise_halves(seed: int, sample: Tensor, elements: int) -> Tensor:
+    """Return the 16-bit halves of the noise stream, int64 ``[n, elements]`` (FORMAT.md sections 1 and 3)."""
+    blocks = torch.arange((elements + 7) // 8, device=sample.device).expand(len(sample), -1)
+    low, high = (half[:, None].expand_as(blocks) for half in (sample & 0xFFFFFFFF, sample >> 32))
+    stream = torch.full_like(blocks, int(Stream.NOISE))
+    words = torch.stack(philox4x32(blocks, low, high, stream, seed & 0xFFFFFFFF, seed >> 32), dim=2)
+    halves = torch.stack((words & 0xFFFF, words >> 16), dim=3)
+    return halves.view(len(sample), -1)[:, :elements]
+
+
+def philox4x32(
+    c0: Tensor, c1: Tensor, c2: Tensor, c3: Tensor, k0: int, k1: int
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Return Philox4x32-10 of counters under one key; all words are int64 below 2^32.
+
+    The 64-bit products overflow a signed integer, harmlessly: their bits are those of the unsigned product.
+    """
+    for _ in range(10):
+        p0, p1 = c0 * 0xD2511F53, c2 * 0xCD9E8D57
+        c0, c1, c2, c3 = (
+            ((p1 >> 32) & 0xFFFFFFFF) ^ c1 ^ k0,
+            p1 & 0xFFFFFFFF,
+            ((p0 >> 32) & 0xFFFFFFFF) ^ c3 ^ k1,
+            p0 & 0xFFFFFFFF,
+        )
+        k0, k1 = (k0 + 0x9E3779B9) & 0xFFFFFFFF, (k1 + 0xBB67AE85) & 0xFFFFFFFF
+    return c0, c1, c2, c3
+
+
+def _samples(renderer: Renderer, set: str) -> NDArray[np.int64]:
+    """Return the samples that belong to a class set, ascending."""
+    found = []
+    for first in range(0, renderer.recipe.count, _COUNTED):
+        samples = np.arange(first, min(first + _COUNTED, renderer.recipe.count))
+        found.append(samples[renderer.rows_by_set(renderer.plan(samples))[set]])
+    return np.concatenate(found)

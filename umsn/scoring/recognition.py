@@ -1,0 +1,119 @@
+"""Whether a face is still recognised: top-1, 3 and 5 against a gallery of clean pictures (Table V)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from blurgen.errors import InputError
+from umsn.evaluation.gallery import Gallery
+from umsn.evaluation.pairs import Pair, read_picture
+from umsn.evaluation.tables import Cell, Row, Table, csv_text
+from umsn.scoring.embedder import Embedder
+from umsn.scoring.measures import Findings, Picture
+from umsn.scoring.scores import mean
+
+TOP: Final = (1, 3, 5)
+CLEAR: Final = "clear pictures"
+
+DEFINITIONS: Final = (
+    "Recognition, top-K: share of probes with a picture of their person among the K pictures of the gallery "
+    "with the highest cosine similarity of embeddings; equally similar pictures count in the order of their "
+    "names. A probe is what a method made of a test picture; clear pictures are the probes without blur.",
+)
+
+
+@dataclass(frozen=True)
+class Match:
+    """How one probe was recognised."""
+
+    method: str
+    pair_name: str
+    face: str
+    identity: str
+    rank: int
+    """Position of the first picture of the right person, from 1."""
+    nearest: str
+    similarity: float
+    """Of the nearest picture."""
+
+
+class Recognition:
+    """Looks every restored picture up in a gallery; InputError for pictures that cannot be used."""
+
+    def __init__(self, embedder: Embedder, gallery: Gallery) -> None:
+        self._embedder, self._gallery = embedder, gallery
+        self._vectors = np.empty((0, 0))
+        self._pictures: dict[int, str] = {}
+        vectors = []
+        for path in gallery.files:
+            picture = read_picture(path)
+            self._pictures[hash(picture.tobytes())] = str(path)
+            vectors.append(embedder(picture, str(path)))
+        self._vectors = np.stack(vectors)
+        self.matches: list[Match] = []
+        self._last: tuple[bytes, NDArray[np.float64]] | None = None
+
+    def add(self, pair: Pair, restored: Mapping[str, Picture]) -> None:
+        """Look one pair up; InputError when its person, or its clean picture itself, is (not) there."""
+        identity = self._gallery.identity_of(pair)
+        key = pair.clean.tobytes()
+        if self._last is None or self._last[0] != key:
+            same = self._pictures.get(hash(key))
+            if same is not None:
+                raise InputError(
+                    f"{same} is the clean picture of probe {pair.name}; "
+                    "a gallery holds other pictures of the same persons."
+                )
+            self._last = key, self._embedder(pair.clean, f"the clean picture of {pair.name}")
+        self._look_up(CLEAR, pair, identity, self._last[1])
+        for method, picture in restored.items():
+            vector = self._embedder(picture, f"{pair.name} ({method})")
+            self._look_up(method, pair, identity, vector)
+
+    def _look_up(self, method: str, pair: Pair, identity: str, vector: NDArray[np.float64]) -> None:
+        if vector.shape != self._vectors.shape[1:]:
+            raise InputError(
+                f"{self._embedder.path} gives vectors of different lengths; give a face embedder."
+            )
+        rank, nearest, similarity = first_match(vector, self._vectors, self._gallery.identities, identity)
+        self.matches.append(Match(method, pair.name, pair.face, identity, rank, nearest, similarity))
+
+    def findings(self) -> Findings:
+        """Return Table V."""
+        rows = []
+        for method in dict.fromkeys(m.method for m in self.matches):
+            mine = [m for m in self.matches if m.method == method]
+            faces = [m.face for m in mine]
+            means = [mean([100.0 * (m.rank <= top) for m in mine], faces) for top in TOP]
+            rows.append(Row((method,), tuple(Cell(one, 1) for one in means)))
+        people, pictures = len(set(self._gallery.identities)), len(self._gallery.files)
+        title = f"Face recognition (Table V), gallery of {pictures} pictures of {people} persons"
+        columns = tuple(f"top-{top} (%)" for top in TOP)
+        table = Table("recognition", title, ("method",), columns, tuple(rows), intervals=True)
+        records = csv_text(
+            ("method", "name", "face", "identity", "rank", "nearest", "similarity"),
+            [
+                (m.method, m.pair_name, m.face, m.identity, m.rank, m.nearest, m.similarity)
+                for m in self.matches
+            ],
+        )
+        return Findings([table], DEFINITIONS, {"recognition.csv": records})
+
+
+def first_match(
+    vector: NDArray[np.float64], gallery: NDArray[np.float64], identities: Sequence[str], identity: str
+) -> tuple[int, str, float]:
+    """Return the rank (from 1) of the first picture of ``identity``, who is nearest, and how similar.
+
+    ``vector`` ``[D]`` and the rows of ``gallery`` ``[n, D]`` are unit vectors; ``identities`` has n entries,
+    of which ``identity`` is one.
+    """
+    similarity = gallery @ vector
+    order = np.argsort(-similarity, kind="stable")
+    rank = next(r for r, i in enumerate(order, start=1) if identities[i] == identity)
+    return rank, identities[order[0]], float(similarity[order[0]])

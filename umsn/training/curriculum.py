@@ -1,0 +1,461 @@
+"""Runs the stages one after another: gives each its data, its networks and its place in the run folder."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import math
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+import torch.distributed as dist
+
+from blurgen.audit import compare, read_contents
+from blurgen.dataset.reading import Dataset, open_dataset
+from blurgen.errors import InputError
+from blurgen.labels import CLASS_NAMES
+from umsn.folders import make_folder
+from umsn.nets import SIZES, VARIANTS, build_network, network_config, variant_config
+from umsn.patches.batches import FULL, PatchSource, ShardPatches
+from umsn.patches.device_patches import DevicePatches
+from umsn.restore.deblur import usable_device
+from umsn.training.earlier import Earlier
+from umsn.training.learners import DeblurLearner, FirstStageLearner, Learner, SegmentationLearner
+from umsn.training.loop import Machine, Plan, train_stage
+from umsn.training.losses import Perceptual
+from umsn.training.stages import PRESETS, Differences, Preset, Schedule, Stage
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What a user may choose about a training; what is None is as the preset has it."""
+
+    preset: str = "paper"
+    variant: str = "umsn"
+    """A row of Table VI (``umsn.nets.VARIANTS``); concerns stage ``umsn`` only."""
+    masks: Literal["snet", "labels"] = "snet"
+    """Where the masks of stage ``umsn`` come from: S-Nets trained before, or the shards."""
+    seed: int = 0
+    iterations: int | None = None
+    batch_size: int | None = None
+    learning_rate: float | None = None
+    schedule: Schedule | None = None
+    networks: str | None = None
+    """Size of the networks (``umsn.nets.SIZES``)."""
+    ema: float = 0.0
+    """Decay of a running average of the weights, which is then what checkpoints hold; 0: none."""
+    vgg_face: Path | None = None
+    perceptual: bool = True
+    """Whether to use the perceptual loss where the preset has one; needs ``vgg_face``."""
+    keep_every: int = 0
+    """Keep the networks of every so many iterations in ``OUT/checkpoints``; 0: none."""
+    endless: bool = False
+    """Stages that use the full set: go on with new samples of the recipe, beyond those of the dataset."""
+
+    # The fields of umsn.training.stages.Differences.
+    noise: float | Literal["recipe"] | None = None
+    step_every: int | None = None
+    class_weights: tuple[float, ...] | None = None
+    confidence_lambda: float | None = None
+    gradient_weight: float | None = None
+    half_scale_weight: float | None = None
+    half_scale_gradient_weight: float | None = None
+    first_stage: bool | None = None
+    snet_batch_statistics: bool | None = None
+    cn_repeats_third: bool | None = None
+
+    @property
+    def differences(self) -> Differences:
+        """In what the training differs from the paper: as the preset has it, but for what the user chose."""
+        chosen = {each.name: getattr(self, each.name) for each in fields(Differences)}
+        return replace(PRESETS[self.preset].differences, **{n: v for n, v in chosen.items() if v is not None})
+
+    @property
+    def size(self) -> str:
+        """The size of the networks."""
+        return self.networks or PRESETS[self.preset].networks
+
+    def __post_init__(self) -> None:
+        for name, allowed in (
+            ("preset", tuple(PRESETS)),
+            ("variant", VARIANTS),
+            ("masks", ("snet", "labels")),
+            ("networks", (None, *SIZES)),
+        ):
+            if getattr(self, name) not in allowed:
+                names = ", ".join(value for value in allowed if value is not None)
+                raise ValueError(f"Argument '{name}' must be one of {names}, not '{getattr(self, name)}'.")
+        for name in ("iterations", "batch_size", "learning_rate"):
+            value = getattr(self, name)
+            if value is not None and not 0 < value < math.inf:
+                raise ValueError(f"Argument '{name}' must be above 0 and finite, not {value}.")
+        if self.keep_every < 0:
+            raise ValueError(f"Argument 'keep_every' must not be negative, not {self.keep_every}.")
+        if not 0 <= self.ema < 1:
+            raise ValueError(f"Argument 'ema' must be from 0 to below 1, not {self.ema}.")
+        self.differences  # noqa: B018  (raises where they cannot be)
+
+
+def train(
+    shards: str | Path,
+    out: str | Path,
+    settings: Settings = Settings(),
+    *,
+    stage: str = "all",
+    validate: str | Path | None = None,
+    start_from: str | Path | None = None,
+    resume: bool = False,
+    device: str = "auto",
+    precision: Literal["auto", "fp32", "bf16"] = "auto",
+    compile: bool | None = None,
+    threads: int = 1,
+    on_device: bool = False,
+    quiet: bool = False,
+) -> list[Path]:
+    """Train the stages that ``stage`` names on the dataset in ``shards``; return the checkpoints in ``out``.
+
+    ``stage`` is ``all``, a stage, or ``first-stage`` for the four of them. ``validate`` is a dataset of other
+    faces and kernels to score on. ``start_from`` is a folder of checkpoints of earlier stages that are not
+    trained now, by default ``out``. ``resume`` goes on where ``out`` stands. ``on_device`` makes the patches
+    on the device from the recipe, the same to the bit, instead of reading them from shards. With torchrun,
+    all processes train together; the batch size is that of all of them.
+
+    Raises InputError for whatever cannot work, before anything is trained; Stopped (``umsn.training.loop``)
+    after SIGINT or SIGTERM, with the state saved.
+    """
+    with _machine(device, precision, compile, threads) as machine:
+        out = Path(out)
+        preset = _preset(settings)
+        stages = preset.select(stage)
+        _refuse_idle(stages, settings)
+        earlier = Earlier({each.name for each in stages}, out, Path(start_from or out))
+        data = _Data(open_dataset(shards), None if validate is None else open_dataset(validate))
+        perceptual = _perceptual(stages, settings)
+        for each in stages:
+            _check_batch(each, machine)
+            data.check(each, settings)
+            begins = _begins_with(each, settings, earlier)
+            _networks((name for name in begins if name not in earlier.chosen), each, settings, earlier)
+            if not resume and (out / f"{each.name}.state.safetensors").exists():
+                raise InputError(
+                    f"{out} already holds a training of stage {each.name}; "
+                    "add --resume to go on with it or choose another --out."
+                )
+        make_folder(out)
+        for each in stages:
+            begins = _begins_with(each, settings, earlier)
+            learner = _learner(each, settings, _networks(begins, each, settings, earlier), perceptual)
+            starts = {name: earlier.digest(name) for name in begins}
+            train_stage(
+                learner,
+                data.patches(each, settings, machine.device, on_device=on_device or settings.endless),
+                Plan(
+                    each,
+                    seed=settings.seed,
+                    crop=_crop(preset, data.dataset),
+                    epoch=_epoch(data.dataset, each),
+                    ema=settings.ema,
+                    log_every=preset.log_every,
+                    validate_every=preset.validate_every,
+                    save_every=preset.save_every,
+                    keep_every=settings.keep_every,
+                ),
+                out,
+                machine,
+                about={**_about(settings, data.dataset, each), "starts_from": starts},
+                validation=data.validation(each, machine.device),
+                resume=resume,
+                quiet=quiet or machine.rank > 0,
+            )
+            if machine.ranks > 1:
+                # What this stage wrote is what the next begins with, in every process.
+                dist.barrier()
+        return [out / f"{each.name}.safetensors" for each in stages]
+
+
+def _epoch(dataset: Dataset, stage: Stage) -> int:
+    """Return after how many iterations a stage has seen as many patches as there are faces.
+
+    That is an epoch of the released code, which blurs each face once in it.
+    """
+    return math.ceil(dataset.faces.count / stage.batch_size)
+
+
+def _crop(preset: Preset, dataset: Dataset) -> int | None:
+    side = dataset.recipe.patch_size
+    return preset.crop if preset.crop is not None and preset.crop < side else None
+
+
+def _preset(settings: Settings) -> Preset:
+    """Return the preset with what the user chose otherwise."""
+    preset = PRESETS[settings.preset].with_differences(settings.differences)
+    if not settings.perceptual:
+        preset = preset.without_perceptual()
+    stages = tuple(
+        replace(
+            _variant(stage, settings),
+            iterations=settings.iterations or stage.iterations,
+            batch_size=settings.batch_size or stage.batch_size,
+            learning_rate=settings.learning_rate or stage.learning_rate,
+            schedule=settings.schedule or stage.schedule,
+        )
+        for stage in preset.stages
+    )
+    return replace(preset, stages=stages)
+
+
+def _variant(stage: Stage, settings: Settings) -> Stage:
+    """Return stage ``umsn`` as the variant has it: its checkpoint has the variant's name."""
+    if stage.kind != "umsn":
+        return stage
+    needs: tuple[str, ...] = ()
+    if settings.masks == "snet" and settings.variant != "bnet":
+        needs = ("segmentation", "segmentation-blurry")
+    losses = dict(stage.losses)
+    if settings.variant != "umsn":
+        losses = {("l1" if name == "confidence" else name): weight for name, weight in losses.items()}
+    acting = stage.differences.of_variant(settings.variant)
+    return replace(stage, name=settings.variant, needs=needs, losses=losses, differences=acting)
+
+
+def _refuse_idle(stages: tuple[Stage, ...], settings: Settings) -> None:
+    """Raise InputError for a difference that the user chose and that cannot act on the variant."""
+    if not any(stage.kind == "umsn" for stage in stages):
+        return
+    # The first stage is not trained without it, whatever the variant.
+    for name in sorted({each.name for each in fields(Differences)} - {"first_stage"}):
+        value = getattr(settings, name)
+        acts = any(getattr(stage.differences, name) == value for stage in stages)
+        if value is not None and not acts:
+            raise InputError(
+                f"--{name.replace('_', '-')} does not act on variant '{settings.variant}'; leave it out."
+            )
+
+
+class _Data:
+    """The dataset trained on, and the one for validation."""
+
+    def __init__(self, dataset: Dataset, held_out: Dataset | None) -> None:
+        self.dataset, self._held_out = dataset, held_out
+        if held_out is not None:
+            _refuse_leak(dataset, held_out)
+
+    def check(self, stage: Stage, settings: Settings) -> None:
+        """Raise InputError unless the dataset has what the stage trains on."""
+        if stage.shards not in self.dataset.sets:
+            raise InputError(
+                f"{self.dataset.root} has no set '{stage.shards}', which stage {stage.name} trains on; "
+                "build it with --class-isolated."
+            )
+        from_labels = stage.kind == "segmentation" or (stage.kind == "umsn" and settings.masks == "labels")
+        if from_labels and settings.variant != "bnet" and not self.dataset.faces.table["labelled"].any():
+            raise InputError(
+                f"None of the faces of {self.dataset.root} has labels, which stage {stage.name} needs; "
+                "build the dataset from labelled faces."
+            )
+
+    def patches(
+        self, stage: Stage, settings: Settings, device: torch.device, *, on_device: bool
+    ) -> PatchSource:
+        """Return the patches of a stage: read or made on the host, or made on ``device``."""
+        endless = settings.endless and stage.shards == FULL
+        return _patches(self.dataset, stage, device, on_device=on_device, endless=endless)
+
+    def validation(self, stage: Stage, device: torch.device) -> PatchSource | None:
+        """Return the patches that a stage is scored on, with noise as it is trained on."""
+        if self._held_out is None or stage.shards not in self._held_out.sets:
+            return None
+        return _patches(self._held_out, stage, device)
+
+
+def _patches(
+    dataset: Dataset, stage: Stage, device: torch.device, *, on_device: bool = False, endless: bool = False
+) -> PatchSource:
+    """Return the patches of a dataset that a stage sees.
+
+    Those with noise of their own are always made: shards hold 8 bits, with the noise of the recipe.
+    """
+    noise = stage.differences.noise
+    if not on_device and noise == "recipe":
+        return ShardPatches(dataset, stage.shards)
+    return DevicePatches(
+        dataset, stage.shards, device, endless=endless, noise=None if noise == "recipe" else noise
+    )
+
+
+def _refuse_leak(dataset: Dataset, held_out: Dataset) -> None:
+    """Raise InputError if a face (the same file), a person or a kernel of the validation is also trained on.
+
+    Faces that merely look the same are for ``blurgen audit``: hashing all of them delays every start by
+    half a millisecond a face.
+    """
+    trained_on, validated_on = (read_contents(each.root, near=False) for each in (dataset, held_out))
+    found = list(compare(validated_on, trained_on).findings())
+    if found:
+        rest = f" (and {len(found) - 1:,} more)" if len(found) > 1 else ""
+        raise InputError(
+            f"{held_out.root}: shares with {dataset.root}: {found[0]}{rest}; "
+            "validate on faces of another --split and kernels of another --seed."
+        )
+
+
+def _check_batch(stage: Stage, machine: Machine) -> None:
+    if stage.batch_size % machine.ranks:
+        raise InputError(
+            f"A batch of {stage.batch_size} of stage {stage.name} cannot be shared equally by "
+            f"{machine.ranks} processes; choose a multiple of {machine.ranks} with --batch-size."
+        )
+
+
+def _begins_with(stage: Stage, settings: Settings, earlier: Earlier) -> tuple[str, ...]:
+    """Return the stages whose networks a stage begins with.
+
+    Raises InputError where it cannot do without one that is not there and will not be.
+    """
+    for need in stage.needs:
+        if not earlier.there(need):
+            raise InputError(
+                f"Stage {stage.name} needs {earlier.found(need)}: train --stage {need} first, "
+                "name the folder that has it with --start-from"
+                + (
+                    ", or take the masks from the shards with --masks labels."
+                    if stage.kind == "umsn"
+                    else "."
+                )
+            )
+    if stage.kind != "umsn":
+        return stage.needs
+    f_nets: tuple[str, ...] = ()
+    if settings.variant.startswith("umsn") and stage.differences.first_stage:
+        f_nets = tuple(f"first-stage-{class_name}" for class_name in CLASS_NAMES)
+    for f_net in f_nets:
+        if not earlier.there(f_net):
+            raise InputError(
+                f"Stage {stage.name} begins with {earlier.found(f_net)}: train --stage first-stage first, "
+                "name the folder that has it with --start-from, or begin without: --no-first-stage."
+            )
+    s_nets = stage.needs
+    if settings.masks == "labels" and settings.variant != "bnet":
+        # One that is there makes the masks once there are no labels.
+        s_nets = tuple(name for name in _S_NETS if earlier.there(name))[-1:]
+    return f_nets + s_nets
+
+
+def _networks(names: Iterable[str], stage: Stage, settings: Settings, earlier: Earlier) -> dict[str, Any]:
+    """Return networks of earlier stages by name. Raises InputError for one that the stage cannot take."""
+    return {
+        name: earlier.network(
+            name,
+            # An S-Net that only makes masks may have any size.
+            size=None if stage.kind == "umsn" and name in _S_NETS else settings.size,
+            batch_statistics=stage.differences.snet_batch_statistics,
+        )
+        for name in names
+    }
+
+
+def _learner(
+    stage: Stage, settings: Settings, begins: Mapping[str, Any], perceptual: Perceptual | None
+) -> Learner:
+    """Return what the stage trains, as it begins: with the networks ``begins`` of earlier stages, by name."""
+    with torch.random.fork_rng(devices=[]):
+        # What a stage begins with depends on the seed and its name, not on the stages before it.
+        torch.manual_seed(
+            int.from_bytes(hashlib.sha256(f"{settings.seed} {stage.name}".encode()).digest()[:7])
+        )
+        size, differences = settings.size, stage.differences
+        network: Any
+        if stage.kind == "segmentation":
+            if stage.needs:
+                network = begins[stage.needs[0]]
+            else:
+                config = network_config("snet", size)
+                config["batch_statistics"] = differences.snet_batch_statistics
+                network = build_network("snet", config)
+            return SegmentationLearner(network.requires_grad_(True), stage.image)
+        if stage.kind == "first-stage":
+            assert stage.class_number is not None
+            network = build_network("first-stage", network_config("first-stage", size))
+            return FirstStageLearner(network, stage.class_number, perceptual)
+
+        network = build_network(*variant_config(settings.variant, size))
+        for number, class_name in enumerate(CLASS_NAMES):
+            if f"first-stage-{class_name}" in begins:
+                network.load_first_stage(number, begins[f"first-stage-{class_name}"])
+        confidence: Any = None
+        if "confidence" in stage.losses:
+            config = network_config("confidence", size)
+            config["repeats_third"] = differences.cn_repeats_third
+            confidence = build_network("confidence", config)
+        s_nets = [begins[name] for name in _S_NETS if name in begins]
+        with_masks = settings.variant != "bnet"
+        return DeblurLearner(
+            network,
+            confidence=confidence,
+            perceptual=perceptual,
+            s_net=s_nets[-1] if s_nets else None,
+            s_net_clean=s_nets[0] if settings.masks == "snet" and with_masks else None,
+            # B-Net is given masks like the others, and ignores them.
+            masks=settings.masks if with_masks else "labels",
+            confidence_lambda=differences.confidence_lambda,
+            class_weights=differences.class_weights,
+            extra_terms=tuple(differences.terms),
+        )
+
+
+_S_NETS = ("segmentation", "segmentation-blurry")
+
+
+def _perceptual(stages: tuple[Stage, ...], settings: Settings) -> Perceptual | None:
+    if not any("perceptual" in stage.losses for stage in stages):
+        return None
+    if settings.vgg_face is None:
+        raise InputError(
+            f"Preset '{settings.preset}' has a perceptual loss and needs VGG-Face: get vgg_face.mat from "
+            "https://www.robots.ox.ac.uk/~vgg/software/vgg_face and give it with --vgg-face, "
+            "or train without: --no-perceptual."
+        )
+    return Perceptual(settings.vgg_face)
+
+
+def _about(settings: Settings, dataset: Dataset, stage: Stage) -> dict[str, Any]:
+    """Return what the result depends on beside the plan and the networks it starts with."""
+    about: dict[str, Any] = {
+        "preset": settings.preset,
+        "size": settings.size,
+        "data": dataset.recipe.to_json(),
+        "perceptual": None,
+    }
+    if "perceptual" in stage.losses and settings.vgg_face is not None:
+        about["perceptual"] = hashlib.sha256(settings.vgg_face.read_bytes()).hexdigest()
+    if stage.shards == FULL:
+        about["endless"] = settings.endless
+    if stage.kind == "umsn":
+        about |= {"variant": settings.variant, "masks": settings.masks}
+    return about
+
+
+@contextlib.contextmanager
+def _machine(
+    device: str, precision: Literal["auto", "fp32", "bf16"], compile: bool | None, threads: int
+) -> Iterator[Machine]:
+    """Yield what to train on; with torchrun, this process's part of it."""
+    rank, ranks = int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
+    chosen = usable_device(device)
+    if chosen.type == "cuda" and ranks > 1:
+        chosen = torch.device("cuda", int(os.environ["LOCAL_RANK"]))
+    if precision == "auto":
+        precision = "bf16" if chosen.type == "cuda" else "fp32"
+    if compile is None:
+        compile = chosen.type == "cuda"
+    if ranks > 1:
+        dist.init_process_group("nccl" if chosen.type == "cuda" else "gloo")
+    try:
+        yield Machine(chosen, rank, ranks, precision, compile, threads)
+    finally:
+        if ranks > 1:
+            dist.destroy_process_group()

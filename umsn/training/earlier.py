@@ -1,0 +1,65 @@
+"""The networks that a stage begins with: those of the stages before it, of this training or of another."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Collection
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from blurgen.errors import InputError
+from umsn import checkpoint
+from umsn.restore.deblur import load_networks
+
+
+@dataclass(frozen=True)
+class Earlier:
+    """Checkpoints of stages by name."""
+
+    chosen: Collection[str]
+    """Stages of this training: they are, or will be, in ``out``."""
+    out: Path
+    start: Path
+    """Where the other stages are."""
+
+    def found(self, name: str) -> Path:
+        """Return where the checkpoint of a stage is, or will be."""
+        return (self.out if name in self.chosen else self.start) / f"{name}.safetensors"
+
+    def there(self, name: str) -> bool:
+        """Tell whether a stage is, or will have been, trained."""
+        return name in self.chosen or self.found(name).exists()
+
+    def digest(self, name: str) -> str:
+        """Return the SHA-256 of the checkpoint of a stage, in hex."""
+        return hashlib.sha256(self.found(name).read_bytes()).hexdigest()
+
+    def network(self, name: str, *, size: str | None, batch_statistics: bool) -> Any:
+        """Return the network that a stage trained.
+
+        Raises InputError where its training is not finished, it is not of ``size`` (None: any will do), or
+        it is an S-Net that normalises over the batch although ``batch_statistics`` says otherwise, or the
+        other way round.
+        """
+        path = self.found(name)
+        network: Any = load_networks(path, torch.device("cpu"))["network"]
+        about = checkpoint.load(path, "networks")[1]
+        if about["iteration"] < about["stage"]["iterations"]:
+            raise InputError(
+                f"{path} is of iteration {about['iteration']} of {about['stage']['iterations']}; "
+                f"finish stage {name} first, with --resume."
+            )
+        if size is not None and about["size"] != size:
+            raise InputError(
+                f"{path} is a network of size '{about['size']}', and what it is to become part of is of size "
+                f"'{size}'; choose --networks {about['size']}, or train stage {name} anew."
+            )
+        if getattr(network.config, "batch_statistics", batch_statistics) != batch_statistics:
+            raise InputError(
+                f"{path} was trained with{'' if network.config.batch_statistics else 'out'} "
+                "--snet-batch-statistics; choose the same here, or train it anew."
+            )
+        return network
