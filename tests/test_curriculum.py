@@ -378,7 +378,7 @@ def test_two_processes_train_like_one_with_the_joint_batch(tmp_path, monkeypatch
 
     program = (
         "from dataclasses import replace\n"
-        "from umsn import curriculum, stages\n"
+        "from umsn.training import curriculum, stages\n"
         "from umsn.training.curriculum import Settings\n"
         "chosen = stages.QUICK.stages[0], stages.QUICK.stages[-1]\n"
         "curriculum.PRESETS = {'quick': replace(stages.QUICK, stages=chosen, log_every=1)}\n"
@@ -398,7 +398,7 @@ def test_a_compiler_that_fails_in_one_process_is_done_without_in_both(datasets, 
     program = (
         "import os\n"
         "from torch import nn\n"
-        "from umsn import curriculum\n"
+        "from umsn.training import curriculum\n"
         "def plain(graph, example): return graph.forward\n"
         "def broken(graph, example): raise RuntimeError('no compiler')\n"
         "backend = broken if os.environ['RANK'] == '1' else plain\n"
