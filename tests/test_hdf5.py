@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from blurgen.errors import DiskLost, InputError
+from blurgen.files.atomic import write_aside
 from blurgen.files.hdf5 import (
     contiguous_offset,
     create_plain,
@@ -21,9 +22,7 @@ from blurgen.files.hdf5 import (
     open_plain,
     plain_dataset,
     read_all,
-    sync,
     text_attribute,
-    write_aside,
 )
 
 DATA = np.arange(3000, dtype="<u2").reshape(30, 100)
@@ -53,7 +52,7 @@ def test_a_disk_that_fails_at_once_is_told(tmp_path, monkeypatch):
         raise OSError(errno.EIO, os.strerror(errno.EIO))
 
     with monkeypatch.context() as patch:
-        patch.setattr(os, "pread", fail)
+        patch.setattr("blurgen.files.hdf5_screen.read_at", fail)
         with (
             pytest.raises(InputError, match=r"a\.h5: cannot be read \(Input/output error\)\.$"),
             open_plain(tmp_path / "a.h5", "test", 3),
@@ -180,44 +179,12 @@ def test_a_file_server_that_fails_is_told(tmp_path, monkeypatch, number):
         raise OSError(number, os.strerror(number))
 
     with monkeypatch.context() as patch:
-        patch.setattr(os, "pwrite", fail)
+        patch.setattr("blurgen.files.hdf5.write_at", fail)
         patch.setattr(os, "fstat", fail)
         patch.setattr(os, "unlink", fail)
         with pytest.raises(DiskLost, match=r"a\.h5: .*the disk or its server failed.*run the same command"):
             write(tmp_path / "a.h5", data=DATA)
     assert (tmp_path / "a.h5").read_text() == "old"
-
-
-def test_a_temporary_file_that_is_taken_away_is_told(tmp_path):
-    with (
-        pytest.raises(DiskLost, match="or another process removed the file"),
-        write_aside(tmp_path / "a") as aside,
-    ):
-        aside.unlink()
-    with pytest.raises(FileNotFoundError), write_aside(tmp_path / "a"):
-        (tmp_path / "other").read_text()
-
-
-def test_a_file_system_that_cannot_sync_folders_will_do_but_files_must_be_synced(tmp_path, monkeypatch):
-    fsync, number = os.fsync, errno.EINVAL
-
-    def only_files(descriptor):
-        if stat.S_ISDIR(os.fstat(descriptor).st_mode):
-            raise OSError(number, os.strerror(number))
-        fsync(descriptor)
-
-    monkeypatch.setattr(os, "fsync", only_files)
-    write(tmp_path / "a.h5", data=DATA)
-    number = errno.EIO
-    with pytest.raises(DiskLost):
-        write(tmp_path / "b.h5", data=DATA)
-
-    def never(_):
-        raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
-
-    monkeypatch.setattr(os, "fsync", never)
-    with pytest.raises(OSError, match="Invalid argument"):
-        sync(tmp_path / "a.h5")
 
 
 def test_what_is_no_hdf5_file_is_refused(tmp_path):

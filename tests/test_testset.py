@@ -154,14 +154,14 @@ def test_a_second_run_touches_nothing_and_any_number_of_jobs_gives_the_same_byte
 def test_an_interrupted_build_is_finished_to_the_same_bytes(photos, bank, built, tmp_path, monkeypatch):
     written = []
 
-    def write_some(path, data):
+    def write_some(path, data, **options):
         if len(written) == 21:
             raise KeyboardInterrupt
         written.append(path)
-        real(path, data)
+        real(path, data, **options)
 
-    real = blurgen.testset.build.write_whole
-    monkeypatch.setattr(blurgen.testset.build, "write_whole", write_some)
+    real = blurgen.testset.build.write_file
+    monkeypatch.setattr(blurgen.testset.build, "write_file", write_some)
     with pytest.raises(KeyboardInterrupt):
         make(photos, bank, tmp_path / "set")
     assert not read_testset(tmp_path / "set").complete

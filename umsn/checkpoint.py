@@ -18,7 +18,7 @@ from safetensors.torch import save as serialise
 from torch import Tensor, nn
 
 from blurgen.errors import InputError
-from blurgen.files.hdf5 import write_aside
+from blurgen.files.atomic import write_file
 
 FORMAT: Final = "umsn-checkpoint"
 VERSION: Final = 1
@@ -35,8 +35,7 @@ def save(
     # Tied or strided tensors are not for safetensors: every one is written out on its own.
     plain = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
     data = serialise(plain, metadata={"umsn": json.dumps(header, sort_keys=True)})
-    with write_aside(path) as aside:
-        aside.write_bytes(data)
+    write_file(path, data)
 
 
 def load(path: str | os.PathLike[str], kind: str) -> tuple[dict[str, Tensor], dict[str, Any]]:

@@ -40,7 +40,7 @@ from blurgen.jobs.progress import Reporter
 from blurgen.kernels.bank import KernelBank
 from blurgen.synthesis.recipe import FacesUsed, KernelsUsed, Recipe
 
-# What blurgen.files.hdf5.write_aside and blurgen.faces.store.write_store leave when they are killed.
+# What blurgen.files.atomic.write_aside and blurgen.faces.store.write_store leave when they are killed.
 _PART = re.compile(r"\.(.+)\.[^.]+\.parts?")
 _MOST_NAMED = 20  # skipped files told one by one
 _SHARD = re.compile(r"shard-(\d+)\.h5")

@@ -10,8 +10,8 @@ from typing import Any, Final
 
 from blurgen.errors import InputError
 from blurgen.files import strict_json
+from blurgen.files.atomic import write_file
 from blurgen.files.digests import FileRecord
-from blurgen.files.hdf5 import write_aside
 from blurgen.labels import CLASS_NAMES
 from blurgen.synthesis.recipe import Recipe
 
@@ -159,8 +159,7 @@ def read_manifest(root: Path) -> Manifest:
 
 def write_manifest(root: Path, manifest: Manifest) -> None:
     """Write ``dataset.json``, at once and whole."""
-    with write_aside(root / MANIFEST) as aside:
-        aside.write_text(_text(manifest.to_json()), encoding="utf-8")
+    write_file(root / MANIFEST, _text(manifest.to_json()))
 
 
 def _text(tree: dict[str, Any]) -> str:

@@ -12,7 +12,7 @@ from PIL import Image, ImageDraw, ImageFont
 from blurgen.dataset.manifest import FULL, ISOLATED
 from blurgen.dataset.reading import Dataset
 from blurgen.errors import InputError
-from blurgen.files.hdf5 import write_aside
+from blurgen.files.atomic import write_aside
 from blurgen.labels import Label
 from blurgen.randomness.philox import Stream, words
 

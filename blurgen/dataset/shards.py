@@ -7,7 +7,7 @@ appears under its name only when it is whole and on disk.
 
 from __future__ import annotations
 
-import errno
+import io
 import math
 import mmap
 import os
@@ -23,8 +23,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from blurgen.errors import InputError
+from blurgen.files.at_offset import open_to_read, write_at
+from blurgen.files.atomic import write_aside
 from blurgen.files.digests import digest_areas
-from blurgen.files.hdf5 import contiguous_offset, create_plain, open_plain, plain_dataset, write_aside
+from blurgen.files.hdf5 import contiguous_offset, create_plain, open_plain, plain_dataset
 from blurgen.synthesis.recipe import INDEX_DTYPE
 
 FORMAT: Final = "blurgen-shard"
@@ -73,14 +75,14 @@ class MappedShard(ShardArrays):
 
     def expect_run(self) -> None:
         """Let the system read on behind whatever is touched, as it does with any file."""
-        self.buffer.madvise(mmap.MADV_NORMAL)
+        self._advise("MADV_NORMAL")
 
     def expect_any_row(self) -> None:
         """Let the system read what is touched and no more.
 
         Left to itself it reads on: for rows here and there, ten times what is wanted.
         """
-        self.buffer.madvise(mmap.MADV_RANDOM)
+        self._advise("MADV_RANDOM")
 
     def read_ahead(self, row: int) -> None:
         """Ask for a row from the disk, without waiting for it."""
@@ -88,7 +90,11 @@ class MappedShard(ShardArrays):
             step = part.strides[0]
             first = offset + row * step
             start = first - first % mmap.PAGESIZE
-            self.buffer.madvise(mmap.MADV_WILLNEED, start, first + step - start)
+            self._advise("MADV_WILLNEED", start, first + step - start)
+
+    def _advise(self, what: str, *span: int) -> None:
+        if hasattr(self.buffer, "madvise") and hasattr(mmap, what):  # Windows has neither, and needs none
+            self.buffer.madvise(getattr(mmap, what), *span)
 
 
 @dataclass(frozen=True)
@@ -161,8 +167,8 @@ class ShardWriter:
 
     digest: ShardDigest
 
-    def __init__(self, descriptor: int, layout: ShardLayout) -> None:
-        self._descriptor = descriptor
+    def __init__(self, file: io.FileIO, layout: ShardLayout) -> None:
+        self._file = file
         self._layout = layout
         self._written = 0
 
@@ -177,14 +183,15 @@ class ShardWriter:
             if part.dtype != kind or part.shape != (count, *shape[1:]):
                 raise ValueError(f"Argument 'rows' must have {(count, *shape[1:])}, not {part.shape}.")
             step = math.prod(shape[1:]) * kind.itemsize
-            _write_at(self._descriptor, np.ascontiguousarray(part), offset + self._written * step)
+            content = np.ascontiguousarray(part).reshape(-1).view(np.uint8).data
+            write_at(self._file, content, offset + self._written * step)
         self._written = end
 
     def finish(self) -> None:
         """Check that no row is missing and take the digests."""
         if self._written != self._layout.rows:
             raise ValueError(f"The shard must get {self._layout.rows} rows, not {self._written}.")
-        self.digest = _digest(self._descriptor, self._layout)
+        self.digest = _digest(self._file, self._layout)
 
 
 @contextmanager
@@ -195,13 +202,10 @@ def create_shard(path: Path, rows: int, patch_size: int) -> Iterator[ShardWriter
     """
     with write_aside(path) as aside:
         layout = _lay_out(aside, rows, patch_size)
-        descriptor = os.open(aside, os.O_RDWR)
-        try:
-            writer = ShardWriter(descriptor, layout)
+        with open(aside, "rb+", buffering=0) as file:
+            writer = ShardWriter(file, layout)
             yield writer
             writer.finish()
-        finally:
-            os.close(descriptor)
 
 
 def read_layout(path: Path) -> ShardLayout:
@@ -223,16 +227,14 @@ def map_shard(path: Path, layout: ShardLayout) -> MappedShard:
     """Map a shard whose layout is known; InputError when the file is gone or shorter than it says."""
     try:
         # A link in place of the file could lead anywhere: it is not followed.
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+        file = open_to_read(path, follow_link=False)
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror}); see 'blurgen verify'.") from None
-    try:
-        size = os.fstat(descriptor).st_size
+    with file:
+        size = os.fstat(file.fileno()).st_size
         if any(offset + length > size for offset, length in layout.areas()):
             raise InputError(f"{path}: is cut off; see 'blurgen verify' and 'blurgen repair'.")
-        return layout.arrays(mmap.mmap(descriptor, 0, access=mmap.ACCESS_READ))
-    finally:
-        os.close(descriptor)
+        return layout.arrays(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
 
 
 def open_shard(path: Path) -> MappedShard:
@@ -243,11 +245,8 @@ def open_shard(path: Path) -> MappedShard:
 def digest_shard(path: Path) -> ShardDigest:
     """Return size and digests of a shard file; InputError when it is no sound shard."""
     layout = read_layout(path)
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        return _digest(descriptor, layout)
-    finally:
-        os.close(descriptor)
+    with open_to_read(path) as file:
+        return _digest(file, layout)
 
 
 def _lay_out(path: Path, rows: int, patch_size: int) -> ShardLayout:
@@ -269,15 +268,6 @@ def _lay_out(path: Path, rows: int, patch_size: int) -> ShardLayout:
     return layout
 
 
-def _write_at(descriptor: int, part: NDArray[np.generic], offset: int) -> None:
-    view = part.reshape(-1).view(np.uint8).data
-    while view:
-        written = os.pwrite(descriptor, view, offset)
-        if written == 0:
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-        view, offset = view[written:], offset + written
-
-
-def _digest(descriptor: int, layout: ShardLayout) -> ShardDigest:
-    file, content = digest_areas(descriptor, layout.areas())
-    return ShardDigest(file.bytes, file.digest, content.hexdigest())
+def _digest(file: io.FileIO, layout: ShardLayout) -> ShardDigest:
+    record, content = digest_areas(file, layout.areas())
+    return ShardDigest(record.bytes, record.digest, content.hexdigest())

@@ -12,8 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from blurgen.errors import InputError
-from blurgen.files.hdf5 import sync
-from blurgen.files.png import refuse_full_disk
+from blurgen.files.atomic import refuse_full_disk, sync_folder
 from blurgen.jobs.progress import Reporter, size_text
 
 
@@ -38,7 +37,7 @@ def new_folder(path: Path) -> Iterator[Path]:
     try:
         yield aside
         os.rename(aside, path)
-        sync(path.parent)
+        sync_folder(path.parent)
     except BaseException as error:
         shutil.rmtree(aside, ignore_errors=True)
         if isinstance(error, OSError):

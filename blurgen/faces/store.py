@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from blurgen.errors import InputError
 from blurgen.faces.collect import Collected, Part, Row, Skipped, collect, labels_path
 from blurgen.faces.source import Face, FaceSource
+from blurgen.files.atomic import write_aside
 from blurgen.files.digests import FileRecord, digest_areas
 from blurgen.files.hdf5 import (
     contiguous_offset,
@@ -29,7 +30,6 @@ from blurgen.files.hdf5 import (
     open_plain,
     plain_dataset,
     read_all,
-    write_aside,
 )
 from blurgen.labels import LABEL_VALUES
 

@@ -1,4 +1,4 @@
-"""HDF5 without surprises: files that appear whole or not at all, and readers that trust nothing.
+"""HDF5 without surprises: readers that trust nothing, and a full disk that ends in an error.
 
 An HDF5 file can point at other files (external links, external storage, virtual datasets), claim
 shapes it has no bytes for, and ask for filter plug-ins. Ours do none of this (FORMAT.md, section 4),
@@ -7,31 +7,22 @@ so whatever does is refused by name before a byte of it is read.
 
 from __future__ import annotations
 
-import errno
 import io
 import json
 import math
 import os
-import secrets
-import stat
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import h5py
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from blurgen.errors import DiskLost, InputError
+from blurgen.errors import InputError
+from blurgen.files.at_offset import open_to_read, read_into, write_at
 from blurgen.files.hdf5_screen import ScreenedFile
-
-NO_ROOM: Final = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-"""What the system says of a full disk."""
-
-# What it says of a disk or a file server that is gone or came back without the file.
-_LOST: Final = (errno.EIO, errno.ESTALE, errno.ETIMEDOUT, errno.ENOTCONN, errno.EHOSTDOWN)
-_NO_SYNC: Final = (errno.EINVAL, errno.EBADF, errno.ENOTSUP)  # of a folder, on some network file systems
 
 _PAGE = 4096
 _LONGEST_TEXT = 1 << 26  # bytes in a text attribute: made_with may list many thousand skipped files
@@ -71,12 +62,12 @@ def open_screened(path: Path) -> Iterator[h5py.File]:
     Structures on which HDF5 would hang are never seen by it (blurgen.files.hdf5_screen).
     """
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        opened = open_to_read(path)
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror}).") from None
-    try:
+    with opened:
         try:
-            source = ScreenedFile(descriptor)
+            source = ScreenedFile(opened)
             is_usual = source.is_usual
         except OSError as error:
             raise InputError(f"{path}: cannot be read ({error.strerror}).") from None
@@ -88,8 +79,6 @@ def open_screened(path: Path) -> Iterator[h5py.File]:
             raise InputError(f"{path}: not a readable HDF5 file (or cut off); make it again.") from error
         with file:
             yield file
-    finally:
-        os.close(descriptor)
 
 
 @contextmanager
@@ -143,10 +132,9 @@ class _Sink(io.RawIOBase):
 
     def write(self, data: Any) -> int:
         view = memoryview(data).cast("B")
-        done = 0
         try:
-            while done < len(view) and self.error is None:
-                done += os.pwrite(self._raw.fileno(), view[done:], self._position + done)
+            if self.error is None:
+                write_at(self._raw, view, self._position)
         except OSError as error:
             self.error = error
         self._position += len(view)
@@ -161,9 +149,8 @@ class _Sink(io.RawIOBase):
 
     def readinto(self, buffer: Any) -> int:
         view = memoryview(buffer).cast("B")
-        found = os.pread(self._raw.fileno(), len(view), self._position)
-        view[: len(found)] = found
-        view[len(found) :] = bytes(len(view) - len(found))
+        found = read_into(self._raw, view, self._position)
+        view[found:] = bytes(len(view) - found)
         self._position += len(view)
         return len(view)
 
@@ -276,61 +263,6 @@ def json_attribute(file: h5py.File, name: str) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise InputError(f"{file.filename}: attribute '{name}' is not a JSON object.")
     return value
-
-
-@contextmanager
-def write_aside(path: str | os.PathLike[str]) -> Iterator[Path]:
-    """Yield a temporary path beside ``path``; on success it takes that name, whole and on disk.
-
-    The temporary file exists, is empty, and lies in the same folder under a name that starts with a dot
-    and ends in ``.part``. When the body raises, it is removed and ``path`` stays as it was. Raises
-    InputError when the folder cannot be written or the disk is full, DiskLost when the disk or its server
-    fails or the temporary file is taken away.
-    """
-    path = Path(path)
-    aside = path.with_name(f".{path.name}.{secrets.token_hex(8)}.part")
-    try:
-        # Not tempfile: its files are private to the user, and these are to have the usual permissions.
-        os.close(os.open(aside, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
-    except OSError as error:
-        raise InputError(f"Cannot write {path}: {error.strerror}; choose another folder.") from error
-    try:
-        yield aside
-        sync(aside)
-        os.replace(aside, path)
-        sync(path.parent)
-    except BaseException as error:
-        with suppress(OSError):  # the first error is the one to tell
-            aside.unlink(missing_ok=True)
-        if isinstance(error, IsADirectoryError):
-            raise InputError(f"{path}: cannot be written, a folder is in its place; remove that.") from error
-        if isinstance(error, OSError) and error.errno in NO_ROOM:
-            raise InputError(
-                f"No room left in {path.parent.absolute()} for {path.name}; "
-                "free some space or choose another folder."
-            ) from error
-        if isinstance(error, OSError) and (error.errno in _LOST or _is_gone(aside, error)):
-            raise DiskLost(
-                f"Cannot write {path}: {error.strerror} (the disk or its server failed, or another process "
-                "removed the file); run the same command again."
-            ) from error
-        raise
-
-
-def _is_gone(path: Path, error: OSError) -> bool:
-    return isinstance(error, FileNotFoundError) and str(error.filename) == str(path)
-
-
-def sync(path: str | os.PathLike[str]) -> None:
-    """Wait until a file, or the names in a folder where its file system can do that, are on disk."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    except OSError as error:
-        if not (error.errno in _NO_SYNC and stat.S_ISDIR(os.fstat(descriptor).st_mode)):
-            raise
-    finally:
-        os.close(descriptor)
 
 
 def _whole_attribute(file: h5py.File, name: str) -> int:

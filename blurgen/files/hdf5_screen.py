@@ -14,6 +14,8 @@ import os
 import struct
 from typing import Any
 
+from blurgen.files.at_offset import read_at, read_into
+
 _GLOBAL = b"GCOL\x01"  # with the version
 _LOCAL = b"HEAP\x00"
 _LONGEST = len(_GLOBAL)
@@ -32,17 +34,17 @@ class ScreenedFile(io.RawIOBase):
     like a broken heap by chance is as good as impossible, but they could be made to.
     """
 
-    def __init__(self, descriptor: int) -> None:
-        self._descriptor = descriptor
+    def __init__(self, file: io.FileIO) -> None:
+        self._file = file
         self._position = 0
-        self._size = os.fstat(descriptor).st_size
+        self._size = os.fstat(file.fileno()).st_size
         self._base = self._find_superblock()
         self._effort_left = _MOST_EFFORT
 
     @property
     def is_usual(self) -> bool:
         """Whether addresses and lengths in the file have 8 bytes, as screening takes for granted."""
-        head = os.pread(self._descriptor, 16, self._base)
+        head = read_at(self._file, self._base, 16)
         at = _SIZES_AT.get(head[8]) if head.startswith(_SUPERBLOCK) and len(head) == 16 else None
         return at is not None and head[at : at + 2] == b"\x08\x08"
 
@@ -63,12 +65,8 @@ class ScreenedFile(io.RawIOBase):
     def readinto(self, buffer: Any) -> int:
         """Fill ``buffer``; what lies past the end of the file is zero."""
         view = memoryview(buffer).cast("B")
-        done = 0
-        while done < len(view) and self._position + done < self._size:  # an address may be any number
-            read = os.preadv(self._descriptor, [view[done:]], self._position + done)
-            if read == 0:
-                break
-            done += read
+        # An address may be any number, also one that no file can be read at.
+        done = read_into(self._file, view, self._position) if self._position < self._size else 0
         view[done:] = bytes(len(view) - done)
         self._screen(view, self._position)
         self._position += len(view)
@@ -79,7 +77,7 @@ class ScreenedFile(io.RawIOBase):
         if start >= self._size:
             return
         margin = min(start, _LONGEST - 1)  # a signature may have been read in part before
-        around = os.pread(self._descriptor, margin + len(view) + _LONGEST - 1, start - margin)
+        around = read_at(self._file, start - margin, margin + len(view) + _LONGEST - 1)
         for signature, is_sound in ((_GLOBAL, self._is_sound_global), (_LOCAL, self._is_sound_local)):
             place = around.find(signature)
             while place >= 0:
@@ -94,7 +92,7 @@ class ScreenedFile(io.RawIOBase):
         if not 16 <= size <= min(self._size - address, _MOST_BYTES):
             return False
         self._spend(1 + (size >> 12))
-        content = os.pread(self._descriptor, size, address)
+        content = read_at(self._file, address, size)
         place = 16
         for _ in range(_MOST_ENTRIES):
             self._spend(1)
@@ -129,11 +127,11 @@ class ScreenedFile(io.RawIOBase):
         """Return where it lies: at 0, or after a user block of 512, 1024, 2048 ... bytes."""
         place = 0
         while place < self._size:
-            if os.pread(self._descriptor, len(_SUPERBLOCK), place) == _SUPERBLOCK:
+            if read_at(self._file, place, len(_SUPERBLOCK)) == _SUPERBLOCK:
                 return place
             place = max(512, 2 * place)
         return 0
 
     def _numbers(self, address: int, count: int) -> tuple[int, ...]:
-        content = os.pread(self._descriptor, 8 * count, address) if address < self._size else b""
+        content = read_at(self._file, address, 8 * count) if address < self._size else b""
         return struct.unpack(f"<{count}Q", content.ljust(8 * count, b"\0"))

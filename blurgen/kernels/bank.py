@@ -25,7 +25,8 @@ import xxhash
 from numpy.typing import NDArray
 
 from blurgen.errors import InputError
-from blurgen.files.hdf5 import create_plain, json_attribute, open_plain, plain_dataset, read_all, write_aside
+from blurgen.files.atomic import write_aside
+from blurgen.files.hdf5 import create_plain, json_attribute, open_plain, plain_dataset, read_all
 from blurgen.kernels.paths import LANES, MODELS, MOST_ATTEMPTS, MOST_SAMPLES, Paths, walk
 from blurgen.kernels.raster import UNIT, place, raster
 

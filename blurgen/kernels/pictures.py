@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
 from blurgen.errors import InputError
-from blurgen.files.hdf5 import write_aside
+from blurgen.files.atomic import write_aside, write_file
 from blurgen.kernels.bank import CameraPath, KernelBank, has_paths, trajectory
 from blurgen.kernels.statistics import DIRECTION_BINS, center_offsets
 
@@ -88,8 +88,7 @@ def save_plots(statistics: dict[str, Any], path: str | os.PathLike[str]) -> None
     # Rendered first: a missing font or a bad backend must not leave half a file.
     picture = BytesIO()
     figure.savefig(picture, format="png", dpi=110)
-    with write_aside(path) as aside:
-        aside.write_bytes(picture.getvalue())
+    write_file(path, picture.getvalue())
 
 
 def _choice(bank: KernelBank, per_size: int) -> list[int]:

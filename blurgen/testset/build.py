@@ -38,7 +38,8 @@ from blurgen.dataset.manifest import KERNELS
 from blurgen.errors import InputError
 from blurgen.faces import Face, FaceSource
 from blurgen.faces.decode import check_patch_fits
-from blurgen.files.png import encode_png, is_whole_png, write_whole
+from blurgen.files.atomic import PART, write_file
+from blurgen.files.png import encode_png, is_whole_png
 from blurgen.jobs.parallel import Workers, run_jobs
 from blurgen.jobs.progress import Reporter, Silent, size_text
 from blurgen.kernels.bank import KernelBank
@@ -70,7 +71,6 @@ _NAMES: Final = {
 }
 _LONGEST_STEM = 48
 _BLOCK = 4096  # bytes a file takes more than its pixels, at most
-_PART = re.compile(r"\..+\.[0-9a-f]{16}\.part")
 
 
 @dataclass(frozen=True)
@@ -333,7 +333,7 @@ def _make_folder(root: Path, manifest: Manifest) -> None:
         return
     ours = {KERNELS, *_folders(manifest)}
     for path in sorted(root.iterdir()):
-        if path.name not in ours and not is_lock(path.name) and not _PART.fullmatch(path.name):
+        if path.name not in ours and not is_lock(path.name) and not PART.fullmatch(path.name):
             raise InputError(
                 f"{root}: holds '{path.name}', which is no part of a test set; choose a new or empty folder."
             )
@@ -347,7 +347,7 @@ def _folders(manifest: Manifest) -> list[str]:
 def _remove_leftovers(root: Path, manifest: Manifest) -> None:
     for folder in (root, *(root / name for name in _folders(manifest))):
         for path in folder.glob(".*.part"):
-            if _PART.fullmatch(path.name):
+            if PART.fullmatch(path.name):
                 path.unlink(missing_ok=True)
 
 
@@ -421,7 +421,7 @@ def _make_face(root: Path, manifest: Manifest, kernels: KernelBank, number: int,
     written = 0
     for path in missing:
         data = encode_png(np.ascontiguousarray(pictures[path]))
-        write_whole(path, data)
+        write_file(path, data, wait=False)
         written += len(data)
     return written
 

@@ -15,7 +15,7 @@ from typing import Any, Final
 from blurgen.dataset.manifest import inside
 from blurgen.errors import InputError
 from blurgen.files import strict_json
-from blurgen.files.hdf5 import write_aside
+from blurgen.files.atomic import write_file
 from blurgen.synthesis.recipe import KernelsUsed
 
 TESTSET: Final = "testset.json"
@@ -130,8 +130,7 @@ def write_testset(root: Path, manifest: Manifest) -> None:
     tree = manifest.to_json()
     lines = json.dumps({**tree, "faces": 0}, indent=2).splitlines()[:-2]
     rows = ",\n".join("    " + json.dumps(face) for face in tree["faces"])
-    with write_aside(root / TESTSET) as aside:
-        aside.write_text("\n".join([*lines, '  "faces": [', rows, "  ]", "}", ""]), encoding="utf-8")
+    write_file(root / TESTSET, "\n".join([*lines, '  "faces": [', rows, "  ]", "}", ""]))
 
 
 def read_testset(root: Path) -> Manifest:

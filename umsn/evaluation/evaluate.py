@@ -15,7 +15,7 @@ from PIL import Image
 from torch import nn
 
 from blurgen.errors import InputError
-from blurgen.files.hdf5 import write_aside
+from blurgen.files.atomic import write_file
 from blurgen.files.png import save_picture
 from blurgen.jobs.progress import Reporter, Silent
 from blurgen.labels import CLASS_NAMES
@@ -150,8 +150,7 @@ def evaluate(
         **{name: text for found in findings for name, text in found.records.items()},
     }
     for name, text in pages.items():
-        with write_aside(out / name) as aside:
-            aside.write_text(text, encoding="utf-8")
+        write_file(out / name, text)
         made.files.append(out / name)
     pictures = _figures(shown, lineup) | {n: page for found in findings for n, page in found.figures.items()}
     for name, picture in pictures.items():

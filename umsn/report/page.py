@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from blurgen._version import __version__
 from blurgen.errors import InputError
-from blurgen.files.hdf5 import write_aside
+from blurgen.files.atomic import write_file
 from umsn.evaluation.pairs import read_picture
 from umsn.report.embed import data_uris
 from umsn.report.gallery import gallery_content
@@ -73,8 +73,7 @@ def report(
         sections += _small_print(read_results(folder / _TABLES))
     page = _page(title or folder.resolve().name or "Report", sections)
     out = folder / "report.html" if out is None else Path(out)
-    with write_aside(out) as aside:
-        aside.write_bytes(page.encode("utf-8"))
+    write_file(out, page)
     return out
 
 

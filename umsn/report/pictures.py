@@ -17,8 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from blurgen.errors import InputError
-from blurgen.files.hdf5 import write_aside
-from blurgen.files.png import encode_png, write_whole
+from blurgen.files.atomic import write_file
+from blurgen.files.png import encode_png
 from umsn.evaluation.pairs import Pair, read_picture
 from umsn.folders import make_folder
 
@@ -83,15 +83,14 @@ class GalleryPictures:
         for folder, picture in {**versions, _CLEAN: pair.clean}.items():
             path = self._out / _FOLDER / folder / f"{pair.name}.png"
             make_folder(path.parent)
-            write_whole(path, encode_png(picture))
+            write_file(path, encode_png(picture), wait=False)
             self._now.add(path)
 
     def finish(self) -> Path:
         """Write the list of what was kept and return its path; what an earlier list names is removed."""
         methods = [{"name": method, "folder": folder} for method, folder in self._folders.items()]
         page = {"methods": methods, "pictures": self._names, "main": self._main, "count": self._count}
-        with write_aside(self._out / _FOLDER / _LIST) as aside:
-            aside.write_text(json.dumps(page, indent=1) + "\n", "utf-8")
+        write_file(self._out / _FOLDER / _LIST, json.dumps(page, indent=1) + "\n")
         for path in self._before - self._now:
             path.unlink(missing_ok=True)
         return self._out / _FOLDER / _LIST

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from blurgen.files.hdf5 import write_aside
+from blurgen.files.atomic import write_file
 from umsn.runs.metrics_log import LOG, read_lines
 
 
@@ -103,8 +103,7 @@ def _forget(path: Path, stage: str, done: int) -> None:
         for values in read_lines(path)
         if values.get("stage") != stage or (done > 0 and _reached(values) <= done)
     ]
-    with write_aside(path) as aside:
-        aside.write_text("".join(kept), "utf-8")
+    write_file(path, "".join(kept))
 
 
 def _reached(values: Mapping[str, Any]) -> float:
