@@ -10,14 +10,18 @@ import click
 
 @click.command("export")
 @click.argument("path", metavar="DIR", type=click.Path(path_type=Path))
-@click.option("--to", "to", type=click.Choice(["png", "lmdb", "webdataset"]), required=True)
+@click.option("--to", "to", type=click.Choice(["png", "lmdb", "webdataset", "parquet"]), required=True)
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="A new or empty folder.")
 @click.option(
     "--set", "set_name", default="full", show_default=True, help="Or isolated/skin and so on.", metavar="NAME"
 )
 @click.option("--limit", type=click.IntRange(1), help="Take only the first N rows.")
 @click.option(
-    "--shard-size", type=click.IntRange(1), default=1000, show_default=True, help="Rows of a WebDataset file."
+    "--shard-size",
+    type=click.IntRange(1),
+    default=1000,
+    show_default=True,
+    help="Rows of a WebDataset or Parquet file.",
 )
 @click.option(
     "--jobs", type=click.IntRange(1), default=os.cpu_count(), show_default="all cores", help="Processes."
@@ -25,7 +29,8 @@ import click
 def export(
     path: Path, to: str, out: Path, set_name: str, limit: int | None, shard_size: int, jobs: int
 ) -> None:
-    """Write a dataset as PNG folders, as LMDB (as BasicSR reads it) or as WebDataset tar files.
+    """Write a dataset as PNG folders, as LMDB (as BasicSR reads it), as WebDataset tar files or as Parquet
+    with a dataset card (as Hugging Face ``datasets`` loads it).
 
     Takes recipes too. OUT appears when it is whole.
     """

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 import shutil
 import subprocess
 import tempfile
+
+# Hugging Face datasets are loaded from folders here, never from the Hub.
+os.environ["HF_HUB_OFFLINE"] = "1"
 
 OWN_MOUNTS = ("unshare", "--user", "--map-root-user", "--mount")
 """Runs a command where it may mount what no other process sees, if the system lets this user do so."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import errno
 import io
+import itertools
 import json
 import os
 import resource
@@ -14,7 +15,9 @@ import sys
 import tarfile
 from pathlib import Path
 
+import datasets
 import lmdb
+import mlcroissant
 import numpy as np
 import pytest
 import small_dataset
@@ -90,7 +93,15 @@ def read_webdataset(folder):
         yield (*pictures, facts)
 
 
-READERS = {"png": read_png, "lmdb": read_lmdb, "webdataset": read_webdataset}
+def read_parquet(folder):
+    """As anyone does who downloads it: the features come from the files, the splits from the card."""
+    rows = datasets.load_dataset(str(folder), cache_dir=str(folder.parent / "cache"))
+    for row in rows["train"]:
+        pictures = [np.array(row.pop(name)) for name in ("clean", "blurry", "mask")]
+        yield (*pictures, row)
+
+
+READERS = {"png": read_png, "lmdb": read_lmdb, "webdataset": read_webdataset, "parquet": read_parquet}
 
 
 # --- Tests --------------------------------------------------------------------------------------------
@@ -240,7 +251,7 @@ def test_mistakes_are_named(folder, tmp_path):
         export(folder / "recipe", "png", tmp_path / "out", set_name="isolated/nose")
     with pytest.raises(InputError, match=r"is no dataset"):
         export(tmp_path, "png", tmp_path / "out")
-    with pytest.raises(ValueError, match=r"'to' must be one of png, lmdb, webdataset"):
+    with pytest.raises(ValueError, match=r"'to' must be one of png, lmdb, webdataset, parquet"):
         export(folder / "recipe", "zip", tmp_path / "out")
     with pytest.raises(ValueError, match=r"'limit' must be at least 1"):
         export(folder / "recipe", "png", tmp_path / "out", limit=0)
@@ -251,6 +262,23 @@ def test_without_the_package_the_user_is_told_how_to_get_it(folder, tmp_path, mo
     monkeypatch.setitem(sys.modules, "lmdb", None)
     with pytest.raises(InputError, match=r"pip install 'blurgen\[export\]'"):
         export(folder / "recipe", "lmdb", tmp_path / "out")
+
+
+def test_the_card_and_the_metadata_say_what_is_there(folder, tmp_path):
+    export(folder / "recipe", "parquet", tmp_path / "out", set_name="isolated/skin", limit=12, shard_size=5)
+    files = sorted(path.name for path in (tmp_path / "out/data").iterdir())
+    assert files == [f"train-0000{i}-of-00003.parquet" for i in range(3)]
+    card = (tmp_path / "out/README.md").read_text("utf-8")
+    assert "12 triplets of 24 x 24 pixels" in card
+    assert json.dumps(open_dataset(folder / "recipe").recipe.to_json(), indent=2) in card
+    described = mlcroissant.Dataset(tmp_path / "out/croissant.json")
+    assert not described.metadata.issues.errors
+    rows = list(described.records("rows"))
+    assert len(rows) == 12
+    assert [row["rows/sample"] for row in rows] == [
+        int(row.index["sample"])
+        for row in itertools.islice(open_dataset(folder / "recipe").open_set("isolated/skin"), 12)
+    ]
 
 
 def test_the_command_line(folder, tmp_path):

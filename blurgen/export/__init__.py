@@ -1,4 +1,4 @@
-"""A dataset in the formats of other programs: PNG folders, LMDB as BasicSR reads it, WebDataset.
+"""A dataset for other programs: PNG folders, LMDB (BasicSR), WebDataset, Parquet (Hugging Face).
 
 Works for datasets with shards and for recipes alike. An export appears under its name when it is whole and on
 disk; what is interrupted never does.
@@ -17,15 +17,21 @@ from blurgen.dataset.reading import Dataset, open_dataset
 from blurgen.errors import InputError
 from blurgen.export.folder import check_room, new_folder
 from blurgen.export.lmdb import export_lmdb
+from blurgen.export.parquet import export_parquet
 from blurgen.export.png import export_png
 from blurgen.export.rows import Rows, row_size
 from blurgen.export.webdataset import export_webdataset
 from blurgen.jobs.parallel import Workers
 from blurgen.jobs.progress import Reporter, Silent
 
-FORMATS: Final = ("png", "lmdb", "webdataset")
+FORMATS: Final = ("png", "lmdb", "webdataset", "parquet")
 
-_WRITERS: Final = {"png": export_png, "lmdb": export_lmdb, "webdataset": export_webdataset}
+_WRITERS: Final = {
+    "png": export_png,
+    "lmdb": export_lmdb,
+    "webdataset": export_webdataset,
+    "parquet": export_parquet,
+}
 _ROWS_PER_PIECE: Final = {"png": 256, "lmdb": 256}
 
 
@@ -43,7 +49,7 @@ def export(
     """Write one set of the dataset in ``root`` to the new folder ``out`` and return how many rows it has.
 
     ``to`` is one of FORMATS; the modules of this package say what each looks like. ``limit`` takes only the
-    first rows; ``shard_size`` is the number of rows in a WebDataset tar file; ``jobs`` processes (-1: one
+    first rows; ``shard_size`` is the number of rows in a tar or Parquet file; ``jobs`` processes (-1: one
     per core) change nothing in the result. ``export.json`` in the folder says where the rows come from.
 
     Raises ValueError for an option out of range; InputError when there is no such dataset or set, ``out``

@@ -51,11 +51,15 @@ class Rows:
         """How many pieces there are."""
         return -(-self.count // self.piece)
 
+    def dataset(self) -> Dataset:
+        """Return the dataset that the rows are of."""
+        return _load(self.pickled)
+
     def read(self, number: int) -> Iterator[Row]:
         """Yield the rows of piece ``number``."""
         first = number * self.piece
         end = min(first + self.piece, self.count)
-        dataset = _load(self.pickled)
+        dataset = self.dataset()
         for start in range(first, end, _BATCH):
             yield from _encode(dataset, self.set_name, start, min(start + _BATCH, end))
 
