@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from blurgen_cli.audit import audit
+from blurgen_cli.doctor import doctor
 from blurgen_cli.errors import OneLineErrors
 from blurgen_cli.export import export
 from blurgen_cli.faces import make_faces
@@ -24,7 +25,7 @@ def main() -> None:
     """Synthetic camera-shake datasets for image deblurring, reproducible to the bit."""
 
 
-for _command in (make_faces, make_kernels, import_kernels, build_testset, export, audit):
+for _command in (make_faces, make_kernels, import_kernels, build_testset, export, audit, doctor):
     main.add_command(_command)
 
 

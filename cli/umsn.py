@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from blurgen.errors import InputError
+from blurgen_cli.doctor import doctor
 from blurgen_cli.errors import OneLineErrors
 from blurgen_cli.evaluate import evaluate
 from blurgen_cli.options import FiniteRange
@@ -324,6 +325,7 @@ def _process(function: Any, images: tuple[Path, ...], out: Path, **options: bool
 
 main.add_command(evaluate)
 main.add_command(report)
+main.add_command(doctor)
 
 
 if __name__ == "__main__":
