@@ -19,9 +19,10 @@ import xxhash
 from numpy.typing import NDArray
 
 from blurgen.comparing.picture_hash import SAME_PICTURE, WORDS, face_hash, from_text, near_pairs
-from blurgen.dataset.manifest import FACES, KERNELS, MANIFEST, inside
+from blurgen.dataset.manifest import FACES, KERNELS, MANIFEST
 from blurgen.errors import InputError
 from blurgen.faces.store import FaceStore
+from blurgen.files.inside import inside
 from blurgen.jobs.progress import Reporter, Silent
 from blurgen.kernels.bank import KernelBank
 from blurgen.testset.manifest import TESTSET, Manifest, read_testset

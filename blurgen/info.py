@@ -7,9 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from blurgen.dataset.manifest import FACES, FULL, KERNELS, Manifest, inside, read_manifest, set_names
+from blurgen.dataset.manifest import FACES, FULL, KERNELS, Manifest, read_manifest, set_names
 from blurgen.dataset.shards import row_bytes
 from blurgen.faces.store import FaceStore
+from blurgen.files.inside import inside
 from blurgen.jobs.progress import size_text
 from blurgen.kernels.bank import KernelBank
 from blurgen.testset.manifest import read_testset

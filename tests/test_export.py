@@ -184,8 +184,8 @@ def test_what_a_killed_export_left_is_removed_by_the_next_and_a_living_one_is_le
         "    os.kill(os.getpid(), signal.SIGKILL)\n"
     )
     subprocess.run([sys.executable, "-c", program, str(tmp_path / "out")], check=False)
-    (left,) = tmp_path.iterdir()
-    assert left.name.endswith(".part")
+    left, lock = sorted(tmp_path.iterdir())
+    assert left.name.endswith(".part") and lock.name == f"{left.name}.lock"
     with new_folder(tmp_path / "out") as first:
         assert not left.exists()
         with pytest.raises(OSError, match="empty"), new_folder(tmp_path / "out") as second:
@@ -193,6 +193,7 @@ def test_what_a_killed_export_left_is_removed_by_the_next_and_a_living_one_is_le
             (second / "whole").write_text("whole")
             (tmp_path / "out").mkdir()
             (tmp_path / "out/other").write_text("another was quicker")
+        assert not lock.exists()
         shutil.rmtree(tmp_path / "out")
         (first / "whole").write_text("whole")
     assert [path.name for path in tmp_path.iterdir()] == ["out"]

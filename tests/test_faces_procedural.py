@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import pickle
 import re
+import subprocess
+import sys
 
 import naive
 import numpy as np
@@ -268,16 +270,52 @@ def test_second_run_finishes_the_first_and_jobs_change_nothing(tmp_path):
     before = _contents(tmp_path / "one")
     assert before == _contents(tmp_path / "two")
     (tmp_path / "one" / "images" / "000002.png").unlink()
-    (tmp_path / "one" / "labels" / ".000003.png.tmp").write_bytes(b"cut off")
+    (tmp_path / "one" / "labels" / ".000003.png.0123456789abcdef.part").write_bytes(b"cut off")
     done = []
     assert write_faces(tmp_path / "one", 4, size=64, progress=lambda n, total: done.append((n, total))) == 1
     assert done == [(1, 4), (2, 4), (3, 4), (4, 4)]
-    (tmp_path / "one" / "labels" / ".000003.png.tmp").unlink()
     assert _contents(tmp_path / "one") == before
 
 
 def _contents(root):
     return {str(path.relative_to(root)): path.read_bytes() for path in root.rglob("*") if path.is_file()}
+
+
+def test_two_runs_at_once_are_told_apart_and_tear_nothing(tmp_path):
+    out = tmp_path / "faces"
+    program = "import sys, blurgen.faces.procedural as faces; faces.write_faces(sys.argv[1], 12, size=64)"
+    runs = [
+        subprocess.Popen([sys.executable, "-c", program, out], stderr=subprocess.PIPE, text=True)
+        for _ in range(3)
+    ]
+    said = [run.communicate(timeout=120)[1] for run in runs]
+    refused = [text for run, text in zip(runs, said, strict=True) if run.returncode]
+    assert len(refused) < 3
+    assert all("other faces are just being made there" in text.splitlines()[-1] for text in refused)
+    for i in range(12):
+        with Image.open(out / f"images/{i:06d}.png") as image:
+            np.testing.assert_array_equal(np.asarray(image), draw_face(i, 0, 64)[0])
+
+
+@pytest.mark.parametrize("kind", ["images", "labels"])
+def test_nothing_is_written_or_removed_outside_the_folder(tmp_path, kind):
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    (outside / ".000001.png.0123456789abcdef.part").write_text("mine")
+    (tmp_path / "faces").mkdir()
+    (tmp_path / "faces" / kind).symlink_to(outside)
+    with pytest.raises(InputError, match=f"{kind}: leads out of the folder"):
+        write_faces(tmp_path / "faces", 2, size=64)
+    assert [path.name for path in outside.iterdir()] == [".000001.png.0123456789abcdef.part"]
+
+
+def test_a_lock_that_is_a_link_empties_nothing(tmp_path):
+    (tmp_path / "letter").write_text("mine")
+    (tmp_path / "faces").mkdir()
+    (tmp_path / "faces/.lock").symlink_to(tmp_path / "letter")
+    with pytest.raises(InputError, match=r"\.lock: is a link"):
+        write_faces(tmp_path / "faces", 2, size=64)
+    assert (tmp_path / "letter").read_text() == "mine"
 
 
 def test_other_files_are_never_overwritten(tmp_path):

@@ -204,7 +204,7 @@ def test_text_and_json_attributes(tmp_path):
     with open_plain(tmp_path / "a.h5", "test", 3) as file:
         assert text_attribute(file, "long") == "ä" * 100_000
         assert json_attribute(file, "json") == {"a": 1}
-        with pytest.raises(InputError, match="'deep' is not JSON"):
+        with pytest.raises(InputError, match="'deep': not valid JSON"):
             json_attribute(file, "deep")
         with pytest.raises(InputError, match="'list' is not a JSON object"):
             json_attribute(file, "list")

@@ -153,9 +153,9 @@ def test_a_folder_of_shards_that_leads_outside_is_not_written_to(root, whole, tm
     (root / "full").symlink_to(tmp_path / "outside")
     (tmp_path / "outside/shard-00001.h5").unlink()
     before = sorted((tmp_path / "outside").iterdir())
-    with pytest.raises(InputError, match="leads out of the dataset's folder"):
+    with pytest.raises(InputError, match="leads out of the folder"):
         repair(root)
-    with pytest.raises(InputError, match="leads out of the dataset's folder"):
+    with pytest.raises(InputError, match="leads out of the folder"):
         small_dataset.build(whole.parent / "photos", root)
     assert sorted((tmp_path / "outside").iterdir()) == before
 
@@ -221,7 +221,7 @@ def test_hostile_lists_of_files_are_refused(root, path, value):
 def test_a_dataset_json_of_many_bytes_is_not_read(root):
     with (root / "dataset.json").open("r+b") as file:
         file.truncate(1 << 40)  # takes no room on the disk
-    with limited(), pytest.raises(InputError, match=r"dataset\.json: larger than 256 MiB"):
+    with limited(), pytest.raises(InputError, match=r"dataset\.json: has 1,099,511,627,776 bytes, more than"):
         open_dataset(root)
 
 

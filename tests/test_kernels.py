@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from blurgen.errors import InputError
+from blurgen.kernels import bank as bank_module
 from blurgen.kernels.bank import KernelBank, make_bank, trajectory
 from blurgen.kernels.paths import MODELS
 from blurgen.kernels.raster import quantised
@@ -121,6 +122,25 @@ def test_kernels_that_come_out_alike_are_drawn_again():
     for i in (328, 429):  # drawn again
         path = trajectory(bank, i)
         assert (naive.kernel_of_path(path.x, path.y, path.weight, 3, "box") == bank.kernel(i)).all()
+
+
+def test_a_kernel_drawn_again_keeps_the_promises_as_well(monkeypatch):
+    real = bank_module._Draw._lanes
+    refused = []
+
+    def misfit(draw, numbers, attempts, sizes, paths):
+        kernels, fits = real(draw, numbers, attempts, sizes, paths)
+        if 328 in numbers and attempts[0] in (1, 2):  # of kernel 328 the first attempt is a twin
+            refused.append(kernels[0].tobytes())
+            fits[:] = False
+        return kernels, fits
+
+    monkeypatch.setattr(bank_module._Draw, "_lanes", misfit)
+    bank = make_bank(400, 3, 3, "linear", samples=50)
+    assert len(refused) == 2
+    assert bank.weights[328].tobytes() not in refused
+    assert len({kernel.tobytes() for kernel in bank.weights}) == 400
+    trajectory(bank, 328)
 
 
 def test_the_path_behind_a_kernel_makes_that_kernel_again(bank):

@@ -7,7 +7,6 @@ import os
 import pytest
 
 from blurgen.errors import InputError
-from blurgen.faces.adapters import listing
 from blurgen.faces.adapters.listing import (
     existing_folder,
     find_files,
@@ -74,20 +73,19 @@ def test_a_link_to_a_folder_is_not_followed_but_told(tmp_path):
 
 def test_a_pipe_is_refused_and_not_waited_for(tmp_path):
     os.mkfifo(tmp_path / "a.png")
-    with pytest.raises(InputError, match=r"a\.png is not a regular file"):
+    with pytest.raises(InputError, match=r"a\.png: is not a regular file"):
         read_inside(os.path.realpath(tmp_path), "a.png")
 
 
-def test_a_huge_file_is_refused_unread(tmp_path, monkeypatch):
+def test_a_huge_file_is_refused_unread(tmp_path):
     fill(tmp_path, "a.png")
-    monkeypatch.setattr(listing, "MAX_FILE_BYTES", 4)
-    with pytest.raises(InputError, match=r"a\.png has 5 bytes"):
-        read_inside(os.path.realpath(tmp_path), "a.png")
+    with pytest.raises(InputError, match=r"a\.png: has 5 bytes, more than the 4 that are read"):
+        read_inside(os.path.realpath(tmp_path), "a.png", 4)
 
 
 def test_missing_files_and_folders_are_named(tmp_path):
     fill(tmp_path, "file")
-    with pytest.raises(InputError, match=r"b\.png cannot be read: No such file"):
+    with pytest.raises(InputError, match=r"b\.png: cannot be read \(No such file"):
         read_inside(os.path.realpath(tmp_path), "b.png")
     with pytest.raises(InputError, match=r"nowhere does not exist; give another"):
         existing_folder(str(tmp_path / "nowhere"), "give another")
@@ -103,7 +101,7 @@ def test_unreadable_files_and_folders_are_named(tmp_path, monkeypatch):
 
     with monkeypatch.context() as patched:
         patched.setattr(os, "open", denied)
-        with pytest.raises(InputError, match=r"a\.png cannot be read: Permission denied"):
+        with pytest.raises(InputError, match=r"a\.png: cannot be read \(Permission denied"):
             read_inside(os.path.realpath(tmp_path), "a.png")
     with monkeypatch.context() as patched:
         patched.setattr(os, "scandir", denied)

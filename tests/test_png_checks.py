@@ -49,7 +49,7 @@ def test_other_pictures_are_refused(tmp_path):
     with pytest.raises(InputError, match="no PNG file"):
         read_checked(path, picture.shape)
     path.write_bytes(bytes(100_000))
-    with pytest.raises(InputError, match="far longer than a picture"):
+    with pytest.raises(InputError, match="bytes, more than the"):
         read_checked(path, picture.shape)
     with pytest.raises(InputError, match="cannot be read"):
         read_checked(tmp_path / "absent.png", picture.shape)

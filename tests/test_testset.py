@@ -173,6 +173,56 @@ def test_an_interrupted_build_is_finished_to_the_same_bytes(photos, bank, built,
     assert pictures(tmp_path / "set") == pictures(built.root)
 
 
+@pytest.mark.parametrize("name", ["final_Small_gt", "final_Small_blur", "final_Small_labels"])
+def test_nothing_is_written_or_removed_outside_the_folder(photos, bank, built, tmp_path, name):
+    root, outside = tmp_path / "set", tmp_path / "outside"
+    shutil.copytree(built.root, root)
+    (root / name).rename(outside)
+    (root / name).symlink_to(outside)
+    sorted(outside.iterdir())[0].unlink()
+    (outside / ".mine.0123456789abcdef.part").write_text("mine")
+    before = sorted(outside.iterdir())
+    with pytest.raises(InputError, match=f"{name}: leads out of the folder"):
+        make(photos, bank, root)
+    assert sorted(outside.iterdir()) == before
+
+
+def test_a_link_in_place_of_a_picture_is_replaced_and_what_it_leads_to_is_kept(photos, bank, built, tmp_path):
+    root, letter = tmp_path / "set", tmp_path / "letter.png"
+    shutil.copytree(built.root, root)
+    first = sorted((root / "final_Small_blur").iterdir())[0]
+    first.rename(letter)
+    first.symlink_to(letter)
+    content = letter.read_bytes()
+    make(photos, bank, root)
+    assert pictures(root) == pictures(built.root)
+    assert not first.is_symlink() and letter.read_bytes() == content
+
+
+def test_a_lock_that_is_a_link_empties_nothing(photos, bank, tmp_path):
+    (tmp_path / "letter").write_text("mine")
+    (tmp_path / "set").mkdir()
+    (tmp_path / "set/.lock").symlink_to(tmp_path / "letter")
+    with pytest.raises(InputError, match=r"\.lock: is a link"):
+        make(photos, bank, tmp_path / "set")
+    assert (tmp_path / "letter").read_text() == "mine"
+
+
+def test_only_files_of_the_set_are_waited_for(photos, bank, tmp_path, monkeypatch):
+    monkeypatch.setattr(os, "sync", lambda: pytest.fail("the whole machine is flushed"))
+    synced, fsync = set(), os.fsync
+
+    def remember(descriptor):
+        synced.add(os.readlink(f"/proc/self/fd/{descriptor}"))
+        fsync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", remember)
+    made = make(photos, bank, tmp_path / "set")
+    assert all(path.startswith(str(tmp_path)) for path in synced)
+    assert {str(path) for path in made.root.rglob("*.png")} <= synced
+    assert {str(made.clean), str(made.blurry), str(made.labels), str(made.root)} <= synced
+
+
 def test_another_set_in_the_same_folder_is_refused(photos, bank, built, tmp_path):
     with pytest.raises(InputError, match=r"is another test set \(seed 4, there 3"):
         make(photos, bank, built.root, seed=4)

@@ -10,17 +10,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Final
 
-from filelock import FileLock, Timeout
-
-from blurgen.errors import InputError
+from blurgen.files.locks import hold
 
 WHOLE: Final = ".lock"
 UPDATE: Final = ".update.lock"
 _MOMENT: Final = 2.0  # seconds: far longer than another slice holds ``.lock`` to look at it
+_FOR_EVER: Final = -1.0
 _SLICE = re.compile(r"\.slice-(\d+)-(\d+)\.lock")
 
 
@@ -52,24 +51,14 @@ def lock_slice(root: Path, first: int, end: int) -> Iterator[None]:
         yield
 
 
-def lock_update(root: Path) -> FileLock:
+def lock_update(root: Path) -> AbstractContextManager[None]:
     """Return the lock (a context manager, waits) under which ``dataset.json`` and the like are changed."""
-    return FileLock(root / UPDATE)
+    return _take(root / UPDATE, root, _FOR_EVER)
 
 
-@contextmanager
-def _take(path: Path, root: Path, timeout: float = 0) -> Iterator[None]:
-    lock = FileLock(path)
-    try:
-        lock.acquire(timeout=timeout)
-    except Timeout:
-        raise InputError(f"{root}: another build is at work in this folder; wait until it is done.") from None
-    except OSError as error:
-        raise InputError(f"{path}: cannot be locked ({error.strerror}); choose another folder.") from None
-    try:
-        yield
-    finally:
-        lock.release()  # the file stays: removing it would let two builds hold two files of one name
+def _take(path: Path, root: Path, timeout: float = 0) -> AbstractContextManager[None]:
+    busy = f"{root}: another build is at work in this folder; wait until it is done."
+    return hold(path, busy, timeout=timeout)
 
 
 def _check_free(path: Path, root: Path, timeout: float = 0) -> None:

@@ -25,7 +25,6 @@ from blurgen.dataset.manifest import (
     KERNELS,
     MANIFEST,
     Manifest,
-    inside,
     read_manifest,
     shard_file,
     write_manifest,
@@ -36,6 +35,7 @@ from blurgen.errors import InputError
 from blurgen.faces import FaceSource
 from blurgen.faces.store import FaceStore, write_store
 from blurgen.files.digests import FileRecord, record_file
+from blurgen.files.inside import inside
 from blurgen.jobs.progress import Reporter
 from blurgen.kernels.bank import KernelBank
 from blurgen.synthesis.recipe import FacesUsed, KernelsUsed, Recipe

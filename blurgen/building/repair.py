@@ -14,7 +14,6 @@ from blurgen.dataset.manifest import (
     KERNELS,
     MANIFEST,
     Manifest,
-    inside,
     missing_shards,
     read_manifest,
     shard_file,
@@ -22,6 +21,7 @@ from blurgen.dataset.manifest import (
 )
 from blurgen.errors import InputError
 from blurgen.files.digests import record_file
+from blurgen.files.inside import inside
 from blurgen.jobs.parallel import Workers, run_jobs
 from blurgen.jobs.progress import Reporter, Silent
 from blurgen.kernels.bank import made_again

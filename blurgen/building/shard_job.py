@@ -11,10 +11,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from blurgen.dataset.manifest import FULL, MANIFEST, ShardRecord, inside, shard_file
+from blurgen.dataset.manifest import FULL, MANIFEST, ShardRecord, shard_file
 from blurgen.dataset.render import Renderer, rows_of_set
 from blurgen.dataset.shards import create_shard, digest_shard, open_shard
 from blurgen.errors import InputError
+from blurgen.files.inside import inside
 from blurgen.synthesis.recipe import Recipe
 
 _BATCH = 4  # rows made at a time: few enough to be still in the second-level cache when they are written

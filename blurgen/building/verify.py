@@ -21,7 +21,6 @@ from blurgen.dataset.manifest import (
     MANIFEST,
     Manifest,
     ShardRecord,
-    inside,
     read_manifest,
     shard_file,
 )
@@ -29,6 +28,7 @@ from blurgen.dataset.render import Renderer, open_faces, open_kernels, sources_o
 from blurgen.dataset.shards import ShardDigest, digest_shard
 from blurgen.errors import InputError
 from blurgen.files.digests import record_file
+from blurgen.files.inside import inside
 from blurgen.jobs.parallel import Workers, run_jobs
 from blurgen.jobs.progress import Reporter, Silent
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -12,6 +11,7 @@ from blurgen.errors import InputError
 from blurgen.files import strict_json
 from blurgen.files.atomic import write_file
 from blurgen.files.digests import FileRecord
+from blurgen.files.inside import inside
 from blurgen.labels import CLASS_NAMES
 from blurgen.synthesis.recipe import Recipe
 
@@ -117,14 +117,6 @@ def missing_shards(root: Path, manifest: Manifest) -> list[tuple[str, int]]:
 
 def _has_size(path: Path, size: int) -> bool:
     return path.is_file() and path.stat().st_size == size
-
-
-def inside(root: Path, relative: str) -> Path:
-    """Return ``root/relative``; InputError when a link on the way leads out of the folder."""
-    path = root / relative
-    if not Path(os.path.realpath(path)).is_relative_to(os.path.realpath(root)):
-        raise InputError(f"{path}: leads out of the dataset's folder; a dataset's files lie inside it.")
-    return path
 
 
 def read_manifest(root: Path) -> Manifest:

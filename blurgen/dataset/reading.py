@@ -17,12 +17,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from blurgen.dataset.manifest import FULL, Manifest, inside, read_manifest, set_names, shard_file
+from blurgen.dataset.manifest import FULL, Manifest, read_manifest, set_names, shard_file
 from blurgen.dataset.mapped_rows import MappedRows
 from blurgen.dataset.render import Renderer, open_faces, open_kernels
 from blurgen.dataset.shards import MappedShard, ShardArrays, ShardLayout, map_shard, read_layout
 from blurgen.errors import InputError
 from blurgen.faces.store import FaceStore
+from blurgen.files.inside import inside
 from blurgen.kernels.bank import KernelBank
 from blurgen.synthesis.recipe import INDEX_DTYPE, Recipe
 

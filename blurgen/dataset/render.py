@@ -9,10 +9,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from blurgen.dataset.manifest import FACES, FULL, ISOLATED, KERNELS, MANIFEST, inside
+from blurgen.dataset.manifest import FACES, FULL, ISOLATED, KERNELS, MANIFEST
 from blurgen.dataset.shards import ShardArrays
 from blurgen.errors import InputError
 from blurgen.faces.store import FaceStore
+from blurgen.files.inside import inside
 from blurgen.kernels.bank import KernelBank
 from blurgen.synthesis.engine import Degrader, Triplets, class_pixels
 from blurgen.synthesis.recipe import LEAST_SHARE, Recipe

@@ -7,7 +7,6 @@ disk; what is interrupted never does.
 from __future__ import annotations
 
 import json
-import os
 import pickle
 from pathlib import Path
 from typing import Final
@@ -21,6 +20,7 @@ from blurgen.export.parquet import export_parquet
 from blurgen.export.png import export_png
 from blurgen.export.rows import Rows, row_size
 from blurgen.export.webdataset import export_webdataset
+from blurgen.files.atomic import sync_tree
 from blurgen.jobs.parallel import Workers
 from blurgen.jobs.progress import Reporter, Silent
 
@@ -77,7 +77,7 @@ def export(
             _WRITERS[to](rows, folder, workers, bar)
         pickled.unlink()
         (folder / "export.json").write_text(_facts(dataset, to, set_name, count), encoding="utf-8")
-        os.sync()
+        sync_tree(folder)
     return count
 
 

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import re
-import secrets
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from blurgen.errors import InputError
-from blurgen.files.atomic import refuse_full_disk, sync_folder
+from blurgen.files.atomic import part_of, refuse_full_disk, sync_folder
+from blurgen.files.locks import hold
 from blurgen.jobs.progress import Reporter, size_text
+
+_LOCK = ".lock"
 
 
 @contextmanager
@@ -24,28 +25,29 @@ def new_folder(path: Path) -> Iterator[Path]:
     missing or an empty folder, when its parent cannot be written, or when the disk gets full.
     """
     path = path.absolute()
+    if path.is_symlink():
+        raise InputError(f"{path}: is a link; name the folder itself.")
     if path.exists() and not (path.is_dir() and not any(path.iterdir())):
         raise InputError(f"{path}: is not empty; choose a new or empty folder.")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         _remove_leftovers(path)
-        aside = path.with_name(f".{path.name}.{secrets.token_hex(8)}.part")
-        aside.mkdir()
     except OSError as error:
         raise InputError(f"{path}: cannot be made ({error.strerror}); choose another folder.") from None
-    lock = _lock(aside)
-    try:
-        yield aside
-        os.rename(aside, path)
-        sync_folder(path.parent)
-    except BaseException as error:
-        shutil.rmtree(aside, ignore_errors=True)
-        if isinstance(error, OSError):
-            refuse_full_disk(error, path.parent)
-        raise
-    finally:
-        if lock is not None:
-            os.close(lock)
+    aside = part_of(path)
+    with _locked(aside):
+        try:
+            aside.mkdir()
+            yield aside
+            if path.is_dir():
+                path.rmdir()  # or Windows would not let another take its name
+            os.rename(aside, path)
+            sync_folder(path.parent)
+        except BaseException as error:
+            shutil.rmtree(aside, ignore_errors=True)
+            if isinstance(error, OSError):
+                refuse_full_disk(error, path.parent)
+            raise
 
 
 def check_room(folder: Path, size: int, reporter: Reporter) -> None:
@@ -60,22 +62,22 @@ def check_room(folder: Path, size: int, reporter: Reporter) -> None:
 
 
 def _remove_leftovers(path: Path) -> None:
-    """Remove the temporary folders of runs that are no more: a living one holds a lock on its own."""
+    """Remove the temporary folders of runs that are no more: a living one holds a lock."""
     left = re.compile(re.escape(f".{path.name}.") + r"[0-9a-f]{16}\.part")
-    for folder in path.parent.iterdir():
-        if left.fullmatch(folder.name) and folder.is_dir() and not folder.is_symlink():
-            lock = _lock(folder)
-            if lock is not None:
-                shutil.rmtree(folder, ignore_errors=True)
-                os.close(lock)
+    names = {entry.name.removesuffix(_LOCK) for entry in path.parent.iterdir()}
+    for aside in [path.with_name(name) for name in names if left.fullmatch(name)]:
+        with suppress(InputError), _locked(aside):
+            if aside.is_dir() and not aside.is_symlink():
+                shutil.rmtree(aside, ignore_errors=True)
 
 
-def _lock(folder: Path) -> int | None:
-    """Return a descriptor that locks a folder until it is closed; None when another process has it."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        os.close(descriptor)
-        return None
-    return descriptor
+@contextmanager
+def _locked(aside: Path) -> Iterator[None]:
+    """Hold the lock of a temporary folder, which lies beside it and goes with it; InputError if it is held.
+
+    Another run that takes it in the moment before it is removed finds that there is no such folder any more.
+    """
+    lock = aside.with_name(aside.name + _LOCK)
+    with ExitStack() as later, hold(lock, f"{aside}: another export is at work there."):
+        later.callback(lock.unlink, missing_ok=True)
+        yield

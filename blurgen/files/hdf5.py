@@ -8,7 +8,6 @@ so whatever does is refused by name before a byte of it is read.
 from __future__ import annotations
 
 import io
-import json
 import math
 import os
 from collections.abc import Iterator
@@ -23,6 +22,7 @@ from numpy.typing import DTypeLike, NDArray
 from blurgen.errors import InputError
 from blurgen.files.at_offset import open_to_read, read_into, write_at
 from blurgen.files.hdf5_screen import ScreenedFile
+from blurgen.files.strict_json import parse_json
 
 _PAGE = 4096
 _LONGEST_TEXT = 1 << 26  # bytes in a text attribute: made_with may list many thousand skipped files
@@ -256,12 +256,10 @@ def text_attribute(file: h5py.File, name: str) -> str:
 
 def json_attribute(file: h5py.File, name: str) -> dict[str, Any]:
     """Return a JSON object kept in a text attribute; InputError when it is anything else."""
-    try:
-        value = json.loads(text_attribute(file, name))
-    except (ValueError, RecursionError) as error:
-        raise InputError(f"{file.filename}: attribute '{name}' is not JSON.") from error
+    where = f"{file.filename}: attribute '{name}'"
+    value = parse_json(text_attribute(file, name).encode("utf-8", "surrogatepass"), where)
     if not isinstance(value, dict):
-        raise InputError(f"{file.filename}: attribute '{name}' is not a JSON object.")
+        raise InputError(f"{where} is not a JSON object.")
     return value
 
 

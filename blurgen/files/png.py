@@ -46,6 +46,8 @@ def save_picture(
 def is_whole_png(path: Path) -> bool:
     """Return whether a PNG file is there from its first bytes to its last ones."""
     try:
+        if not path.is_file():  # a pipe would never end
+            return False
         with path.open("rb") as file:
             begin = file.read(len(_SIGNATURE))
             file.seek(-len(_END), os.SEEK_END)

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from blurgen.errors import InputError
+from blurgen.files.bounded import read_bounded
 
 _SIGNATURE: Final = b"\x89PNG\r\n\x1a\n"
 _COLOUR_TYPES: Final = {3: 2, 2: 0}  # dimensions of the array -> RGB, grey
@@ -25,13 +26,7 @@ def read_checked(path: Path, shape: tuple[int, ...]) -> NDArray[np.uint8]:
     InputError naming the file when a single bit is damaged, or when it is another kind of picture.
     """
     most = 2 * int(np.prod(shape)) + _OVERHEAD
-    try:
-        with path.open("rb") as file:
-            content = file.read(most + 1)
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror}).") from None
-    if len(content) > most:
-        raise InputError(f"{path}: is far longer than a picture of {shape[1]} x {shape[0]} pixels.")
+    content = read_bounded(path, most)
     if not _is_sound(content):
         raise InputError(f"{path}: is damaged or no PNG file.")
     expected = struct.pack(">IIBBBBB", shape[1], shape[0], 8, _COLOUR_TYPES[len(shape)], 0, 0, 0)

@@ -227,8 +227,8 @@ def trajectory(bank: KernelBank, i: int) -> CameraPath:
     seen = _seen(made["samples"], made["exposure"])
     draw = _Draw(made["model"], made["seed"], made["center"], made["samples"], seen, bank.max_size)
     for attempt in range(MOST_ATTEMPTS):
-        kernels, path = draw.attempt(i, int(bank.sizes[i]), attempt)
-        if (kernels == bank.weights[i]).all():
+        kernel, fits, path = draw.attempt(i, int(bank.sizes[i]), attempt)
+        if fits and (kernel == bank.weights[i]).all():
             return path
     raise ValueError(f"Argument 'bank' does not hold at {i} what its recipe makes; it has been changed.")
 
@@ -261,19 +261,20 @@ class _Draw:
             waiting = again + waiting
         return out
 
-    def attempt(self, number: int, size: int, attempt: int) -> tuple[NDArray[np.uint16], CameraPath]:
-        """Return one kernel [M, M] from one given attempt, and its path."""
+    def attempt(self, number: int, size: int, attempt: int) -> tuple[NDArray[np.uint16], bool, CameraPath]:
+        """Return one kernel [M, M] from one given attempt, whether it keeps the promises, and its path."""
         paths = Paths.empty(self.model, self.seen)
-        kernels, _ = self._lanes(np.array([number]), np.array([attempt]), np.array([size]), paths)
+        kernels, fits = self._lanes(np.array([number]), np.array([attempt]), np.array([size]), paths)
         offset_x, offset_y, scale = np.empty(LANES), np.empty(LANES), np.empty(LANES)
         radii = np.full(LANES, (size - 1) / 2)
         place(paths.x, paths.y, paths.weight, radii, self.center == "mass", offset_x, offset_y, scale)
-        return kernels[0], CameraPath(
+        path = CameraPath(
             x=(paths.x[:, 0] - offset_x[0]) * scale[0],
             y=(paths.y[:, 0] - offset_y[0]) * scale[0],
             weight=paths.weight[:, 0] / paths.weight[:, 0].sum(),
             parameters=dict(zip(MODELS[self.model].parameters, paths.parameters[:, 0].tolist(), strict=True)),
         )
+        return kernels[0], bool(fits[0]), path
 
     def _lanes(
         self, numbers: NDArray[Any], attempts: NDArray[Any], sizes: NDArray[Any], paths: Paths
@@ -291,18 +292,18 @@ class _Draw:
 
 
 def _redraw_twins(draw: _Draw, weights: NDArray[np.uint16], sizes: NDArray[np.uint8]) -> None:
-    """Draw every kernel again that equals one before it, until all differ."""
+    """Draw every kernel again that equals one before it, until all differ; each keeps the promises."""
     seen: set[bytes] = set()
     for i in range(len(weights)):
-        attempt = 0
-        while (key := xxhash.xxh3_128_digest(weights[i].data)) in seen:
+        attempt, fits = 0, True
+        while (key := xxhash.xxh3_128_digest(weights[i].data)) in seen or not fits:
             attempt += 1
             if attempt == MOST_ATTEMPTS:
                 raise ValueError(
                     f"Argument 'count' must be smaller: there are not {len(weights)} different kernels "
                     f"of model {draw.model} in these sizes."
                 )
-            weights[i] = draw.attempt(i, int(sizes[i]), attempt)[0]
+            weights[i], fits, _ = draw.attempt(i, int(sizes[i]), attempt)
         seen.add(key)
 
 

@@ -19,7 +19,6 @@ the published pictures have.
 from __future__ import annotations
 
 import json
-import os
 import re
 import shutil
 from collections import Counter
@@ -38,7 +37,8 @@ from blurgen.dataset.manifest import KERNELS
 from blurgen.errors import InputError
 from blurgen.faces import Face, FaceSource
 from blurgen.faces.decode import check_patch_fits
-from blurgen.files.atomic import PART, write_file
+from blurgen.files.atomic import PART, sync_files, write_file
+from blurgen.files.inside import inside
 from blurgen.files.png import encode_png, is_whole_png
 from blurgen.jobs.parallel import Workers, run_jobs
 from blurgen.jobs.progress import Reporter, Silent, size_text
@@ -169,7 +169,7 @@ def build_testset(
                 for made in _results(root, manifest, kernels, [(n, cuts[n]) for n in todo], Workers(jobs)):
                     bar.advance(len(kernels), made)
         if todo or not complete:
-            os.sync()
+            sync_files(file for number in range(len(cuts)) for file in _files(root, manifest, number))
             write_testset(root, replace(manifest, complete=True))
     return BuiltTestset(root, replace(manifest, complete=True))
 
@@ -345,7 +345,7 @@ def _folders(manifest: Manifest) -> list[str]:
 
 
 def _remove_leftovers(root: Path, manifest: Manifest) -> None:
-    for folder in (root, *(root / name for name in _folders(manifest))):
+    for folder in (root, *(inside(root, name) for name in _folders(manifest))):
         for path in folder.glob(".*.part"):
             if PART.fullmatch(path.name):
                 path.unlink(missing_ok=True)
@@ -360,8 +360,8 @@ def _begin(root: Path, manifest: Manifest, kernels: KernelBank) -> bool:
             "give the same options or choose another folder."
         )
     for name in _folders(manifest):
-        (root / name).mkdir(exist_ok=True)
-    if not _holds(root / KERNELS, kernels):
+        inside(root, name).mkdir(exist_ok=True)
+    if not _holds(inside(root, KERNELS), kernels):
         kernels.save(root / KERNELS)
     if there is None:
         write_testset(root, manifest)
@@ -375,15 +375,17 @@ def _holds(path: Path, kernels: KernelBank) -> bool:
         return False
 
 
+def _files(root: Path, manifest: Manifest, number: int) -> list[Path]:
+    """Return the files of a face: clean, labels where there are some, and blurry in the order of kernels."""
+    file = f"{manifest.faces[number].file}.png"
+    plain = [manifest.clean_folder, *([manifest.labels_folder] if manifest.labels_folder else [])]
+    blurry = [manifest.blurry_name(number, kernel) for kernel in range(manifest.kernels.count)]
+    return [root / folder / file for folder in plain] + [root / manifest.blurry_folder / n for n in blurry]
+
+
 def _missing(root: Path, manifest: Manifest, number: int) -> list[Path]:
     """Return the files of a face that are not there, or not whole."""
-    file = f"{manifest.faces[number].file}.png"
-    paths = [root / manifest.clean_folder / file]
-    if manifest.labels_folder is not None:
-        paths.append(root / manifest.labels_folder / file)
-    blurry = root / manifest.blurry_folder
-    paths += [blurry / manifest.blurry_name(number, kernel) for kernel in range(manifest.kernels.count)]
-    return [path for path in paths if not is_whole_png(path)]
+    return [path for path in _files(root, manifest, number) if path.is_symlink() or not is_whole_png(path)]
 
 
 def _check_room(root: Path, manifest: Manifest, faces: int, reporter: Reporter) -> None:

@@ -12,10 +12,10 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, Final
 
-from blurgen.dataset.manifest import inside
 from blurgen.errors import InputError
 from blurgen.files import strict_json
 from blurgen.files.atomic import write_file
+from blurgen.files.inside import inside
 from blurgen.synthesis.recipe import KernelsUsed
 
 TESTSET: Final = "testset.json"

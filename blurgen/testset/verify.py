@@ -14,8 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from blurgen.building.verify import Problem
-from blurgen.dataset.manifest import KERNELS, inside
+from blurgen.dataset.manifest import KERNELS
 from blurgen.errors import InputError
+from blurgen.files.inside import inside
 from blurgen.files.png_checks import read_checked
 from blurgen.jobs.parallel import Workers, run_jobs
 from blurgen.jobs.progress import Reporter, Silent

@@ -11,10 +11,11 @@ from typing import Final, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from blurgen.dataset.manifest import KERNELS, inside
+from blurgen.dataset.manifest import KERNELS
 from blurgen.dataset.reading import Dataset, open_dataset
 from blurgen.errors import InputError
 from blurgen.faces.decode import PICTURE_SUFFIXES, decode_labels, decode_picture
+from blurgen.files.inside import inside
 from blurgen.kernels.bank import KernelBank
 from blurgen.labels import Label
 from blurgen.testset.manifest import read_testset

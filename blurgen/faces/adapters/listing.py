@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-import stat
 from collections.abc import Iterable, Sequence
 
 import xxhash
 
 from blurgen.errors import InputError
+from blurgen.files.bounded import read_bounded
 
 MAX_FILE_BYTES = 1 << 30
 """A picture of more bytes than this is not read."""
@@ -56,30 +56,17 @@ def find_files(root: str, suffixes: Sequence[str], leave_out: Sequence[str] = ()
     return sorted(found)
 
 
-def read_inside(root: str, file: str) -> bytes:
+def read_inside(root: str, file: str, most_bytes: int = MAX_FILE_BYTES) -> bytes:
     """Return the bytes of ``file``, relative to ``root`` (a real path).
 
     Raises InputError for a link that leads out of ``root``, anything but a regular file (a pipe would
-    never end), a file of more than MAX_FILE_BYTES and one that cannot be read.
+    never end), a file of more than ``most_bytes`` and one that cannot be read.
     """
     path = os.path.join(root, file)
     real = os.path.realpath(path)
     if not _is_inside(real, root):
         raise InputError(f"{printable(path)} is a link that leads out of the folder; copy the file there")
-    try:
-        # Opening a pipe without O_NONBLOCK would wait for a writer before its kind can be seen.
-        handle = os.open(real, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
-        with os.fdopen(handle, "rb") as opened:
-            facts = os.fstat(opened.fileno())
-            if not stat.S_ISREG(facts.st_mode):
-                raise InputError(f"{printable(path)} is not a regular file; take it out of the folder")
-            if facts.st_size > MAX_FILE_BYTES:
-                raise InputError(
-                    f"{printable(path)} has {facts.st_size:,} bytes, more than the {MAX_FILE_BYTES:,} allowed"
-                )
-            return opened.read()
-    except OSError as error:
-        raise InputError(f"{printable(path)} cannot be read: {error.strerror or error}") from None
+    return read_bounded(real, most_bytes, printable(path))
 
 
 def listing_digest(root: str, files: Iterable[str]) -> str:
