@@ -72,6 +72,26 @@ def test_plan_refuses_faces_that_do_not_fit():
         recipe(faces=2).plan([0], [20, 20], [20, 15])
 
 
+@pytest.mark.parametrize("samples", [[-1, 1.7], [0.0, 1.0], [True], ["1"], [None], [[1, 2]], 3])
+def test_plan_refuses_what_are_no_sample_numbers(samples):
+    with pytest.raises(ValueError, match=r"^Argument 'samples' must be whole numbers \[n\], not "):
+        recipe(faces=1).plan(samples, [20], [20])
+
+
+def test_plan_refuses_negative_sample_numbers():
+    with pytest.raises(ValueError, match="^Argument 'samples' must be at least 0, not -3"):
+        recipe(faces=1).plan([4, -3, -1], [20], [20])
+
+
+@pytest.mark.parametrize("samples", [[2**64 - 1], np.array([7], np.uint8), np.array([7], np.int16)])
+def test_plan_takes_whole_numbers_of_any_type(samples):
+    made = recipe(faces=1)
+    (row,) = made.plan(samples, [40], [50])
+    assert tuple(row)[1:] == naive.plan(1, int(samples[0]), [40], [50], 50, 9, 16)
+    assert int(row["sample"]) == int(samples[0])
+    assert len(made.plan([], [40], [50])) == 0
+
+
 def test_shards_cover_all_samples_once():
     made = recipe(count=25, shard_size=10)
     assert [made.shard_samples(number) for number in range(made.shard_count)] == [(0, 10), (10, 20), (20, 25)]

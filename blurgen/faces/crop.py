@@ -141,13 +141,13 @@ def crop_labels(labels: NDArray[np.uint8], window: Window) -> NDArray[np.uint8]:
 def _nearest(available: int, wanted: int) -> NDArray[np.int64]:
     """Return the pixel nearest to each of ``wanted`` cells if there are fewer pixels, else all pixels."""
     if wanted <= available:
-        return np.arange(available)
-    return (2 * np.arange(wanted) + 1) * available // (2 * wanted)
+        return np.arange(available, dtype=np.int64)
+    return (2 * np.arange(wanted, dtype=np.int64) + 1) * available // (2 * wanted)
 
 
 def _cells(available: int, wanted: int) -> NDArray[np.int64]:
     """Return in which of ``wanted`` equal cells of a line each pixel's centre lies, int64 ``[available]``."""
-    return (2 * np.arange(available) + 1) * wanted // (2 * available)
+    return (2 * np.arange(available, dtype=np.int64) + 1) * wanted // (2 * available)
 
 
 def _eye(

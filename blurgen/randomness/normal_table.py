@@ -29,5 +29,6 @@ def noise_table(sigma: float) -> NDArray[np.int32]:
     """
     if not 0 <= sigma <= 0.2:
         raise ValueError(f"Argument 'sigma' must be between 0 and 0.2, not {sigma}.")
-    scale = np.int64(np.floor(sigma * 255 * 65536 + 0.5))
-    return ((QUANTILES_Q15 * scale + 32768) >> 16).astype(np.int32)
+    scale = int(np.floor(sigma * 255 * 65536 + 0.5))
+    # In 64 bits by name: what int32 times a scalar is differs between numpy 1 and 2.
+    return ((QUANTILES_Q15.astype(np.int64) * scale + 32768) >> 16).astype(np.int32)

@@ -109,9 +109,10 @@ class Recipe:
         """Return what each sample is made of, INDEX_DTYPE ``[n]`` (FORMAT.md, section 2).
 
         ``samples`` are sample numbers ``[n]``; ``heights`` and ``widths`` the sizes of all faces in pixels,
-        ``[faces.count]``, each at least ``patch_size``. Raises ValueError otherwise.
+        ``[faces.count]``, each at least ``patch_size``. Raises ValueError otherwise, and for samples that are
+        not whole numbers from 0 on.
         """
-        numbers = np.asarray(samples).astype(np.uint64, copy=False)
+        numbers = _sample_numbers(samples)
         rows, columns = (np.ascontiguousarray(side, np.int64) for side in (heights, widths))
         if len(rows) != self.faces.count or len(columns) != self.faces.count:
             raise ValueError(f"Argument 'heights' must have {self.faces.count} entries, not {len(rows)}.")
@@ -160,6 +161,15 @@ class Recipe:
         return [
             f"{name} {ours[name]!r}, there {theirs[name]!r}" for name in ours if ours[name] != theirs[name]
         ]
+
+
+def _sample_numbers(samples: ArrayLike) -> NDArray[np.uint64]:
+    numbers = np.asarray(samples)
+    if numbers.ndim != 1 or (numbers.size and numbers.dtype.kind not in "iu"):
+        raise ValueError(f"Argument 'samples' must be whole numbers [n], not {samples!r:.60}.")
+    if numbers.size and numbers.min() < 0:
+        raise ValueError(f"Argument 'samples' must be at least 0, not {numbers.min()}.")
+    return numbers.astype(np.uint64)
 
 
 def _flat(tree: dict[str, Any]) -> dict[str, Any]:

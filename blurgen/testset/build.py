@@ -444,7 +444,7 @@ def _blur(manifest: Manifest, kernels: KernelBank, number: int, cut: _Cut) -> ND
         seed=manifest.seed,
     )
     index = np.zeros(len(kernels), INDEX_DTYPE)
-    index["sample"] = number * len(kernels) + np.arange(len(kernels))
+    index["sample"] = number * len(kernels) + np.arange(len(kernels), dtype=np.int64)
     index["kernel"] = np.arange(len(kernels))
     index["top"], index["left"] = cut.top, cut.left
     return degrader.render(index).blurry

@@ -134,7 +134,7 @@ def _blur_again(
         seed=manifest.seed,
     )
     index = np.zeros(len(kernels), INDEX_DTYPE)
-    index["sample"] = number * len(kernels) + np.arange(len(kernels))
+    index["sample"] = number * len(kernels) + np.arange(len(kernels), dtype=np.int64)
     index["kernel"] = np.arange(len(kernels))
     return degrader.render(index).blurry
 
