@@ -82,9 +82,9 @@ def test_the_file_is_as_the_format_says(tmp_path):
     for i, row in enumerate(table):
         face = source.read(i)
         size = int(row["height"]) * int(row["width"])
-        assert face.pixels.tobytes() == pixels[3 * row["offset"] :][: 3 * size].tobytes()
+        assert face.pixels.tobytes() == pixels[3 * int(row["offset"]) :][: 3 * size].tobytes()
         expected = np.full(size, 255, np.uint8) if face.labels is None else face.labels.ravel()
-        assert np.array_equal(expected, labels[row["offset"] :][:size])
+        assert np.array_equal(expected, labels[int(row["offset"]) :][:size])
         assert row["id"].decode() == face.id and row["digest"].decode() == face.digest
         assert row["labelled"] == (face.labels is not None) and row["identity"] == face.identity
     digest = xxhash.xxh3_128(pixels.tobytes() + labels.tobytes())

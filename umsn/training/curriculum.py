@@ -365,7 +365,7 @@ def _learner(
     with torch.random.fork_rng(devices=[]):
         # What a stage begins with depends on the seed and its name, not on the stages before it.
         torch.manual_seed(
-            int.from_bytes(hashlib.sha256(f"{settings.seed} {stage.name}".encode()).digest()[:7])
+            int.from_bytes(hashlib.sha256(f"{settings.seed} {stage.name}".encode()).digest()[:7], "big")
         )
         size, differences = settings.size, stage.differences
         network: Any
