@@ -116,6 +116,294 @@ def finished(total, grain):
     return np.clip((total + grain + 16384) >> 15, 0, 255).astype(np.uint8)
 
 
+# --- Pictures of a camera (FORMAT.md, section 6) --------------------------------------------------------
+
+HIGHLIGHT_STREAM, SENSOR_STREAM, SHAKE_STREAM = 7, 8, 9
+FULL_LIGHT, RIM = 8191, 2
+
+
+@cache
+def light_of(curve):
+    """Return the linear light of 256 display values; double precision is enough (section 6)."""
+    g = 1.8 + 0.8 * (curve - 1) / 15
+    table = []
+    for d in range(256):
+        x = d / 255
+        if curve == 0:
+            v = x / 12.92 if x <= 0.04045 else ((x + 0.055) / 1.055) ** 2.4
+        elif x <= 0.055 / (g - 1):
+            v = x * g / 1.055 * ((0.055 / (g - 1) + 0.055) / 1.055) ** (g - 1)
+        else:
+            v = ((x + 0.055) / 1.055) ** g
+        table.append(math.floor(FULL_LIGHT * v + 0.5))
+    return table
+
+
+@cache
+def display_of(curve):
+    """Return the display values of all linear light from 0 to 8191."""
+    light = light_of(curve)
+    return [sum(light[d - 1] + light[d] <= 2 * v for d in range(1, 256)) for v in range(FULL_LIGHT + 1)]
+
+
+def scene_light(pixels, top, left, side, curve, clip_level, seed, sample):
+    """Return the linear light of a window with its highlights, int64 [side, side, 3]."""
+    rows = [mirrored(top + y, pixels.shape[0]) for y in range(side)]
+    columns = [mirrored(left + x, pixels.shape[1]) for x in range(side)]
+    display = pixels[np.ix_(rows, columns)]
+    light = np.array(light_of(curve), np.int64)[display]
+    clipped = display >= clip_level
+    waiting = {(int(y), int(x)) for y, x in np.argwhere(clipped.any(axis=2))}
+    for first in sorted(waiting):
+        if first not in waiting:
+            continue
+        waiting.remove(first)
+        area, grown = [], [first]
+        while grown:
+            y, x = grown.pop()
+            area.append((y, x))
+            near = {(y + i, x + j) for i in (-1, 0, 1) for j in (-1, 0, 1)} & waiting
+            waiting -= near
+            grown += near
+        word = philox_block(seed, HIGHLIGHT_STREAM, sample, first[0] * side + first[1])[0]
+        factor = 320 + (word * 385 >> 32)
+        for y, x in area:
+            for c in range(3):
+                if clipped[y, x, c]:
+                    light[y, x, c] = (light[y, x, c] * factor + 128) >> 8
+    return light
+
+
+def sensor_tables(sensor):
+    """Return gain, read and factor, 256 whole numbers each."""
+    if sensor == "none":
+        return [0] * 256, [0] * 256, [0] * 256
+    if sensor == "sony-a7r3":
+        times = [0.5 + (i + 0.5) / 256 for i in range(256)]
+        exact = (
+            [64 * 8191 * 8.8915e-5 * t for t in times],
+            [64 * (8191 * 2.943e-5) ** 2] * 256,
+            [4096 * t * t for t in times],
+        )
+    else:
+        logs = [math.log(1e-4) + math.log(120) * i / 255 for i in range(256)]
+        exact = (
+            [64 * 8191 * math.exp(g) for g in logs],
+            [64 * 8191**2 * math.exp(2.18 * g + 1.2) for g in logs],
+            [4096 * math.exp(0.26 * normal_quantiles()[256 * i + 128] / 32768) for i in range(256)],
+        )
+    return tuple([math.floor(value + 0.5) for value in table] for table in exact)
+
+
+def drawn_for(seed, sample, sensor, tone):
+    """Return (gain, read) of the noise, the gains of red and blue, and the tone curve."""
+    words = philox_block(seed, SENSOR_STREAM, sample, 0)
+    gain, read, factor = sensor_tables(sensor)
+    i, j = words[0] >> 24, words[1] >> 24
+    variance = gain[i], (read[i] * factor[j] + 2048) // 4096
+    gains = 1946 + (words[2] * 513 >> 32), 1536 + (words[3] * 411 >> 32)
+    curve = 0 if tone == "srgb" else 1 + (philox_block(seed, SENSOR_STREAM, sample, 1)[0] * 16 >> 32)
+    return variance, gains, curve
+
+
+def colour_at(y, x):
+    """Return which colour a pixel of the mosaic has: 0 red, 1 green, 2 blue."""
+    return (y % 2) + (x % 2)
+
+
+def exposed(mosaic, variance, gains, grain):
+    """Return the white-balanced raw picture [Q, Q]; ``grain`` are normal deviates in Q15, or None."""
+    raw = np.zeros_like(mosaic)
+    for (y, x), light in np.ndenumerate(mosaic):
+        gain = (gains[0], 1024, gains[1])[colour_at(y, x)]
+        inverse = (2**26 + gain // 2) // gain
+        level = (int(light) * inverse + 2**15) >> 16
+        if grain is not None:
+            deviation = math.isqrt(variance[0] * level + variance[1])
+            level += (int(grain[y, x]) * deviation + 2**17) >> 18
+        level = min(max(level, 0), FULL_LIGHT)
+        raw[y, x] = min((level * gain + 512) >> 10, FULL_LIGHT)
+    return raw
+
+
+def developed(raw, demosaic, curve):
+    """Return the picture uint8 [P, P, 3] of a white-balanced raw one [P + 4, P + 4]."""
+    patch = len(raw) - 2 * RIM
+    picture = np.zeros((patch, patch, 3), np.uint8)
+    for py, px in np.ndindex(patch, patch):
+        y, x = py + RIM, px + RIM
+        at = {(i, j): int(raw[y + i, x + j]) for i in range(-2, 3) for j in range(-2, 3)}
+        here = at[0, 0]
+        across, down = at[0, -1] + at[0, 1], at[-1, 0] + at[1, 0]
+        diagonal = at[-1, -1] + at[-1, 1] + at[1, -1] + at[1, 1]
+        far_across, far_down = at[0, -2] + at[0, 2], at[-2, 0] + at[2, 0]
+        own = 0 if y % 2 == 0 else 2  # the other colour of the row
+        colours = [0, 0, 0]
+        colours[colour_at(y, x)] = here
+        if colour_at(y, x) != 1 and demosaic == "malvar":
+            colours[1] = (8 * here + 4 * (across + down) - 2 * (far_across + far_down) + 8) >> 4
+            colours[2 - own] = (12 * here + 4 * diagonal - 3 * (far_across + far_down) + 8) >> 4
+        elif colour_at(y, x) != 1:
+            colours[1], colours[2 - own] = (across + down + 2) >> 2, (diagonal + 2) >> 2
+        elif demosaic == "malvar":
+            colours[own] = (10 * here + 8 * across - 2 * diagonal - 2 * far_across + far_down + 8) >> 4
+            colours[2 - own] = (10 * here + 8 * down - 2 * diagonal - 2 * far_down + far_across + 8) >> 4
+        else:
+            colours[own], colours[2 - own] = (across + 1) >> 1, (down + 1) >> 1
+        for c in range(3):
+            picture[py, px, c] = display_of(curve)[min(max(colours[c], 0), FULL_LIGHT)]
+    return picture
+
+
+def camera_path(seed, sample, poses, patch, radius, focal_mm):
+    """Return focal length, left, top, angles, translations and homographies of a sample's shake."""
+
+    def deviates(block):
+        words = philox_block(seed, SHAKE_STREAM, sample, block)
+        halves = [half for word in words[:3] for half in (word & 0xFFFF, word >> 16)]
+        return [normal_quantiles()[half] / 32768 for half in halves]
+
+    def unit(v):
+        inverse = 1.0 / math.sqrt(v[0] * v[0] + v[1] * v[1] + v[2] * v[2])
+        return [c * inverse for c in v]
+
+    words = philox_block(seed, SHAKE_STREAM, sample, 0)
+    focal = (focal_mm[0] + (focal_mm[1] - focal_mm[0]) * (words[0] / 2**32)) * (1800 / 43.27)
+    left, top = words[1] * (1440 - patch + 1) >> 32, words[2] * (1080 - patch + 1) >> 32
+    lever = 0.02 + 0.48 * (words[3] / 2**32)
+    h = 1.0 / (8 * (poses - 1))
+    keep = 1.0 - h / 0.06
+    fresh = math.sqrt(1.0 - keep * keep)
+    law = [word / 2**32 for word in philox_block(seed, SHAKE_STREAM, sample, 2)]
+    first = deviates(1)
+    paths = []
+    for n in range(2):
+        unrest, pull = 0.5 + 7.0 * law[2 * n], 8.0 * law[2 * n + 1]
+        p, f, u = [0.0] * 3, [0.0] * 3, unit(first[3 * n : 3 * n + 3])
+        path = [p]
+        for t in range(1, 8 * (poses - 1) + 1):
+            g = deviates(16 + t - 1)[3 * n : 3 * n + 3]
+            f = [keep * f[i] + fresh * g[i] for i in range(3)]
+            turn = unrest * (h / math.sqrt(2.0 * 0.06))
+            u = unit([u[i] + (turn * f[i] - pull * h * p[i]) for i in range(3)])
+            p = [p[i] + h * u[i] for i in range(3)]
+            if t % 8 == 0:
+                path.append(p)
+        paths.append(path)
+    angles, shifts = paths[0], [[lever * c for c in p] for p in paths[1]]
+
+    def motion(a, s, u, v):
+        forward = a[0] * v - a[1] * u + focal * s[2]
+        right = a[1] * focal - a[2] * v + focal * s[0]
+        down = a[2] * u - a[0] * focal + focal * s[1]
+        return right - u * forward / focal, down - v * forward / focal
+
+    u0, v0, middle = left - 719.5, top - 539.5, (patch - 1) / 2
+    moved = [motion(a, s, u0 + middle, v0 + middle) for a, s in zip(angles, shifts, strict=True)]
+    mean = [summed(m[i] for m in moved) / poses for i in range(2)]
+    ends = (-2, patch + 1)
+    most = max(
+        abs(motion(a, s, u0 + x, v0 + y)[i] - mean[i])
+        for a, s in zip(angles, shifts, strict=True)
+        for x in ends
+        for y in ends
+        for i in range(2)
+    )
+    scale = radius / most
+    angles = [[c * scale for c in a] for a in angles]
+    shifts = [[c * scale for c in s] for s in shifts]
+    homographies = []
+    for a, s in zip(angles, shifts, strict=True):
+        p, q, r = (c / 2.0 for c in a)
+        k = 2.0 / (1.0 + p * p + q * q + r * r)
+        m = [
+            [1.0 - k * (q * q + r * r), k * (p * q - r), focal * (k * (p * r + q) + s[0])],
+            [k * (p * q + r), 1.0 - k * (p * p + r * r), focal * (k * (q * r - p) + s[1])],
+            [k * (p * r - q) / focal, k * (q * r + p) / focal, 1.0 - k * (p * p + q * q) + s[2]],
+        ]
+        for row in m:
+            row[2] = row[0] * u0 + row[1] * v0 + row[2]
+        homographies.append(m)
+    places = [seen_at(m, middle, middle) for m in homographies]
+    offset = [summed(place[i] for place in places) / poses - middle for i in range(2)]
+    for m in homographies:
+        for i in range(2):
+            m[i] = [m[i][j] - offset[i] * m[2][j] for j in range(3)]
+    return focal, left, top, angles, shifts, homographies
+
+
+def seen_at(m, x, y):
+    """Return where a homography takes a point."""
+    depth = (m[2][0] * x + m[2][1] * y) + m[2][2]
+    return tuple(((m[i][0] * x + m[i][1] * y) + m[i][2]) / depth for i in range(2))
+
+
+def mean_of_poses(light, homographies, margin, q):
+    """Return [Q, Q, C], the rounded mean of a window [S, S, C] over all poses."""
+    side, last = len(light), 256 * (len(light) - 1)
+    out = np.zeros((q, q, light.shape[2]), np.int64)
+    for y, x in np.ndindex(q, q):
+        total = np.zeros(light.shape[2], np.int64)
+        for m in homographies:
+            u, v = (
+                min(max(math.floor((c + margin) * 256.0 + 0.5), 0), last)
+                for c in seen_at(m, x - RIM, y - RIM)
+            )
+            i, j = min(v >> 8, side - 2), min(u >> 8, side - 2)
+            down, right = v - 256 * i, u - 256 * j
+            total += light[i, j] * (256 - down) * (256 - right) + light[i, j + 1] * (256 - down) * right
+            total += light[i + 1, j] * down * (256 - right) + light[i + 1, j + 1] * down * right
+        unit = 65536 * len(homographies)
+        out[y, x] = (total + unit // 2) // unit
+    return out
+
+
+def camera_triplet(
+    pixels, labels, kernel, size, seed, sample, top, left, patch, camera, isolation="composite"
+):
+    """Return (clean, blurry, mask, isolated) of one sample (section 6); ``camera`` is that of the recipe."""
+    radius, q = len(kernel) // 2, patch + 2 * RIM
+    margin, side = radius + RIM, q + 2 * radius
+    variance, gains, curve = drawn_for(seed, sample, camera["sensor"], camera["tone"])
+    corner = top - margin, left - margin
+    light = scene_light(pixels, *corner, side, curve, camera["clip_level"], seed, sample)
+    if camera["motion"] == "rotation":
+        poses = camera_path(seed, sample, camera["poses"], patch, size // 2, camera["focal_mm"])[-1]
+
+    def moved(scene):
+        if camera["motion"] == "rotation":
+            return mean_of_poses(scene, poses, margin, q)
+        return (blur(scene, kernel, radius, radius, q) + 16384) >> 15
+
+    grain = None
+    if camera["sensor"] != "none":
+        grain = np.zeros((q, q), np.int64)
+        for y, x in np.ndindex(q, q):
+            e = y * q + x
+            half = philox_block(seed, NOISE_STREAM, sample, e // 8)[e // 2 % 4] >> (16 * (e % 2)) & 0xFFFF
+            grain[y, x] = normal_quantiles()[half]
+
+    def picture(scene, noise):
+        mosaic = np.array([[scene[y, x, colour_at(y, x)] for x in range(q)] for y in range(q)])
+        return developed(exposed(mosaic, variance, gains, noise), camera["demosaic"], curve)
+
+    middle = np.s_[radius : radius + q, radius : radius + q]
+    sharp, blurred = light[middle], moved(light)
+    rows = [mirrored(corner[0] + y, pixels.shape[0]) for y in range(side)]
+    columns = [mirrored(corner[1] + x, pixels.shape[1]) for x in range(side)]
+    kinds = labels[np.ix_(rows, columns)]
+    isolated = []
+    for members in CLASSES:
+        m = np.isin(kinds, list(members))[..., None]
+        if isolation == "composite":
+            scene = np.where(m[middle], blurred, sharp)
+        else:
+            scene = moved(light * m) + (((8192 - moved(8192 * m.astype(np.int64))) * sharp + 4096) >> 13)
+        isolated.append(picture(scene, grain))
+    mask = labels[top : top + patch, left : left + patch]
+    return picture(sharp, None), picture(blurred, grain), mask, np.array(isolated)
+
+
 # --- Camera paths and kernels (FORMAT.md, section 1; the docstrings of blurgen.kernels.paths) ------------
 # Python floats are IEEE doubles and Python never fuses operations, so these give the bits of the real ones.
 

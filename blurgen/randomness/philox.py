@@ -29,6 +29,9 @@ class Stream(IntEnum):
     NOISE = 4
     FACE = 5
     CHOICE = 6
+    HIGHLIGHT = 7
+    SENSOR = 8
+    SHAKE = 9
 
 
 @njit(cache=True, inline="always")

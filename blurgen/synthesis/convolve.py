@@ -145,11 +145,11 @@ def fill_window(pixels, face, top, left, patch, radius, reach, stride, window):
     inside = left >= reach and left + patch + reach <= width
     for y in range(-reach, patch + reach):
         place = (radius + y) * stride + 3 * (radius - reach)
-        start = 3 * (offset + _mirrored(top + y, height) * width + left - reach)
+        start = 3 * (offset + mirrored(top + y, height) * width + left - reach)
         if inside and start + size + 3 <= pixels.size:
             _pair(pixels, start, size, window, place)
         else:
-            _read_line(pixels, face, top + y, left - reach, columns, 3, line)
+            read_line(pixels, face, top + y, left - reach, columns, 3, line)
             _pair(line, 0, size, window, place)
 
 
@@ -167,8 +167,8 @@ def fill_layer_window(
     share = np.zeros(size + 3, np.uint8)
     kinds = np.zeros(columns, np.uint8)
     for y in range(-reach, patch + reach):
-        _read_line(pixels, face, top + y, left - reach, columns, 3, line)
-        _read_line(labels, face, top + y, left - reach, columns, 1, kinds)
+        read_line(pixels, face, top + y, left - reach, columns, 3, line)
+        read_line(labels, face, top + y, left - reach, columns, 1, kinds)
         for x in range(columns):
             member = low <= kinds[x] <= high
             for e in range(3 * x, 3 * x + 3):
@@ -186,22 +186,23 @@ def whole_segments(elements):
 
 
 @njit(cache=True)
-def _read_line(source, face, y, left, columns, channels, line):
+def read_line(source, face, y, left, columns, channels, line):
+    """Copy ``columns`` pixels of row ``y`` of a face from column ``left`` on, mirrored outside of it."""
     offset, height, width = face
-    row = offset + _mirrored(y, height) * width
+    row = offset + mirrored(y, height) * width
     if left >= 0 and left + columns <= width:
         start = (row + left) * channels
         for e in range(columns * channels):
             line[e] = source[np.uint64(start + e)]
         return
     for x in range(columns):
-        start = (row + _mirrored(left + x, width)) * channels
+        start = (row + mirrored(left + x, width)) * channels
         for c in range(channels):
             line[x * channels + c] = source[start + c]
 
 
 @njit(cache=True)
-def _mirrored(coordinate, side):
+def mirrored(coordinate, side):
     """Return where a coordinate lands, mirrored about the outermost pixels as often as needed."""
     if 0 <= coordinate < side:
         return coordinate

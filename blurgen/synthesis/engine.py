@@ -34,11 +34,11 @@ _UNIT = np.int32(UNIT)
 _CLASSES: Final = len(CLASS_NAMES)
 # The labels of a class are consecutive, and comparing is faster than looking up.
 _MEMBERS: Final = [np.flatnonzero(np.equal(CLASS_OF_LABEL, c)) for c in range(_CLASSES)]
-_FIRST_LABEL: Final = tuple(np.uint8(labels[0]) for labels in _MEMBERS)
-_LAST_LABEL: Final = tuple(np.uint8(labels[-1]) for labels in _MEMBERS)
+FIRST_LABEL: Final = tuple(np.uint8(labels[0]) for labels in _MEMBERS)
+LAST_LABEL: Final = tuple(np.uint8(labels[-1]) for labels in _MEMBERS)
 _NOISE_STREAM = np.uint32(Stream.NOISE)
 _COMPOSITE, _LAYERED = ISOLATIONS
-_FULL_ONLY, _WITH_COMPOSITE, _WITH_LAYERED = 0, 1, 2
+FULL_ONLY, WITH_COMPOSITE, WITH_LAYERED = 0, 1, 2
 _LINES = 8  # whose noise is drawn at a time: they begin with a whole block of words, whatever their width
 
 
@@ -115,10 +115,16 @@ class Degrader:
         count, side = len(index), self.patch_size
         triplets = _empty_triplets(count, side, isolated) if out is None else out
         _check_out(triplets, count, side, isolated)
-        mode, sets = _FULL_ONLY, np.empty((0, _CLASSES, side, side, 3), np.uint8)
+        mode, sets = FULL_ONLY, np.empty((0, _CLASSES, side, side, 3), np.uint8)
         if isolated and triplets.isolated is not None:
-            mode = _WITH_COMPOSITE if self.isolation == _COMPOSITE else _WITH_LAYERED
+            mode = WITH_COMPOSITE if self.isolation == _COMPOSITE else WITH_LAYERED
             sets = triplets.isolated
+        self._fill(rows, triplets, mode, sets)
+        return triplets
+
+    def _fill(self, rows: Rows, triplets: Triplets, mode: int, sets: NDArray[np.uint8]) -> None:
+        """Write the pictures of checked rows; ``sets`` ``[n, 4, P, P, 3]`` unless ``mode`` is FULL_ONLY."""
+        count, side = len(rows.sample), self.patch_size
         _render(
             self._pixels,
             self._labels,
@@ -136,7 +142,6 @@ class Degrader:
             sets.reshape(-1, _CLASSES, side, 3 * side),
             triplets.class_pixels,
         )
-        return triplets
 
 
 def class_pixels(
@@ -165,7 +170,7 @@ class _Faces(NamedTuple):
     width: NDArray[np.int64]
 
 
-class _Rows(NamedTuple):
+class Rows(NamedTuple):
     sample: NDArray[np.uint64]
     image: NDArray[np.int64]
     top: NDArray[np.int64]
@@ -201,7 +206,7 @@ def _face_table(offsets: ArrayLike, heights: ArrayLike, widths: ArrayLike, total
     return _Faces(offset, height, width)
 
 
-def _checked_rows(index: NDArray[np.void], faces: _Faces, kernels: int, patch_size: int) -> _Rows:
+def _checked_rows(index: NDArray[np.void], faces: _Faces, kernels: int, patch_size: int) -> Rows:
     """Return the columns of ``index``, with every row checked to read existing pixels and kernels only."""
     if index.dtype != INDEX_DTYPE or index.ndim != 1:
         raise ValueError(f"Argument 'index' must be INDEX_DTYPE [n], not {index.dtype} {list(index.shape)}.")
@@ -211,7 +216,7 @@ def _checked_rows(index: NDArray[np.void], faces: _Faces, kernels: int, patch_si
     below = (top >= 0) & (top <= faces.height[image] - patch_size)
     beside = (left >= 0) & (left <= faces.width[image] - patch_size)
     _check_all(below & beside, f"its patch of {patch_size} pixels leaves its face")
-    return _Rows(index["sample"].astype(np.uint64), image, top, left, kernel)
+    return Rows(index["sample"].astype(np.uint64), image, top, left, kernel)
 
 
 def _check_all(fit: NDArray[np.bool_], why: str) -> None:
@@ -256,23 +261,23 @@ def _render(
     """Write all outputs; images have shape [n, P, 3 P] here, an image row being one run of bytes."""
     count, patch, width = clean.shape
     window = np.zeros((patch + 2 * radius) * stride + SEGMENT, np.uint16)
-    shares = np.zeros(window.size if mode == _WITH_LAYERED else 0, np.uint16)
-    sharp = np.zeros((patch if mode == _WITH_COMPOSITE else 0, width), np.uint8)
+    shares = np.zeros(window.size if mode == WITH_LAYERED else 0, np.uint16)
+    sharp = np.zeros((patch if mode == WITH_COMPOSITE else 0, width), np.uint8)
     for n in range(count):
         i = rows.image[n]
         face = (faces.offset[i], faces.height[i], faces.width[i])
         sample, top, left, kernel = rows.sample[n], rows.top[n], rows.left[n], rows.kernel[n]
         reach = taps.reach[kernel]
-        _cut(pixels, face, top, left, 3, clean[n])
-        _cut(labels, face, top, left, 1, mask[n])
-        _count(mask[n], counts[n])
+        cut(pixels, face, top, left, 3, clean[n])
+        cut(labels, face, top, left, 1, mask[n])
+        count_classes(mask[n], counts[n])
         fill_window(pixels, face, top, left, patch, radius, reach, stride, window)
         _blur(window, stride, taps, kernel, noise, seed, sample, clean[n], blurry[n], sharp)
-        if mode == _WITH_COMPOSITE:
+        if mode == WITH_COMPOSITE:
             _compose(mask[n], blurry[n], sharp, isolated[n])
-        elif mode == _WITH_LAYERED:
+        elif mode == WITH_LAYERED:
             for c in range(_CLASSES):
-                low, high = _FIRST_LABEL[c], _LAST_LABEL[c]
+                low, high = FIRST_LABEL[c], LAST_LABEL[c]
                 fill_layer_window(
                     pixels, labels, face, low, high, top, left, patch, radius, reach, stride, window, shares
                 )
@@ -281,7 +286,8 @@ def _render(
 
 
 @njit(cache=True)
-def _cut(source, face, top, left, channels, out):
+def cut(source, face, top, left, channels, out):
+    """Copy a patch of a face, ``out`` uint8 [P, channels * P]."""
     offset, _, width = face
     for y in range(out.shape[0]):
         start = (offset + (top + y) * width + left) * channels
@@ -372,7 +378,7 @@ def _compose(mask, inside, outside, out):
             labels[3 * x + 1] = mask[y, x]
             labels[3 * x + 2] = mask[y, x]
         for c in range(_CLASSES):
-            low, high = _FIRST_LABEL[c], _LAST_LABEL[c]
+            low, high = FIRST_LABEL[c], LAST_LABEL[c]
             for e in range(width):
                 # Without short-circuit: both pictures are read anyway, and the loop becomes vectors.
                 here, there = inside[y, e], outside[y, e]
@@ -380,13 +386,14 @@ def _compose(mask, inside, outside, out):
 
 
 @njit(cache=True)
-def _count(mask, counts):
+def count_classes(mask, counts):
+    """Count the pixels of each class in a mask [P, P] of labels, ``counts`` int32 [4]."""
     counts[:] = 0
     for y in range(mask.shape[0]):
         for start in range(0, mask.shape[1], SEGMENT):
             size = min(SEGMENT, mask.shape[1] - start)
             for c in range(_CLASSES):
-                low, high = _FIRST_LABEL[c], _LAST_LABEL[c]
+                low, high = FIRST_LABEL[c], LAST_LABEL[c]
                 # Bytes hold the count of a segment, and vectors hold more bytes than words.
                 found = np.uint8(0)
                 for x in range(size):
@@ -401,5 +408,5 @@ def _count_patches(labels, faces, rows, patch, counts):
     for n in range(len(counts)):
         i = rows.image[n]
         face = (faces.offset[i], faces.height[i], faces.width[i])
-        _cut(labels, face, rows.top[n], rows.left[n], 1, mask)
-        _count(mask, counts[n])
+        cut(labels, face, rows.top[n], rows.left[n], 1, mask)
+        count_classes(mask, counts[n])
