@@ -79,7 +79,7 @@ def test_plan_refuses_what_are_no_sample_numbers(samples):
 
 
 def test_plan_refuses_negative_sample_numbers():
-    with pytest.raises(ValueError, match="^Argument 'samples' must be at least 0, not -3"):
+    with pytest.raises(ValueError, match=r"^Argument 'samples' must be at least 0, not -3"):
         recipe(faces=1).plan([4, -3, -1], [20], [20])
 
 
