@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: quickstart test clean
+.PHONY: quickstart test docs clean
 
 quickstart: .venv/installed
 	@sh quickstart.sh $(BIN)
@@ -25,5 +25,13 @@ test: .venv/tested
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[train,dev]"
 	@touch $@
 
+docs: .venv/documented
+	$(BIN)/mkdocs build --strict --quiet
+	@echo "Open build/site/index.html"
+
+.venv/documented: .venv/installed
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[train,docs]"
+	@touch $@
+
 clean:
-	rm -rf .venv quickstart
+	rm -rf .venv quickstart build
