@@ -4,9 +4,9 @@ Three angles and three coordinates move as ``blurgen.kernels.paths.camera3d`` mo
 without its jerks, two independent particles. What is drawn per sample (stream SHAKE of the recipe's seed):
 
 - block 0: focal length in millimetres of a 35 mm camera, uniform between two limits; left and top of the
-  patch in a frame of FRAME pixels; how far a unit of translation moves the camera, against a unit of rotation:
-  U(0.02, 0.5) of the scene's distance, as if the camera turned about a wrist 5 to 20 cm away, before a
-  scene 0.4 to 2.5 m off;
+  patch in a frame of FRAME pixels; how far a unit of translation moves the camera, against a unit of
+  rotation: U(0.02, 0.5) of the scene's distance, as if the camera turned about a wrist 5 to 20 cm away,
+  before a scene 0.4 to 2.5 m off;
 - block 1: the directions both start in; block 2: ``unrest`` and ``pull`` of each, 0.5 + 7 U and 8 U;
 - blocks from 16 on: the perturbations, a block a step, STEPS steps between two poses.
 
