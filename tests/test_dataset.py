@@ -201,7 +201,7 @@ def open_shards(root):
 
 
 def test_no_more_shards_stay_open_than_may(root, monkeypatch):
-    monkeypatch.setattr("blurgen.dataset.reading.resource.getrlimit", lambda _: (4, 4))
+    monkeypatch.setattr("blurgen.dataset.reading.allow_open_files", lambda _: 4)
     data = open_dataset(root)
     for name in data.sets * 2:
         expected = stored(root, name)

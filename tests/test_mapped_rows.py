@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import weakref
 from concurrent.futures import ThreadPoolExecutor
 
@@ -33,19 +34,37 @@ def paths(rows, tmp_path_factory):
     return [folder / f"{place}.h5" for place in range(len(SIZES))]
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _compiled(paths):
+    """Compile first: while it does, numba holds on to what it was called with."""
+    MappedRows(SIZES, PATCH, lambda place: open_shard(paths[place]), most=2).batch(np.array([0, 9]), None)
+    gc.collect()
+
+
 @pytest.fixture
 def alive():
     return weakref.WeakSet()
 
 
 @pytest.fixture
-def mapped(paths, alive):
+def calls():
+    """The places of the shards that were mapped, one after another."""
+    return []
+
+
+@pytest.fixture
+def mapped(paths, alive, calls):
+    return rows_of(paths, alive, calls, most=2)
+
+
+def rows_of(paths, alive, calls, most):
     def map_shard(place):
         shard = open_shard(paths[place])
         alive.add(shard.buffer)
+        calls.append(place)
         return shard
 
-    return MappedRows(SIZES, PATCH, map_shard, most=2)
+    return MappedRows(SIZES, PATCH, map_shard, most=most)
 
 
 def same(batch, rows, chosen):
@@ -57,6 +76,26 @@ def test_no_more_shards_stay_mapped_than_may(mapped, alive, rows):
     for chosen in np.random.default_rng(1).integers(0, ROWS, (30, 2)):
         assert same(mapped.batch(chosen, None), rows, chosen)
         assert 0 < len(alive) <= 2
+
+
+def test_the_shard_that_was_not_used_for_longest_goes_and_no_other(paths, alive, calls, rows):
+    mapped = rows_of(paths, alive, calls, most=3)
+    first_of = [0, 5, 8, 14]
+    for places in ([0, 1], [2, 0], [3, 0], [0, 3, 2], [1, 3]):
+        chosen = np.array([first_of[place] for place in places])
+        assert same(mapped.batch(chosen, None), rows, chosen)
+        assert len(alive) <= 3
+    # 3 takes the place of 1, which is the oldest; then 1 that of 0 or 2, last used together.
+    assert calls == [*sorted([0, 1], key=calls.index), 2, 3, 1]
+
+
+def test_random_batches_over_too_many_shards_map_only_what_is_missing(paths, alive, calls, rows):
+    mapped = rows_of(paths, alive, calls, most=3)
+    batches = np.random.default_rng(4).integers(0, ROWS, (300, 2))
+    for chosen in batches:
+        assert same(mapped.batch(chosen, None), rows, chosen)
+    # One shard of four is missing: to map all shards of a batch again would be about 525 times.
+    assert len(calls) < 250
 
 
 def test_a_batch_may_need_more_shards_than_stay_mapped(mapped, alive, rows):

@@ -28,7 +28,7 @@ class _Maps:
     """
 
     shards: dict[int, MappedShard]
-    """By their place among all shards."""
+    """By their place among all shards, those first whose last use is longest ago, as far as it is known."""
     addresses: NDArray[np.int64]
     """``[shards, 4]``: where their arrays lie in memory; 0 for those that are not mapped."""
 
@@ -36,7 +36,8 @@ class _Maps:
 class MappedRows:
     """The rows of shards that have ``sizes`` rows and that ``map_shard`` maps by their place.
 
-    Up to ``most`` are kept mapped, and as many more as one batch needs.
+    Up to ``most`` are kept mapped, and as many more as one batch needs. Where one more is one too many, the
+    one whose last use is longest ago goes.
     """
 
     def __init__(
@@ -48,7 +49,7 @@ class MappedRows:
         self._map_shard = map_shard
         self._most = most
         self._start_array = np.array(self.starts)
-        self._maps = self._maps_of({})
+        self._maps = _Maps({}, np.zeros((len(self.starts) - 1, 4), np.int64))
 
     def shard(self, place: int) -> MappedShard:
         """Return one shard, mapped."""
@@ -112,22 +113,22 @@ class MappedRows:
         maps = self._maps  # once: another thread may put others there at any time
         missing = places - maps.shards.keys()
         if missing:
-            kept = maps.shards
-            if len(kept) + len(missing) > self._most:
-                kept = {place: kept[place] for place in places - missing}
-            self._maps = maps = self._maps_of(kept | {place: self._map(place) for place in missing})
+            unused = [place for place in maps.shards if place not in places]
+            dropped = unused[: max(0, len(maps.shards) + len(missing) - self._most)]
+            shards = {place: maps.shards[place] for place in unused[len(dropped) :]}
+            shards |= {place: maps.shards[place] for place in places - missing}
+            fresh = {place: self._map(place) for place in missing}
+            addresses = maps.addresses.copy()
+            addresses[dropped] = 0
+            for place, shard in fresh.items():
+                addresses[place] = shard.addresses
+            self._maps = maps = _Maps(shards | fresh, addresses)
         return maps
 
     def _map(self, place: int) -> MappedShard:
         shard = self._map_shard(place)
         shard.expect_any_row()
         return shard
-
-    def _maps_of(self, shards: dict[int, MappedShard]) -> _Maps:
-        addresses = np.zeros((len(self.starts) - 1, 4), np.int64)
-        for place, shard in shards.items():
-            addresses[place] = shard.addresses
-        return _Maps(shards, addresses)
 
 
 def _is_on_disk(shard: MappedShard, row: int) -> bool:

@@ -6,7 +6,6 @@ before it is used and no file handle is shared, so a Dataset may be pickled, for
 
 from __future__ import annotations
 
-import resource
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
@@ -24,9 +23,11 @@ from blurgen.dataset.shards import MappedShard, ShardArrays, ShardLayout, map_sh
 from blurgen.errors import InputError
 from blurgen.faces.store import FaceStore
 from blurgen.files.inside import inside
+from blurgen.files.open_files import allow_open_files
 from blurgen.kernels.bank import KernelBank
 from blurgen.synthesis.recipe import INDEX_DTYPE, Recipe
 
+_LEAST_MAPPED, _MOST_MAPPED = 16, 1 << 14  # shards; Linux allows some 65,000 maps of any kind
 _SAMPLES_COUNTED = 1 << 16  # at a time, so that finding the rows of class sets takes no memory to speak of
 
 
@@ -198,8 +199,8 @@ class Dataset:
 
     @cached_property
     def _mapped(self) -> MappedRows:
-        # A mapped shard holds a file descriptor, and a process may not have many.
-        most = max(16, min(resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 2, 4096))
+        # A mapped shard holds a file descriptor. Half of those a process may have are left to others.
+        most = max(_LEAST_MAPPED, min(allow_open_files(2 * len(self._shards)) // 2, _MOST_MAPPED))
         sizes = [self._manifest.sets[name][number].rows for name, number in self._shards]
         map_at = partial(_map_shard, self.root, self._manifest, self._shards, {})
         return MappedRows(sizes, self.recipe.patch_size, map_at, most)
@@ -263,17 +264,16 @@ def _map_shard(
     root: Path,
     manifest: Manifest,
     shards: list[tuple[str, int]],
-    known: dict[int, ShardLayout],
+    known: dict[int, tuple[Path, ShardLayout]],
     place: int,
 ) -> MappedShard:
-    """Map one of ``shards``; ``known`` keeps the layouts of those that were mapped before."""
-    name, number = shards[place]
-    path = inside(root, shard_file(name, number))
-    layout = known.get(place)
-    if layout is None:
+    """Map one of ``shards``; ``known`` keeps path and layout of those that were mapped before."""
+    if place not in known:
+        name, number = shards[place]
+        path = inside(root, shard_file(name, number))
         layout = read_layout(path)
         wanted = manifest.sets[name][number].rows
         if (layout.rows, layout.patch_size) != (wanted, manifest.recipe.patch_size):
             raise InputError(f"{path}: is not the shard that dataset.json lists; see 'blurgen repair'.")
-        known[place] = layout
-    return map_shard(path, layout)
+        known[place] = path, layout
+    return map_shard(*known[place])
