@@ -87,7 +87,7 @@ def info_text(info: dict[str, Any], title: str) -> str:
     lines = [
         f"{title}: {recipe['count']:,} triplets of {recipe['patch_size']} x {recipe['patch_size']} pixels, "
         + ("recipe only, made on the fly" if info["recipe_only"] else state),
-        f"  seed {recipe['seed']}, noise sigma {recipe['noise_sigma']:g}",
+        f"  seed {recipe['seed']}, {_formation_text(recipe)}",
         f"  faces: {faces['count']:,}, {faces['labelled']:,} with labels, {size_text(faces['bytes'])}",
     ]
     lines += [f"    {_source_text(source)}" for source in recipe["faces"]["sources"]]
@@ -157,3 +157,16 @@ def _source_text(source: dict[str, Any]) -> str:
 
 def _sizes_text(sizes: dict[str, int]) -> str:
     return ", ".join(f"{size}: {count:,}" for size, count in sizes.items())
+
+
+def _formation_text(recipe: dict[str, Any]) -> str:
+    camera = recipe.get("camera")
+    if camera is None:
+        return f"noise sigma {recipe['noise_sigma']:g}"
+    motion = "shift"
+    if camera["motion"] == "rotation":
+        motion = f"rotation in {camera['poses']} poses, {camera['focal_mm'][0]} to {camera['focal_mm'][1]} mm"
+    return (
+        f"camera: {motion}, sensor {camera['sensor']}, highlights from {camera['clip_level']}, "
+        f"{camera['demosaic']} demosaicing, tone {camera['tone']}"
+    )

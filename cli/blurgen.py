@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import click
 
 from blurgen_cli.audit import audit
+from blurgen_cli.camera import camera_options, chosen_camera
 from blurgen_cli.doctor import doctor
 from blurgen_cli.errors import OneLineErrors
 from blurgen_cli.export import export
@@ -76,8 +78,12 @@ class _ShardRange(click.ParamType):
 )
 @click.option("--patch-size", type=click.IntRange(8, 1024), default=128, show_default=True, help="In pixels.")
 @click.option(
-    "--noise-sigma", type=FiniteRange(0, 0.2), default=0.03, show_default=True, help="Of full scale."
+    "--noise-sigma",
+    type=FiniteRange(0, 0.2),
+    show_default="0.03",
+    help="Of full scale; paper formation only.",
 )
+@camera_options
 @click.option("--seed", type=click.IntRange(0, 2**64 - 1), default=0, show_default=True)
 @click.option(
     "--shard-size", type=click.IntRange(1, 2**20), default=4096, show_default=True, help="In triplets."
@@ -107,7 +113,7 @@ def build_dataset(
     class_isolated: bool,
     isolation: str,
     patch_size: int,
-    noise_sigma: float,
+    noise_sigma: float | None,
     seed: int,
     shard_size: int,
     shards: tuple[int, int] | None,
@@ -116,6 +122,7 @@ def build_dataset(
     jobs: int,
     backend: str,
     scheduler: str | None,
+    **formation: Any,
 ) -> None:
     """Make clean/blurry/mask triplets from faces and kernels.
 
@@ -123,6 +130,9 @@ def build_dataset(
     """
     if scheduler is not None and backend == "loky":
         raise click.UsageError("--scheduler needs --backend dask or --backend ray.")
+    camera = chosen_camera(formation)
+    if camera is not None and noise_sigma is not None:
+        raise click.UsageError("--noise-sigma is for --formation paper; a camera's noise is its --sensor's.")
     from blurgen.building.build import build_dataset as build
     from blurgen.faces import parse_sources
     from blurgen.jobs.progress import Console
@@ -149,6 +159,7 @@ def build_dataset(
         isolation=isolation,  # type: ignore[arg-type]
         patch_size=patch_size,
         noise_sigma=noise_sigma,
+        camera=camera,
         seed=seed,
         shard_size=shard_size,
         shards=shards,

@@ -40,6 +40,7 @@ from blurgen.faces import FaceSource
 from blurgen.jobs.parallel import Workers, run_jobs
 from blurgen.jobs.progress import Bar, Reporter, Silent, size_text
 from blurgen.kernels.bank import KernelBank
+from blurgen.synthesis.camera.settings import Camera
 from blurgen.synthesis.recipe import FacesUsed, KernelsUsed, Recipe
 
 _SECONDS_BETWEEN_UPDATES = 5.0
@@ -57,7 +58,8 @@ def build_dataset(
     class_isolated: bool = False,
     isolation: Literal["composite", "layered"] = "composite",
     patch_size: int = 128,
-    noise_sigma: float = 0.03,
+    noise_sigma: float | None = None,
+    camera: Camera | None = None,
     seed: int = 0,
     shard_size: int = 4096,
     shards: tuple[int, int] | None = None,
@@ -72,7 +74,8 @@ def build_dataset(
 
     The result is a pure function of the faces, the kernels and the options down to ``shard_size``; the
     others say how it is made. ``per_image`` crops of each face (the paper: 63), or ``count`` triplets in
-    all; ``class_isolated`` adds a set per class (section IV-A.2a); ``shards`` ``(first, end)`` makes only
+    all; ``class_isolated`` adds a set per class (section IV-A.2a); ``noise_sigma`` is 0.03 (the paper's)
+    unless a ``camera`` takes the pictures, which has a sensor's noise; ``shards`` ``(first, end)`` makes only
     those shard numbers, so that several machines can share one folder; ``recipe_only`` makes none. ``jobs``
     worker processes (-1: one per core), or those of a Dask or Ray cluster.
 
@@ -81,7 +84,8 @@ def build_dataset(
     or fails (then DiskLost); WorkerDied when a worker process is killed.
     """
     root, reporter = Path(out), progress or Silent()
-    wanted = Wanted(seed, per_image, count, patch_size, noise_sigma, shard_size, class_isolated, isolation)
+    sigma = noise_sigma if noise_sigma is not None else 0.03 if camera is None else 0.0
+    wanted = Wanted(seed, per_image, count, patch_size, sigma, shard_size, class_isolated, isolation, camera)
     workers = Workers(jobs, backend, scheduler)
     _check_options(wanted, shards)
     _make_folder(root)

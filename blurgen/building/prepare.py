@@ -38,6 +38,7 @@ from blurgen.files.digests import FileRecord, record_file
 from blurgen.files.inside import inside
 from blurgen.jobs.progress import Reporter
 from blurgen.kernels.bank import KernelBank
+from blurgen.synthesis.camera.settings import Camera
 from blurgen.synthesis.recipe import FacesUsed, KernelsUsed, Recipe
 
 # What blurgen.files.atomic.write_aside and blurgen.faces.store.write_store leave when they are killed.
@@ -58,6 +59,7 @@ class Wanted:
     shard_size: int
     class_isolated: bool
     isolation: Literal["composite", "layered"]
+    camera: Camera | None = None
 
     def recipe(self, faces: FacesUsed, kernels: KernelsUsed) -> Recipe:
         """Return the recipe for these faces and kernels."""
@@ -71,6 +73,7 @@ class Wanted:
             isolation=self.isolation,
             faces=faces,
             kernels=kernels,
+            camera=self.camera,
         )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from blurgen.errors import InputError
 from blurgen.faces.store import FaceStore
 from blurgen.files.inside import inside
 from blurgen.kernels.bank import KernelBank
+from blurgen.synthesis.camera.engine import CameraDegrader
 from blurgen.synthesis.engine import Degrader, Triplets, class_pixels
 from blurgen.synthesis.recipe import LEAST_SHARE, Recipe
 
@@ -29,7 +31,8 @@ class Renderer:
         self.recipe = recipe
         self._store = open_faces(root, recipe)
         bank = open_kernels(root, recipe)
-        self._degrader = Degrader(
+        make = Degrader if recipe.camera is None else partial(CameraDegrader, camera=recipe.camera)
+        self._degrader = make(
             self._store.pixels,
             self._store.labels,
             self._store.offsets,

@@ -16,6 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 from blurgen.errors import InputError
 from blurgen.files import strict_json
 from blurgen.randomness.philox import Stream, below, block_words
+from blurgen.synthesis.camera.settings import Camera
 
 INDEX_DTYPE: Final = np.dtype(
     [("sample", "<u8"), ("image", "<u4"), ("top", "<i4"), ("left", "<i4"), ("kernel", "<u4")]
@@ -68,7 +69,9 @@ class Recipe:
 
     ``seed`` 0 to 2^64 - 1; ``count`` triplets; ``patch_size`` in pixels; ``noise_sigma`` in units of full
     scale, 0 to 0.2; ``shard_size`` rows a shard; ``class_isolated`` whether there is a set per class
-    (paper, section IV-A.2a) and ``isolation`` how the class is blurred. Raises ValueError out of range.
+    (paper, section IV-A.2a) and ``isolation`` how the class is blurred. ``camera`` takes the pictures as a
+    camera does; None: the paper's formation, section IV-A. With a camera, whose noise is that of its sensor,
+    ``noise_sigma`` is 0 and ``patch_size`` even. Raises ValueError out of range.
     """
 
     seed: int
@@ -80,6 +83,7 @@ class Recipe:
     isolation: Literal["composite", "layered"]
     faces: FacesUsed
     kernels: KernelsUsed
+    camera: Camera | None = None
 
     def __post_init__(self) -> None:
         _check_whole("seed", self.seed, 0, 2**64 - 1)
@@ -94,6 +98,10 @@ class Recipe:
             raise ValueError(f"Argument 'class_isolated' must be true or false, not {self.class_isolated!r}.")
         if self.isolation not in ISOLATIONS:
             raise ValueError(f"Argument 'isolation' must be one of {ISOLATIONS}, not {self.isolation!r}.")
+        if self.camera is not None and self.noise_sigma != 0:
+            raise ValueError("Argument 'noise_sigma' must be 0 with a camera: its sensor has its own.")
+        if self.camera is not None and self.patch_size % 2:
+            raise ValueError(f"Argument 'patch_size' must be even with a camera, not {self.patch_size}.")
 
     @property
     def shard_count(self) -> int:
@@ -137,8 +145,11 @@ class Recipe:
         return index
 
     def to_json(self) -> dict[str, Any]:
-        """Return the recipe as it stands in ``dataset.json``."""
-        return asdict(self)
+        """Return the recipe as it stands in ``dataset.json``; without ``camera`` where there is none."""
+        tree = asdict(self)
+        if self.camera is None:
+            del tree["camera"]
+        return tree
 
     @classmethod
     def from_json(cls, value: object, where: str = "recipe") -> Recipe:
@@ -147,11 +158,17 @@ class Recipe:
         InputError, which begins with ``where``, on an unknown or missing key, a wrong type or a value out of
         range.
         """
-        top = strict_json.fields(value, where, _names(cls))
+        required = tuple(name for name in _names(cls) if name != "camera")
+        top = strict_json.fields(value, where, required, optional=("camera",))
         faces = strict_json.fields(top["faces"], f"{where}.faces", _names(FacesUsed))
         kernels = strict_json.fields(top["kernels"], f"{where}.kernels", _names(KernelsUsed))
         try:
-            return cls(**{**top, "faces": FacesUsed(**faces), "kernels": KernelsUsed(**kernels)})
+            parts = {"faces": FacesUsed(**faces), "kernels": KernelsUsed(**kernels)}
+            if "camera" in top:
+                parts["camera"] = Camera(
+                    **strict_json.fields(top["camera"], f"{where}.camera", _names(Camera))
+                )
+            return cls(**{**top, **parts})
         except ValueError as error:
             raise InputError(f"{where}: {str(error).replace('Argument ', '')}") from None
 
@@ -159,7 +176,9 @@ class Recipe:
         """Return what sets this recipe apart from ``other``, one "name: ours, there theirs" each."""
         ours, theirs = _flat(self.to_json()), _flat(other.to_json())
         return [
-            f"{name} {ours[name]!r}, there {theirs[name]!r}" for name in ours if ours[name] != theirs[name]
+            f"{name} {ours.get(name)!r}, there {theirs.get(name)!r}"
+            for name in ours | theirs
+            if ours.get(name) != theirs.get(name)
         ]
 
 
