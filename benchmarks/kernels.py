@@ -270,7 +270,7 @@ def whole_banks(rounds: int) -> dict[str, Any]:
     results: dict[str, Any] = {}
     digests = set()
     for jobs in (1, 2):
-        wall, processor = best(lambda jobs=jobs: digests.add(make_bank(COUNT, jobs=jobs).digest), rounds)
+        wall, processor = best(lambda jobs=jobs: digests.add(make_bank(COUNT, threads=jobs).digest), rounds)
         results[f"{jobs}_threads"] = {"wall": wall, "processor": processor}
     assert len(digests) == 1
     return results | {"digest": digests.pop()}

@@ -72,7 +72,7 @@ def main() -> None:
 
 def measure(memory: Path, disk: Path, count: int, rounds: int, jobs: int) -> dict[str, Any]:
     """Return everything that is claimed."""
-    make_bank(KERNELS, jobs=-1).save(memory / "kernels.h5")
+    make_bank(KERNELS, threads=-1).save(memory / "kernels.h5")
     build(memory, memory / "ready", count, jobs, "--recipe-only")
     build(memory, memory / "warm", SHARD, jobs)  # compiles what is not compiled yet
     size = count * row_bytes(PATCH)

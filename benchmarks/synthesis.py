@@ -98,13 +98,13 @@ def ours(work: Work, *, isolated: bool = False) -> Callable[[np.ndarray], np.nda
         noise_sigma=SIGMA,
         seed=SEED,
     )
-    out = degrader.render(work.index[:BATCH], isolated=isolated)
+    out = degrader.degrade(work.index[:BATCH], isolated=isolated)
     blurry = np.empty((len(work.index), PATCH, PATCH, 3), np.uint8)
 
     def run(index):
         # In batches that stay in the processor's cache until they are used, as the builder makes them.
         for start in range(0, len(index), BATCH):
-            degrader.render(index[start : start + BATCH], isolated=isolated, out=out)
+            degrader.degrade(index[start : start + BATCH], isolated=isolated, out=out)
             blurry[start : start + BATCH] = out.blurry
         return blurry[: len(index)]
 
@@ -288,13 +288,13 @@ def best_seconds(run: Callable, rounds: int = 20) -> float:
 def floor(work: Work) -> dict[str, float]:
     """Return the least time a triplet can take here, part by part, in microseconds."""
     elements = 3 * PATCH * PATCH
-    twos, repeats = 128, 4000
-    nowhere = np.zeros(twos, np.int32)
-    one_place = Taps(np.array([0, twos]), nowhere, nowhere, np.zeros(1, np.int64))
+    tap_pairs, repeats = 128, 4000
+    nowhere = np.zeros(tap_pairs, np.int32)
+    one_place = Taps(np.array([0, tap_pairs]), nowhere, nowhere, np.zeros(1, np.int64))
     window, sums = np.zeros(2 * SEGMENT, np.uint16), np.zeros(SEGMENT, np.int32)
     nothing = np.zeros(1, np.int32), np.zeros(1, np.uint16)
     spent = best_seconds(lambda: _multiply_add_only(window, one_place, sums, *nothing, repeats))
-    rate = 2 * twos * SEGMENT * repeats / spent
+    rate = 2 * tap_pairs * SEGMENT * repeats / spent
     taps = float(np.count_nonzero(work.weights) / len(work.weights))
     words = np.zeros(elements // 2, np.uint32)
     spent_on_words = best_seconds(

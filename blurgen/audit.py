@@ -18,14 +18,14 @@ import numpy as np
 import xxhash
 from numpy.typing import NDArray
 
-from blurgen.comparing.picture_hash import SAME_PICTURE, WORDS, face_hash, from_text, near_pairs
+from blurgen.comparing.picture_hash import SAME_PICTURE, WORDS, from_text, near_pairs, picture_hash
 from blurgen.dataset.manifest import FACES, KERNELS, MANIFEST
 from blurgen.errors import InputError
 from blurgen.faces.store import FaceStore
 from blurgen.files.inside import inside
 from blurgen.jobs.progress import Reporter, Silent
 from blurgen.kernels.bank import KernelBank
-from blurgen.testset.manifest import TESTSET, Manifest, read_testset
+from blurgen.testset.manifest import TESTSET, TestsetManifest, read_testset
 
 _SHOWN = 10
 # CelebAMask-HQ's persons are known by CelebA's own list.
@@ -178,9 +178,9 @@ def read_contents(root: Path, *, near: bool = True, progress: Reporter | None = 
     return Contents(names, digests, identities, hashes, KernelBank.load(inside(root, KERNELS)))
 
 
-def contents_of(manifest: Manifest, kernels: KernelBank) -> Contents:
+def contents_of(manifest: TestsetManifest, kernels: KernelBank) -> Contents:
     """Return what a test set is made of."""
-    hashes = [from_text(face.looks) for face in manifest.faces]
+    hashes = [from_text(face.picture_hash) for face in manifest.faces]
     return Contents(
         [face.name for face in manifest.faces],
         [face.digest for face in manifest.faces],
@@ -212,7 +212,7 @@ def _hash_all(faces: FaceStore, root: Path, reporter: Reporter) -> NDArray[np.ui
         for i in range(faces.count):
             height, width, start = int(faces.heights[i]), int(faces.widths[i]), 3 * int(faces.offsets[i])
             pixels = faces.pixels[start : start + 3 * height * width]
-            hashes[i] = face_hash(np.asarray(pixels).reshape(height, width, 3))
+            hashes[i] = picture_hash(np.asarray(pixels).reshape(height, width, 3))
             bar.advance()
     return hashes
 

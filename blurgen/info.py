@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from blurgen.dataset.manifest import FACES, FULL, KERNELS, Manifest, read_manifest, set_names
+from blurgen.dataset.manifest import FACES, FULL, KERNELS, DatasetManifest, read_manifest, set_names
 from blurgen.dataset.shards import row_bytes
 from blurgen.faces.store import FaceStore
 from blurgen.files.inside import inside
@@ -110,9 +110,9 @@ def info_text(info: dict[str, Any], title: str) -> str:
     return "\n".join(lines)
 
 
-def _set_info(manifest: Manifest, name: str) -> dict[str, Any]:
-    records = manifest.sets[name].values()
-    rows = manifest.rows(name)
+def _set_info(manifest: DatasetManifest, set_name: str) -> dict[str, Any]:
+    records = manifest.sets[set_name].values()
+    rows = manifest.rows(set_name)
     samples = manifest.rows(FULL)
     return {
         "rows": rows,

@@ -42,7 +42,7 @@ class _Sizes(click.ParamType):
 )
 @click.option("--kernels", type=_PATH, required=True, help="A bank that no training set uses.")
 @click.option("--out", type=_PATH, required=True, help="Folder of the test set; one begun there is finished.")
-@click.option("--faces-count", type=click.IntRange(1), default=100, show_default=True)
+@click.option("--face-count", type=click.IntRange(1), default=100, show_default=True)
 @click.option(
     "--sizes", type=_Sizes(), default="13,15,17,19,21,23,25,27", show_default=True, help="Of the kernels."
 )
@@ -74,7 +74,7 @@ def build_testset(
     split: str,
     kernels: Path,
     out: Path,
-    faces_count: int,
+    face_count: int,
     sizes: tuple[int, ...],
     per_size: int,
     seed: int,
@@ -108,7 +108,7 @@ def build_testset(
         source,
         bank,
         out,
-        faces_count=faces_count,
+        face_count=face_count,
         sizes=sizes,
         per_size=per_size,
         seed=seed,

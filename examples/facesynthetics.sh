@@ -54,7 +54,7 @@ run blurgen make-kernels --count 16 --min-size 13 --max-size 27 --seed 1 --out "
 run blurgen build-dataset --faces "facesynthetics:$faces" --split train --limit 2000 --kernels "$out/kernels.h5" \
     --class-isolated --recipe-only --out "$out/labelled"
 data=$out/labelled
-run blurgen build-testset --faces "facesynthetics:$faces" --kernels "$out/test-kernels.h5" --faces-count "$test_faces" \
+run blurgen build-testset --faces "facesynthetics:$faces" --kernels "$out/test-kernels.h5" --face-count "$test_faces" \
     --per-size 2 --against "$data" --out "$out/test"
 run blurgen audit "$data" "$out/test"
 # One picture now, so that nothing is found missing only after all the training.
@@ -73,7 +73,7 @@ if [ -n "$unlabelled" ]; then
     run blurgen build-dataset --faces "facesynthetics:$faces" --faces "folder:$out/unlabelled" --labels "$out/labels" \
         --split train --limit 25000 --kernels "$out/kernels.h5" --class-isolated --recipe-only --out "$data"
     run blurgen build-testset --faces "folder:$out/unlabelled" --kernels "$out/test-kernels.h5" \
-        --faces-count "$test_faces" --per-size 2 --against "$data" --name unlabelled --out "$out/test-unlabelled"
+        --face-count "$test_faces" --per-size 2 --against "$data" --name unlabelled --out "$out/test-unlabelled"
 fi
 
 # The four first-stage networks, 50 %; then Table VI: five networks of one size, equal iterations.

@@ -630,10 +630,10 @@ def kernel_of_path(x, y, weight, size, center):
         grid[row][column + 1] += w * (1.0 - down) * right
         grid[row + 1][column] += w * down * (1.0 - right)
         grid[row + 1][column + 1] += w * down * right
-    return quantised([row[:size] for row in grid[:size]])
+    return to_q15([row[:size] for row in grid[:size]])
 
 
-def quantised(weights):
+def to_q15(weights):
     """Return whole numbers with sum 32768: rounded down, the rest to the largest fractional parts."""
     width = len(weights[0])
     flat = [float(w) for row in weights for w in row]

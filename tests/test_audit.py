@@ -15,7 +15,7 @@ from PIL import Image
 from scipy.ndimage import gaussian_filter
 
 from blurgen.audit import Contents, audit, compare, read_contents
-from blurgen.comparing.picture_hash import SAME_PICTURE, face_hash, from_text, near_pairs, to_text
+from blurgen.comparing.picture_hash import SAME_PICTURE, from_text, near_pairs, picture_hash, to_text
 from blurgen.errors import InputError
 from blurgen.faces.procedural import draw_face
 from blurgen.kernels.bank import KernelBank, make_bank
@@ -108,8 +108,8 @@ CHANGES = {
 @pytest.mark.parametrize("change", CHANGES)
 def test_a_changed_copy_of_a_face_is_found_and_no_other_face(change):
     faces = [*textures(8), *(draw_face(number, size=128)[0] for number in range(4))]
-    hashes = np.array([face_hash(face) for face in faces])
-    changed = np.array([face_hash(CHANGES[change](face)) for face in faces])
+    hashes = np.array([picture_hash(face) for face in faces])
+    changed = np.array([picture_hash(CHANGES[change](face)) for face in faces])
     found = near_pairs(hashes, changed)
     assert found[:, :2].tolist() == [[i, i] for i in range(len(faces))]
     assert (found[:, 3] == (change == "mirrored")).all()
@@ -151,7 +151,7 @@ def test_the_threshold_is_a_number_of_bits():
 
 
 def test_a_hash_comes_back_from_its_text():
-    hashed = face_hash(next(textures(1)))
+    hashed = picture_hash(next(textures(1)))
     assert np.array_equal(from_text(to_text(hashed)), hashed)
     for wrong in ("", "0" * 63, "G" * 64):
         with pytest.raises(ValueError, match="64 hexadecimal digits"):

@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_degrade import face, fitted_size, make_faces, make_index, random_kernel
 
-from blurgen.kernels.raster import quantised
+from blurgen.kernels.raster import to_q15
 from blurgen.randomness.normal_table import QUANTILES_Q15
 from blurgen.synthesis.camera import linear_light, sensor
 from blurgen.synthesis.camera.engine import CameraDegrader
@@ -164,7 +164,7 @@ def shifting_kernel(shake, patch, size):
         kernel[row, column + 1] += (1 - down) * right
         kernel[row + 1, column] += down * (1 - right)
         kernel[row + 1, column + 1] += down * right
-    return quantised(kernel[:size, :size])
+    return to_q15(kernel[:size, :size])
 
 
 @pytest.mark.parametrize("sample", range(6))

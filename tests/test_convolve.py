@@ -16,14 +16,14 @@ def compiled(window, start, taps, kernel, sums, table, places, first, found):
 
 @pytest.mark.parametrize("with_look_ups", [True, False])
 @pytest.mark.parametrize("segments", [1, 3])
-@pytest.mark.parametrize("twos", [1, 31, 32, 33, 90])
-def test_compiled_loop_is_the_definition(twos, segments, with_look_ups):
-    rng = np.random.default_rng(twos)
+@pytest.mark.parametrize("tap_pairs", [1, 31, 32, 33, 90])
+def test_compiled_loop_is_the_definition(tap_pairs, segments, with_look_ups):
+    rng = np.random.default_rng(tap_pairs)
     length, start, first = segments * SEGMENT, 7, 3
     taps = Taps(
-        np.array([0, 5, 5 + twos]),  # the second kernel is the one
-        rng.integers(0, 2000, 5 + twos, np.int32),
-        rng.integers(0, 300, 5 + twos, np.int32) | rng.integers(0, 300, 5 + twos, np.int32) << 16,
+        np.array([0, 5, 5 + tap_pairs]),  # the second kernel is the one
+        rng.integers(0, 2000, 5 + tap_pairs, np.int32),
+        rng.integers(0, 300, 5 + tap_pairs, np.int32) | rng.integers(0, 300, 5 + tap_pairs, np.int32) << 16,
         np.array([1, 14]),
     )
     window = rng.integers(0, 1 << 16, start + 2000 + length, np.uint16)

@@ -122,7 +122,7 @@ def degrader(faces, kernels, *, patch=8, sigma=0.03, seed=0, isolation="composit
 @given(scene=scenes(), isolated=st.booleans())
 def test_every_byte_is_that_of_the_format(scene, isolated):
     faces, kernels, index = scene.pop("faces"), scene.pop("kernels"), scene.pop("index")
-    out = degrader(faces, kernels, **scene).render(index, isolated=isolated)
+    out = degrader(faces, kernels, **scene).degrade(index, isolated=isolated)
     assert (out.isolated is None) == (not isolated)
     assert_as_naive(faces, kernels, index, out, **scene)
 
@@ -136,7 +136,7 @@ def test_rows_longer_than_a_segment(patch, isolation):
     faces = make_faces(rng, [(100, 90), (patch, patch)])
     kernels = np.stack([random_kernel(rng, 29, taps) for taps in (60, 841)])
     index = make_index([(2**40 + 1, 0, 3, 0, 0), (7, 1, 0, 0, 1)])
-    out = degrader(faces, kernels, patch=patch, isolation=isolation).render(index, isolated=True)
+    out = degrader(faces, kernels, patch=patch, isolation=isolation).degrade(index, isolated=True)
     assert_as_naive(faces, kernels, index, out, patch=patch, sigma=0.03, seed=0, isolation=isolation)
 
 
@@ -145,7 +145,7 @@ def test_a_kernel_that_is_one_point_shifts_the_picture():
     faces = make_faces(rng, [(20, 20)])
     kernels = np.zeros((1, 7, 7), np.uint16)
     kernels[0, 3 + 2, 3 - 1] = UNIT
-    out = degrader(faces, kernels, sigma=0.0).render(make_index([(0, 0, 6, 6, 0)]))
+    out = degrader(faces, kernels, sigma=0.0).degrade(make_index([(0, 0, 6, 6, 0)]))
     np.testing.assert_array_equal(out.blurry[0], face(faces, 0)[0][4:12, 7:15])
 
 
@@ -160,40 +160,40 @@ def small():
 def test_a_sample_does_not_depend_on_its_company():
     faces, kernels, index = small()
     maker = degrader(faces, kernels)
-    together = maker.render(index, isolated=True)
+    together = maker.degrade(index, isolated=True)
     order = np.random.default_rng(0).permutation(len(index))
-    shuffled = maker.render(index[order], isolated=True)
+    shuffled = maker.degrade(index[order], isolated=True)
     for whole, mixed in zip(together, shuffled, strict=True):
         np.testing.assert_array_equal(whole[order], mixed)
-    np.testing.assert_array_equal(maker.render(index).blurry, together.blurry)
+    np.testing.assert_array_equal(maker.degrade(index).blurry, together.blurry)
     for n in range(len(index)):
-        np.testing.assert_array_equal(maker.render(index[n : n + 1]).blurry[0], together.blurry[n])
+        np.testing.assert_array_equal(maker.degrade(index[n : n + 1]).blurry[0], together.blurry[n])
 
 
 def test_threads_may_share_one_degrader():
     faces, kernels, index = small()
     maker = degrader(faces, kernels)
-    expected = maker.render(index).blurry
+    expected = maker.degrade(index).blurry
     with ThreadPoolExecutor(4) as pool:
-        for out in pool.map(lambda _: maker.render(index), range(16)):
+        for out in pool.map(lambda _: maker.degrade(index), range(16)):
             np.testing.assert_array_equal(out.blurry, expected)
 
 
 def test_faces_may_be_mapped_from_a_file(tmp_path):
     (pixels, labels, *table), kernels, index = small()
-    expected = degrader((pixels, labels, *table), kernels).render(index).blurry
+    expected = degrader((pixels, labels, *table), kernels).degrade(index).blurry
     pixels.tofile(tmp_path / "pixels")
     labels.tofile(tmp_path / "labels")
     mapped = [np.memmap(tmp_path / name, np.uint8, "r") for name in ("pixels", "labels")]
-    np.testing.assert_array_equal(degrader((*mapped, *table), kernels).render(index).blurry, expected)
+    np.testing.assert_array_equal(degrader((*mapped, *table), kernels).degrade(index).blurry, expected)
 
 
 def test_given_arrays_are_filled():
     faces, kernels, index = small()
     maker = degrader(faces, kernels)
-    expected = maker.render(index, isolated=True)
+    expected = maker.degrade(index, isolated=True)
     out = type(expected)(*(np.full_like(array, 77) for array in expected))
-    assert maker.render(index, isolated=True, out=out) is out
+    assert maker.degrade(index, isolated=True, out=out) is out
     for ours, theirs in zip(out, expected, strict=True):
         np.testing.assert_array_equal(ours, theirs)
 
@@ -211,15 +211,15 @@ def test_given_arrays_are_filled():
 def test_given_arrays_of_another_kind_are_refused(name, spoil):
     faces, kernels, index = small()
     maker = degrader(faces, kernels)
-    out = maker.render(index, isolated=True)
+    out = maker.degrade(index, isolated=True)
     with pytest.raises(ValueError, match=rf"Argument 'out\.{name}' must be"):
-        maker.render(index, isolated=True, out=out._replace(**{name: spoil(getattr(out, name))}))
+        maker.degrade(index, isolated=True, out=out._replace(**{name: spoil(getattr(out, name))}))
 
 
 def test_class_pixels_without_rendering():
     faces, kernels, index = small()
     counts = class_pixels(*faces[1:], index, 8)
-    np.testing.assert_array_equal(counts, degrader(faces, kernels).render(index).class_pixels)
+    np.testing.assert_array_equal(counts, degrader(faces, kernels).degrade(index).class_pixels)
     assert counts.dtype == np.int32
 
 
@@ -246,7 +246,7 @@ def test_a_hostile_index_is_refused(field, value, match):
     maker = degrader(faces, kernels)
     index[5][field] = value
     with pytest.raises(ValueError, match=f"row 5 cannot be made, .*{match}"):
-        maker.render(index)
+        maker.degrade(index)
     if field != "kernel":
         with pytest.raises(ValueError, match=f"row 5 cannot be made, .*{match}"):
             class_pixels(*faces[1:], index, 8)
@@ -255,7 +255,7 @@ def test_a_hostile_index_is_refused(field, value, match):
 def test_an_index_of_another_type_is_refused():
     faces, kernels, index = small()
     with pytest.raises(ValueError, match="Argument 'index' must be INDEX_DTYPE"):
-        degrader(faces, kernels).render(index["sample"])
+        degrader(faces, kernels).degrade(index["sample"])
 
 
 @pytest.mark.parametrize(
@@ -358,5 +358,5 @@ def check_a_few_scenes():
         kernels = np.stack([random_kernel(rng, 7, taps) for taps in (1, 10)])
         corner = (shape[0] - patch, shape[1] - patch)
         index = make_index([(2**63, 0, 0, 0, 1), (5, 0, *corner, 1), (1, 0, *corner, 0)])
-        out = degrader(faces, kernels, patch=patch, isolation=isolation).render(index, isolated=True)
+        out = degrader(faces, kernels, patch=patch, isolation=isolation).degrade(index, isolated=True)
         assert_as_naive(faces, kernels, index, out, patch=patch, sigma=0.03, seed=0, isolation=isolation)

@@ -305,7 +305,7 @@ def test_the_command_takes_a_test_set(tmp_path):
     write_blobs(tmp_path / "faces", 5, count=1)
     source = parse_source(f"folder:{tmp_path / 'faces'}", min_side=44, patch_size=PATCH)
     bank = make_bank(count=3, min_size=13, max_size=13, samples=200)
-    options = {"faces_count": 1, "sizes": (13,), "per_size": 3, "patch_size": PATCH}
+    options = {"face_count": 1, "sizes": (13,), "per_size": 3, "patch_size": PATCH}
     made = build_testset(source, bank, tmp_path / "set", **options)
     done = invoke("--testset", made.root, "--references", "--out", tmp_path / "out", "--device", "cpu")
     assert done.exit_code == 0, done.output

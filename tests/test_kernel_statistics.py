@@ -57,7 +57,7 @@ def test_centres_are_measured_right_and_down():
 
 
 def test_a_made_bank_has_isotropic_directions_and_paths():
-    found = statistics(make_bank(2400, samples=100, jobs=2), paths=120)
+    found = statistics(make_bank(2400, samples=100, threads=2), paths=120)
     counts = np.array(found["directions"])
     assert ((counts - 200) ** 2 / 200).sum() < 33  # chi-square, 11 degrees: p < 0.001
     assert found["paths_measured"] == 120

@@ -16,7 +16,7 @@ from blurgen.errors import InputError
 from blurgen.kernels import bank as bank_module
 from blurgen.kernels.bank import KernelBank, make_bank, trajectory
 from blurgen.kernels.paths import MODELS
-from blurgen.kernels.raster import quantised
+from blurgen.kernels.raster import to_q15
 
 # Of make_bank(200, model=...) and of a bank with every other argument changed: the same on any machine.
 DIGESTS = {
@@ -35,7 +35,7 @@ NAIVE = {
 
 @pytest.fixture(scope="module", params=MODELS)
 def bank(request):
-    return make_bank(1800, model=request.param, samples=500, jobs=2)
+    return make_bank(1800, model=request.param, samples=500, threads=2)
 
 
 def centers(weights):
@@ -95,7 +95,7 @@ def test_the_same_arguments_give_the_same_bytes_on_any_machine(model):
 
 @pytest.mark.parametrize("jobs", [2, 3, -1])
 def test_the_number_of_threads_changes_nothing(jobs):
-    assert make_bank(1500, samples=100, jobs=jobs).digest == make_bank(1500, samples=100).digest
+    assert make_bank(1500, samples=100, threads=jobs).digest == make_bank(1500, samples=100).digest
 
 
 def test_a_longer_bank_begins_with_the_shorter_one():
@@ -110,7 +110,7 @@ def test_another_seed_gives_other_kernels():
 
 def test_progress_adds_up_to_the_count():
     done = []
-    make_bank(1300, samples=50, jobs=2, progress=done.append)
+    make_bank(1300, samples=50, threads=2, progress=done.append)
     assert sum(done) == 1300
 
 
@@ -174,7 +174,7 @@ def test_a_path_of_a_kernel_that_is_not_there_is_refused():
 
 
 def test_path_lengths_and_extents_lie_where_the_model_puts_them():
-    bank = make_bank(450, jobs=2)
+    bank = make_bank(450, threads=2)
     lengths = np.array([trajectory(bank, i).length for i in range(450)]) / bank.sizes
     assert 1.5 < lengths.mean() < 1.85
     assert 0.4 < lengths.std() < 0.7
@@ -225,15 +225,15 @@ def test_asking_for_more_kernels_than_there_are_is_refused(monkeypatch):
     ).filter(np.any)
 )
 def test_quantised_weights_agree_with_the_naive_version(weights):
-    found = quantised(weights)
+    found = to_q15(weights)
     assert found.sum() == 32768
-    assert (found == naive.quantised(weights / weights.max())).all()
+    assert (found == naive.to_q15(weights / weights.max())).all()
     assert np.abs(found - weights / weights.sum() * 32768).max() < 1 + 1e-6
 
 
 def test_equal_fractional_parts_are_rounded_up_in_row_major_order():
-    assert quantised(np.ones((1, 3))).tolist() == [[10923, 10923, 10922]]
-    assert quantised(np.ones((3, 1))).ravel().tolist() == [10923, 10923, 10922]
+    assert to_q15(np.ones((1, 3))).tolist() == [[10923, 10923, 10922]]
+    assert to_q15(np.ones((3, 1))).ravel().tolist() == [10923, 10923, 10922]
 
 
 @pytest.mark.parametrize(
@@ -241,7 +241,7 @@ def test_equal_fractional_parts_are_rounded_up_in_row_major_order():
 )
 def test_weights_that_are_none_are_refused(bad):
     with pytest.raises(ValueError, match="must be finite, not negative and not all 0"):
-        quantised(bad)
+        to_q15(bad)
 
 
 # --- Files --------------------------------------------------------------------------------------------

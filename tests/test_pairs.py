@@ -145,7 +145,7 @@ def testset(tmp_path):
     write_blobs(tmp_path / "faces", 5, count=2)
     source = parse_source(f"folder:{tmp_path / 'faces'}", min_side=44, patch_size=32)
     bank = make_bank(count=8, min_size=13, max_size=15, samples=200)
-    options = {"faces_count": 2, "sizes": (13, 15), "per_size": 2, "patch_size": 32}
+    options = {"face_count": 2, "sizes": (13, 15), "per_size": 2, "patch_size": 32}
     return build_testset(source, bank, tmp_path / "set", **options)
 
 

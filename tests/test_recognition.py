@@ -9,7 +9,7 @@ from PIL import Image
 from toy_embedder import write_onnx, write_torchscript
 
 from blurgen.errors import InputError
-from umsn.evaluation.gallery import open_gallery
+from umsn.evaluation.identities import open_gallery
 from umsn.evaluation.pairs import Pair
 from umsn.scoring.embedder import Embedder, InputFormat
 from umsn.scoring.recognition import CLEAR, Recognition, first_match

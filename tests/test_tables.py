@@ -6,14 +6,23 @@ import csv
 import json
 import math
 
-from umsn.evaluation.tables import Cell, Row, Table, csv_page, csv_text, json_page, latex_page, markdown_page
+from umsn.evaluation.tables import (
+    Cell,
+    Table,
+    TableRow,
+    csv_page,
+    csv_text,
+    json_page,
+    latex_page,
+    markdown_page,
+)
 from umsn.scoring.scores import NO_VALUE, Mean
 
 
 def table(intervals=False):
     cells = (Cell(Mean(20.126, 19.5, 21.0, 8), 2), Cell(NO_VALUE, 3))
     perfect = (Cell(Mean(math.inf, math.inf, math.inf, 8), 2), Cell(Mean(0.5, 0.25, 0.75, 8), 3))
-    rows = (Row(("blurry",), cells), Row(("100% | my_method",), perfect))
+    rows = (TableRow(("blurry",), cells), TableRow(("100% | my_method",), perfect))
     return Table("methods", "Methods", ("method",), ("PSNR (dB)", "SSIM"), rows, intervals)
 
 

@@ -45,7 +45,7 @@ def built(photos, bank, tmp_path_factory):
 
 def make(photos, bank, out, **options):
     wanted = {
-        "faces_count": 4,
+        "face_count": 4,
         "sizes": SIZES,
         "per_size": 2,
         "patch_size": PATCH,
@@ -122,7 +122,7 @@ def test_pictures_are_cut_around_the_labelled_face(tmp_path, bank):
     Image.fromarray(np.full((80, 100, 3), 99, np.uint8)).save(tmp_path / "photos/images/a.png")
     Image.fromarray(labels).save(tmp_path / "photos/labels/a.png")
     Image.fromarray(np.full((70, 91, 3), 98, np.uint8)).save(tmp_path / "photos/images/plain.png")
-    a, plain = make(tmp_path / "photos", bank, tmp_path / "set", faces_count=2).manifest.faces
+    a, plain = make(tmp_path / "photos", bank, tmp_path / "set", face_count=2).manifest.faces
     assert (a.top, a.left) == (54 - PATCH // 2, 24 - PATCH // 2)
     assert (plain.top, plain.left) == (70 // 2 - PATCH // 2, 91 // 2 - PATCH // 2)
     assert np.array(Image.open(tmp_path / "set/final_Small_labels/plain.png")).min() == 255
@@ -135,7 +135,7 @@ def test_the_crop_stays_where_the_blur_reads_real_pixels(tmp_path, bank):
     labels[:5, -5:] = 1
     Image.fromarray(np.full((*labels.shape, 3), 99, np.uint8)).save(tmp_path / "photos/images/a.png")
     Image.fromarray(labels).save(tmp_path / "photos/labels/a.png")
-    (face,) = make(tmp_path / "photos", bank, tmp_path / "set", faces_count=1).manifest.faces
+    (face,) = make(tmp_path / "photos", bank, tmp_path / "set", face_count=1).manifest.faces
     assert (face.top, face.left) == (4, 60 - PATCH - 4)
 
 
@@ -232,22 +232,22 @@ def test_another_set_in_the_same_folder_is_refused(photos, bank, built, tmp_path
 
 
 def test_too_few_faces_or_kernels_are_told(photos, bank, tmp_path):
-    with pytest.raises(InputError, match=r"has 6 usable faces, 7 are wanted; use --faces-count 6"):
-        make(photos, bank, tmp_path / "set", faces_count=7)
+    with pytest.raises(InputError, match=r"has 6 usable faces, 7 are wanted; use --face-count 6"):
+        make(photos, bank, tmp_path / "set", face_count=7)
     with pytest.raises(InputError, match=r"has 3 kernels of 5 pixels, 4 are wanted"):
         make(photos, bank, tmp_path / "set", per_size=4)
     assert not (tmp_path / "set").exists()
 
 
 def test_a_broken_face_is_passed_over_for_the_next(photos, bank, tmp_path):
-    faces = make(photos, bank, tmp_path / "whole", faces_count=6).manifest.faces
+    faces = make(photos, bank, tmp_path / "whole", face_count=6).manifest.faces
     copy = tmp_path / "photos"
     (copy / "images").mkdir(parents=True)
     for face in faces:
         os.link(photos / f"images/{face.id}.png", copy / f"images/{face.id}.png")
     (copy / "images/broken.png").write_bytes(b"no picture")
     (copy / "images/again.png").write_bytes((photos / "images/000.png").read_bytes())
-    taken = make(copy, bank, tmp_path / "set", faces_count=6).manifest.faces
+    taken = make(copy, bank, tmp_path / "set", face_count=6).manifest.faces
     assert {face.digest for face in taken} == {face.digest for face in faces}
 
 
@@ -288,10 +288,10 @@ def test_a_full_disk_is_told_in_one_line(photos, bank, tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"faces_count": 0}, "'faces_count' must be at least 1"),
+        ({"face_count": 0}, "'face_count' must be at least 1"),
         ({"sizes": (9, 5)}, "'sizes' must be different sizes in ascending order"),
         ({"per_size": 0}, "'per_size' must be at least 1"),
-        ({"per_size": 10**7}, "'faces_count' asks for 80000000 pictures; the most are 10000000"),
+        ({"per_size": 10**7}, "'face_count' asks for 80000000 pictures; the most are 10000000"),
         ({"noise_sigma": 0.3}, "'noise_sigma' must be between 0 and 0.2"),
     ],
 )
@@ -346,14 +346,14 @@ def test_the_command_line(photos, bank, tmp_path):
     bank.save(tmp_path / "kernels.h5")
     words = [
         *("build-testset", "--faces", f"folder:{photos}", "--kernels", tmp_path / "kernels.h5"),
-        *("--out", tmp_path / "set", "--sizes", "5,9", "--per-size", 2, "--faces-count", 3, "--split", "all"),
+        *("--out", tmp_path / "set", "--sizes", "5,9", "--per-size", 2, "--face-count", 3, "--split", "all"),
         *("--patch-size", PATCH, "--jobs", 1),
     ]
     done = run(group, *words)
     assert done.exit_code == 0, done.output
     assert "12 blurry pictures of 3 faces, complete" in done.stdout
     assert "final_Folder_blur" in done.stdout
-    done = run(group, *words, "--faces-count", 2)
+    done = run(group, *words, "--face-count", 2)
     assert done.exit_code == 2
     assert done.stderr.splitlines()[-1].startswith(f"Error: {tmp_path / 'set'}: is another test set")
     assert run(group, *words, "--sizes", "9,5").exit_code == 2

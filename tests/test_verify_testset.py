@@ -27,7 +27,7 @@ AGAIN = "the same 'blurgen build-testset' makes it again"
 def make(photos, out):
     source = parse_source(f"folder:{photos}", min_side=small_dataset.MIN_SIDE, patch_size=PATCH)
     bank = make_bank(count=12, min_size=5, max_size=11, seed=9)
-    options = {"faces_count": 3, "sizes": (5, 9), "per_size": 2, "patch_size": PATCH, "name": "Small"}
+    options = {"face_count": 3, "sizes": (5, 9), "per_size": 2, "patch_size": PATCH, "name": "Small"}
     return build_testset(source, bank, out, **options)
 
 

@@ -24,7 +24,7 @@ from blurgen.building.shard_job import complete_shard, complete_shard_in_worker
 from blurgen.dataset.manifest import (
     FULL,
     MANIFEST,
-    Manifest,
+    DatasetManifest,
     ShardRecord,
     missing_shards,
     read_manifest,
@@ -139,7 +139,7 @@ def _make_folder(root: Path) -> None:
         check_only_ours(root)  # before a lock file is put into a folder that is not ours
 
 
-def _unfinished(root: Path, manifest: Manifest, shards: tuple[int, int] | None) -> list[int]:
+def _unfinished(root: Path, manifest: DatasetManifest, shards: tuple[int, int] | None) -> list[int]:
     """Return the numbers of which a shard is to be made, and remove what is cut off."""
     first, end = shards or (0, manifest.recipe.shard_count)
     if first >= manifest.recipe.shard_count:
@@ -161,7 +161,7 @@ def _remove(path: Path) -> None:
     path.unlink(missing_ok=True)
 
 
-def _announce(root: Path, manifest: Manifest, numbers: list[int], reporter: Reporter) -> None:
+def _announce(root: Path, manifest: DatasetManifest, numbers: list[int], reporter: Reporter) -> None:
     """Say what is going to be made; InputError when it does not fit the disk."""
     recipe = manifest.recipe
     rows = sum(end - first for first, end in map(recipe.shard_samples, numbers))
@@ -193,7 +193,7 @@ def _isolated_share(root: Path, recipe: Recipe) -> float:
 
 
 def _results(
-    root: Path, manifest: Manifest, numbers: list[int], workers: Workers
+    root: Path, manifest: DatasetManifest, numbers: list[int], workers: Workers
 ) -> Generator[tuple[int, dict[str, ShardRecord]], None, None]:
     if workers == Workers(jobs=1):
         yield from _results_here(root, manifest, numbers)
@@ -204,7 +204,7 @@ def _results(
 
 
 def _results_here(
-    root: Path, manifest: Manifest, numbers: list[int]
+    root: Path, manifest: DatasetManifest, numbers: list[int]
 ) -> Generator[tuple[int, dict[str, ShardRecord]], None, None]:
     renderer = Renderer(root, manifest.recipe)
     try:
@@ -246,7 +246,7 @@ def _update(root: Path, fresh: dict[int, dict[str, ShardRecord]]) -> None:
         write_manifest(root, manifest)
 
 
-def _finish(root: Path, recipe_only: bool) -> Manifest:
+def _finish(root: Path, recipe_only: bool) -> DatasetManifest:
     """Mark the dataset complete if it is, and return what ``dataset.json`` says."""
     manifest = read_manifest(root)
     shards = len(manifest.sets[FULL])

@@ -17,14 +17,14 @@ from typing import Any, Literal
 import numpy as np
 
 from blurgen.building.folder_lock import is_lock
-from blurgen.building.shard_job import difference, planned
+from blurgen.building.shard_job import difference, planned_index
 from blurgen.dataset.manifest import (
     FACES,
     FULL,
     ISOLATED,
     KERNELS,
     MANIFEST,
-    Manifest,
+    DatasetManifest,
     read_manifest,
     shard_file,
     write_manifest,
@@ -88,7 +88,7 @@ class Decoding:
 
 def prepare(
     root: Path, sources: Sequence[FaceSource], bank: KernelBank, wanted: Wanted, decoding: Decoding
-) -> Manifest:
+) -> DatasetManifest:
     """Bring ``root`` to where shards can be made, and return what ``dataset.json`` says then.
 
     InputError when the folder holds something else, or was made from another recipe or other faces (also
@@ -108,7 +108,7 @@ def prepare(
     files = {FACES: placed.record, KERNELS: _place_kernels(root, bank, old)}
     if old is None:
         _check_shards(root, recipe)
-    manifest = old or Manifest(recipe)
+    manifest = old or DatasetManifest(recipe)
     fresh = {name: record for name, record in files.items() if record is not None}
     if old is None or not fresh.items() <= old.files.items():
         manifest.files |= fresh
@@ -200,13 +200,13 @@ def _check_shards(root: Path, recipe: Recipe) -> None:
         renderer.close()
 
 
-def _is_of_another_recipe(renderer: Renderer, root: Path, name: str, number: int) -> bool:
+def _is_of_another_recipe(renderer: Renderer, root: Path, set_name: str, number: int) -> bool:
     try:
-        path = inside(root, shard_file(name, number))
+        path = inside(root, shard_file(set_name, number))
         open_shard(path)
-        wanted = planned(renderer, number) if number < renderer.recipe.shard_count else {}
-        has_rows = name in wanted and len(wanted[name]) > 0
-        return not has_rows or difference(renderer, path, name, wanted[name]) is not None
+        wanted = planned_index(renderer, number) if number < renderer.recipe.shard_count else {}
+        has_rows = set_name in wanted and len(wanted[set_name]) > 0
+        return not has_rows or difference(renderer, path, set_name, wanted[set_name]) is not None
     except InputError:
         return False  # it cannot be read
 
@@ -224,7 +224,7 @@ def _place_faces(
     root: Path,
     sources: Sequence[FaceSource],
     described: list[dict[str, Any]],
-    old: Manifest | None,
+    old: DatasetManifest | None,
     decoding: Decoding,
 ) -> _Faces:
     path = inside(root, FACES)
@@ -250,7 +250,7 @@ def _place_faces(
     return _Faces(faces, digest, record if is_new or old is None else None)
 
 
-def _as_listed(manifest: Manifest, name: str, record: FileRecord, is_new: bool) -> bool:
+def _as_listed(manifest: DatasetManifest, name: str, record: FileRecord, is_new: bool) -> bool:
     """Return whether a file is the one listed; one just made need not be, for HDF5 may be another now."""
     return is_new or manifest.files.get(name, record) == record
 
@@ -288,7 +288,7 @@ def _check_labels(
         reporter.say(f"{unlabelled:,} of {faces.count:,} faces have no labels and give no isolated rows.")
 
 
-def _place_kernels(root: Path, bank: KernelBank, old: Manifest | None) -> FileRecord | None:
+def _place_kernels(root: Path, bank: KernelBank, old: DatasetManifest | None) -> FileRecord | None:
     """Put the bank in its place, and return the file where it was not listed."""
     path = inside(root, KERNELS)
     is_new = not path.exists()

@@ -13,7 +13,7 @@ from blurgen.dataset.manifest import (
     FULL,
     KERNELS,
     MANIFEST,
-    Manifest,
+    DatasetManifest,
     missing_shards,
     read_manifest,
     shard_file,
@@ -24,7 +24,7 @@ from blurgen.files.digests import record_file
 from blurgen.files.inside import inside
 from blurgen.jobs.parallel import Workers, run_jobs
 from blurgen.jobs.progress import Reporter, Silent
-from blurgen.kernels.bank import made_again
+from blurgen.kernels.bank import remake_bank
 
 
 @dataclass(frozen=True)
@@ -63,13 +63,13 @@ def repair(root: str | Path, *, jobs: int = 1, progress: Reporter | None = None)
         return Repaired(files, remaining)
 
 
-def _make_kernels_again(root: Path, manifest: Manifest, jobs: int) -> list[str]:
+def _make_kernels_again(root: Path, manifest: DatasetManifest, jobs: int) -> list[str]:
     """Make a damaged ``kernels.h5`` again if it still says how; only the right bank takes its place."""
     if not any(check_kernels(root, manifest)):
         return []
     used = manifest.recipe.kernels
     try:
-        bank = made_again(inside(root, KERNELS), used.count, used.max_size, jobs)
+        bank = remake_bank(inside(root, KERNELS), used.count, used.max_size, jobs)
     except InputError:
         return []  # verify says what is wrong, and what helps
     if bank.digest != used.digest:

@@ -84,14 +84,14 @@ def close_worker_renderer() -> None:
         del _opened.renderer, _opened.key
 
 
-def planned(renderer: Renderer, number: int) -> dict[str, NDArray[np.void]]:
+def planned_index(renderer: Renderer, number: int) -> dict[str, NDArray[np.void]]:
     """Return for every set of the recipe the index that its shard of this number should have."""
     index = renderer.plan(np.arange(*renderer.recipe.shard_samples(number)))
     return {name: index[rows] for name, rows in renderer.rows_by_set(index).items()}
 
 
-def difference(renderer: Renderer, path: Path, name: str, index: NDArray[np.void]) -> str | None:
-    """Return how a shard of set ``name`` differs from what the recipe says, or None if it does not.
+def difference(renderer: Renderer, path: Path, set_name: str, index: NDArray[np.void]) -> str | None:
+    """Return how a shard of set ``set_name`` differs from what the recipe says, or None if it does not.
 
     ``index`` is the one it should have. It says nothing of noise, isolation or patch size, so one row is
     made anew and compared as well. InputError when the file is no sound shard.
@@ -100,21 +100,21 @@ def difference(renderer: Renderer, path: Path, name: str, index: NDArray[np.void
     if not np.array_equal(shard.index, index):
         return "its index is another"
     row = int(index["sample"][0]) % len(index)
-    made = renderer.rows(index[row : row + 1], name)
+    made = renderer.rows(index[row : row + 1], set_name)
     if not all(np.array_equal(a[0], b[row]) for a, b in zip(made.parts(), shard.parts(), strict=True)):
         return f"row {row}, made anew, is another"
     return None
 
 
 def _sound_shard(
-    renderer: Renderer, root: Path, name: str, number: int, index: NDArray[np.void]
+    renderer: Renderer, root: Path, set_name: str, number: int, index: NDArray[np.void]
 ) -> ShardRecord | None:
     """Return the record of a shard that is there already, or None if it is not, or is none of this recipe."""
-    path = inside(root, shard_file(name, number))
+    path = inside(root, shard_file(set_name, number))
     if not path.exists():
         return None
     try:
-        if difference(renderer, path, name, index) is not None:
+        if difference(renderer, path, set_name, index) is not None:
             return None
         found = digest_shard(path)
     except InputError:

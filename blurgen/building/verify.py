@@ -12,14 +12,14 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from blurgen.building.shard_job import close_worker_renderer, difference, planned, worker_renderer
+from blurgen.building.shard_job import close_worker_renderer, difference, planned_index, worker_renderer
 from blurgen.dataset.manifest import (
     FACES,
     FULL,
     ISOLATED,
     KERNELS,
     MANIFEST,
-    Manifest,
+    DatasetManifest,
     ShardRecord,
     read_manifest,
     shard_file,
@@ -81,7 +81,7 @@ def verify(root: str | Path, *, jobs: int = 1, progress: Reporter | None = None)
     return sorted(problems, key=lambda problem: problem.file)
 
 
-def check_faces(root: Path, manifest: Manifest) -> Iterator[Problem]:
+def check_faces(root: Path, manifest: DatasetManifest) -> Iterator[Problem]:
     """Yield what is wrong with ``faces.h5``: its pixels and labels, and everything else in the file."""
     recipe = manifest.recipe
     try:
@@ -97,7 +97,7 @@ def check_faces(root: Path, manifest: Manifest) -> Iterator[Problem]:
         yield _misleading(root, FACES, _without_path(error, root / FACES))
 
 
-def check_kernels(root: Path, manifest: Manifest) -> Iterator[Problem]:
+def check_kernels(root: Path, manifest: DatasetManifest) -> Iterator[Problem]:
     """Yield what is wrong with ``kernels.h5``: its kernels, and everything else in the file."""
     try:
         open_kernels(root, manifest.recipe)
@@ -122,7 +122,7 @@ def _misleading(root: Path, file: str, what: str) -> Problem:
     return Problem(file, with_remedy(root, file, what), misleads=True)
 
 
-def _extra_files(root: Path, manifest: Manifest, named: set[str]) -> Iterator[Problem]:
+def _extra_files(root: Path, manifest: DatasetManifest, named: set[str]) -> Iterator[Problem]:
     """Yield the files among the shards that have no place there and are not ``named`` in another problem."""
     known = {shard_file(name, number) for name, records in manifest.sets.items() for number in records}
     for name in (FULL, *ISOLATED):
@@ -132,19 +132,19 @@ def _extra_files(root: Path, manifest: Manifest, named: set[str]) -> Iterator[Pr
                 yield Problem(file, f"does not belong there: {MANIFEST} does not list it; remove it")
 
 
-def _is_awaited(manifest: Manifest, name: str, file: str) -> bool:
+def _is_awaited(manifest: DatasetManifest, set_name: str, file: str) -> bool:
     """Return whether a file is one that a build which was stopped may have made but not listed yet."""
     number = _SHARD.fullmatch(file)
     return (
         not manifest.complete
         and number is not None
-        and name in manifest.sets
+        and set_name in manifest.sets
         and int(number[1]) < manifest.recipe.shard_count
     )
 
 
 def _check_shards(
-    root: Path, manifest: Manifest, numbers: list[int], workers: Workers, recompute: bool
+    root: Path, manifest: DatasetManifest, numbers: list[int], workers: Workers, recompute: bool
 ) -> Iterator[tuple[int, list[Problem]]]:
     """Yield the problems of each shard number, checked here or in worker processes."""
     recipe = json.dumps(manifest.recipe.to_json()) if recompute else None
@@ -166,7 +166,7 @@ def check_shard(
     """Check all shards of one number against their records; with ``recipe`` (JSON), also against that."""
     problems = []
     renderer = worker_renderer(root, recipe) if recipe is not None else None
-    wanted = planned(renderer, number) if renderer else {}
+    wanted = planned_index(renderer, number) if renderer else {}
     for name, record in records.items():
         file = shard_file(name, number)
         damage = _damage(Path(root), name, number, record)
@@ -186,9 +186,9 @@ def check_shard(
     return number, problems
 
 
-def _damage(root: Path, name: str, number: int, record: ShardRecord) -> list[Problem]:
+def _damage(root: Path, set_name: str, number: int, record: ShardRecord) -> list[Problem]:
     """Compare a shard with what ``dataset.json`` says of its bytes, all of which are read once."""
-    file = shard_file(name, number)
+    file = shard_file(set_name, number)
     try:
         path = inside(root, file)
         if not path.is_file():
@@ -207,7 +207,7 @@ def _damage(root: Path, name: str, number: int, record: ShardRecord) -> list[Pro
         what = f"cannot be read: {error.strerror}"
     except InputError as error:
         what = _without_path(error, root / file)
-    return [Problem(file, what, (name, number))]
+    return [Problem(file, what, (set_name, number))]
 
 
 def _digest(path: Path, record: ShardRecord) -> ShardDigest:
@@ -222,16 +222,16 @@ def _digest(path: Path, record: ShardRecord) -> ShardDigest:
 
 
 def _difference(
-    renderer: Renderer, root: Path, name: str, number: int, index: NDArray[np.void]
+    renderer: Renderer, root: Path, set_name: str, number: int, index: NDArray[np.void]
 ) -> Iterator[Problem]:
     """Compare a shard with the recipe, which is to blame for a difference: the shard is as it was listed."""
-    file = shard_file(name, number)
+    file = shard_file(set_name, number)
     try:
-        if (what := difference(renderer, root / file, name, index)) is not None:
+        if (what := difference(renderer, root / file, set_name, index)) is not None:
             what = f"its recipe is not that of {file}, which is as listed: {what}"
             yield Problem(MANIFEST, what, misleads=True)
     except InputError as error:
-        yield Problem(file, _without_path(error, root / file), (name, number))
+        yield Problem(file, _without_path(error, root / file), (set_name, number))
 
 
 def _without_path(error: Exception, path: Path) -> str:

@@ -52,7 +52,7 @@ def _pack(bits: NDArray[np.bool_]) -> NDArray[np.uint64]:
 _ODD_COLUMNS: Final = _pack(np.broadcast_to(np.arange(_LOW) % 2 == 1, (_LOW, _LOW)))
 
 
-def face_hash(pixels: NDArray[np.uint8]) -> NDArray[np.uint64]:
+def picture_hash(pixels: NDArray[np.uint8]) -> NDArray[np.uint64]:
     """Return the hash of a picture, uint8 ``[H, W, 3]``, as uint64 ``[4]``."""
     small = Image.fromarray(pixels).convert("L").resize((_SIDE, _SIDE), Image.Resampling.BILINEAR)
     waves = _COSINES @ np.asarray(small, np.int64) @ _COSINES.T

@@ -37,7 +37,7 @@ class ShardRecord:
 
 
 @dataclass
-class Manifest:
+class DatasetManifest:
     """The recipe, whether all shards are there, and for each set its shards by number.
 
     ``files`` are ``faces.h5`` and ``kernels.h5`` as they were put there; none in a dataset of an earlier
@@ -58,9 +58,9 @@ class Manifest:
         """Whether the dataset is complete without a single shard."""
         return self.complete and not self.sets[FULL]
 
-    def rows(self, name: str) -> int:
+    def rows(self, set_name: str) -> int:
         """Return how many rows the shards of a set hold."""
-        return sum(record.rows for record in self.sets[name].values())
+        return sum(record.rows for record in self.sets[set_name].values())
 
     def listed(self, number: int) -> dict[str, ShardRecord]:
         """Return the shards of one number, by set."""
@@ -78,12 +78,12 @@ class Manifest:
             "sets": {name: self._set_to_json(name) for name in set_names(self.recipe)},
         }
 
-    def _set_to_json(self, name: str) -> list[dict[str, Any]]:
+    def _set_to_json(self, set_name: str) -> list[dict[str, Any]]:
         entries, first = [], 0
-        for number, record in sorted(self.sets[name].items()):
+        for number, record in sorted(self.sets[set_name].items()):
             entries.append(
                 {
-                    "file": shard_file(name, number),
+                    "file": shard_file(set_name, number),
                     "rows": [first, first + record.rows],
                     "samples": list(self.recipe.shard_samples(number)),
                     "bytes": record.bytes,
@@ -100,12 +100,12 @@ def set_names(recipe: Recipe) -> tuple[str, ...]:
     return (FULL, *ISOLATED) if recipe.class_isolated else (FULL,)
 
 
-def shard_file(name: str, number: int) -> str:
+def shard_file(set_name: str, number: int) -> str:
     """Return the path of a shard, relative to the dataset."""
-    return f"{name}/shard-{number:05d}.h5"
+    return f"{set_name}/shard-{number:05d}.h5"
 
 
-def missing_shards(root: Path, manifest: Manifest) -> list[tuple[str, int]]:
+def missing_shards(root: Path, manifest: DatasetManifest) -> list[tuple[str, int]]:
     """Return set and number of every listed shard that is not there in its full length."""
     return [
         (name, number)
@@ -119,7 +119,7 @@ def _has_size(path: Path, size: int) -> bool:
     return path.is_file() and path.stat().st_size == size
 
 
-def read_manifest(root: Path) -> Manifest:
+def read_manifest(root: Path) -> DatasetManifest:
     """Read ``dataset.json`` of the dataset in ``root``; InputError on anything that does not belong there."""
     path = inside(root, MANIFEST)
     if not path.is_file():
@@ -140,7 +140,7 @@ def read_manifest(root: Path) -> Manifest:
     complete = strict_json.flag(top["complete"], f"{path}: complete")
     listed = strict_json.fields(top["sets"], f"{path}: sets", set_names(recipe))
     sets = {name: _read_set(recipe, name, listed[name], f"{path}: {name}") for name in listed}
-    manifest = Manifest(recipe, complete, sets, _read_files(top.get("files", {}), f"{path}: files"))
+    manifest = DatasetManifest(recipe, complete, sets, _read_files(top.get("files", {}), f"{path}: files"))
     full = len(sets[FULL])
     if complete and full not in {0, recipe.shard_count}:
         raise InputError(f"{path}: says complete, but lists {full} of {recipe.shard_count} shards of 'full'.")
@@ -149,7 +149,7 @@ def read_manifest(root: Path) -> Manifest:
     return manifest
 
 
-def write_manifest(root: Path, manifest: Manifest) -> None:
+def write_manifest(root: Path, manifest: DatasetManifest) -> None:
     """Write ``dataset.json``, at once and whole."""
     write_file(root / MANIFEST, _text(manifest.to_json()))
 
@@ -182,7 +182,7 @@ def _read_file(value: object, where: str) -> FileRecord:
     )
 
 
-def _read_set(recipe: Recipe, name: str, value: object, where: str) -> dict[int, ShardRecord]:
+def _read_set(recipe: Recipe, set_name: str, value: object, where: str) -> dict[int, ShardRecord]:
     records: dict[int, ShardRecord] = {}
     rows_before = 0
     for position, entry in enumerate(strict_json.items(value, where)):
@@ -194,11 +194,12 @@ def _read_set(recipe: Recipe, name: str, value: object, where: str) -> dict[int,
             raise InputError(f"{here}.samples: {list(samples)} is no shard of this recipe, or listed twice.")
         if records and number < max(records):
             raise InputError(f"{here}.samples: shards must be listed in ascending order.")
-        if shard["file"] != shard_file(name, number):
-            raise InputError(f"{here}.file: must be '{shard_file(name, number)}', not {shard['file']!r:.60}.")
+        if shard["file"] != shard_file(set_name, number):
+            wanted = shard_file(set_name, number)
+            raise InputError(f"{here}.file: must be '{wanted}', not {shard['file']!r:.60}.")
         first, end = strict_json.span(shard["rows"], f"{here}.rows", recipe.count)
         held = samples[1] - samples[0]
-        if first != rows_before or not 1 <= end - first <= held or (name == FULL and end - first != held):
+        if first != rows_before or not 1 <= end - first <= held or (set_name == FULL and end - first != held):
             raise InputError(f"{here}.rows: [{first}, {end}] does not follow from the shards before it.")
         rows_before = end
         records[number] = ShardRecord(

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from blurgen.dataset.manifest import FULL, Manifest, read_manifest, set_names, shard_file
+from blurgen.dataset.manifest import FULL, DatasetManifest, read_manifest, set_names, shard_file
 from blurgen.dataset.mapped_rows import MappedRows
 from blurgen.dataset.render import Renderer, open_faces, open_kernels
 from blurgen.dataset.shards import MappedShard, ShardArrays, ShardLayout, map_shard, read_layout
@@ -48,12 +48,12 @@ class Triplet:
 class ShardSet:
     """The rows of one set of a dataset, in order; a sequence of Triplet."""
 
-    def __init__(self, dataset: Dataset, name: str) -> None:
-        self.name = name
+    def __init__(self, dataset: Dataset, set_name: str) -> None:
+        self.set_name = set_name
         self._dataset = dataset
 
     def __len__(self) -> int:
-        return self._dataset.set_length(self.name)
+        return self._dataset.set_length(self.set_name)
 
     def __getitem__(self, row: int) -> Triplet:
         """Return one row; mapped arrays are read-only. Raises IndexError past the end."""
@@ -65,17 +65,17 @@ class ShardSet:
         self, rows: Sequence[int] | NDArray[np.integer[Any]] | slice, *, out: ShardArrays | None = None
     ) -> ShardArrays:
         """Return several rows (see ``Dataset.batch``)."""
-        return self._dataset.batch(rows, self.name, out=out)
+        return self._dataset.batch(rows, self.set_name, out=out)
 
 
 class Dataset:
     """A dataset in a folder; ``len`` and ``[i]`` are those of its full set."""
 
-    def __init__(self, root: Path, manifest: Manifest) -> None:
+    def __init__(self, root: Path, manifest: DatasetManifest) -> None:
         self.root = root
         self._manifest = manifest
 
-    def __reduce__(self) -> tuple[type[Dataset], tuple[Path, Manifest], dict[str, Any]]:
+    def __reduce__(self) -> tuple[type[Dataset], tuple[Path, DatasetManifest], dict[str, Any]]:
         # What is mapped or opened stays behind; what took long to count goes along.
         kept = {"_members": self.__dict__["_members"]} if "_members" in self.__dict__ else {}
         return Dataset, (self.root, self._manifest), kept
@@ -112,22 +112,22 @@ class Dataset:
         """Return one triplet of the full set."""
         return self.open_set(FULL)[row]
 
-    def open_set(self, name: str) -> ShardSet:
+    def open_set(self, set_name: str) -> ShardSet:
         """Return one set by name; InputError when the dataset has no such set."""
-        self._check_set(name)
-        return ShardSet(self, name)
+        self._check_set(set_name)
+        return ShardSet(self, set_name)
 
-    def set_length(self, name: str) -> int:
+    def set_length(self, set_name: str) -> int:
         """Return how many rows a set has."""
-        self._check_set(name)
+        self._check_set(set_name)
         if not self._manifest.recipe_only:
-            return len(self._stored_rows[name])
-        return self.recipe.count if name == FULL else len(self._members[name])
+            return len(self._stored_rows[set_name])
+        return self.recipe.count if set_name == FULL else len(self._members[set_name])
 
     def batch(
         self,
         rows: Sequence[int] | NDArray[np.integer[Any]] | slice,
-        set: str = FULL,  # the word users know
+        set_name: str = FULL,
         *,
         out: ShardArrays | None = None,
     ) -> ShardArrays:
@@ -140,39 +140,39 @@ class Dataset:
         row that does not exist, ValueError for arrays that do not fit, InputError when a shard is missing or
         damaged.
         """
-        self._check_set(set)
-        numbers = self._row_numbers(rows, set)
+        self._check_set(set_name)
+        numbers = self._row_numbers(rows, set_name)
         if out is not None:
             _check_out(out, len(numbers), self.recipe.patch_size)
         if self._manifest.recipe_only:
-            samples = numbers if set == FULL else self._members[set][numbers]
-            made = self._renderer.rows(self._renderer.plan(samples), set)
+            samples = numbers if set_name == FULL else self._members[set_name][numbers]
+            made = self._renderer.rows(self._renderer.plan(samples), set_name)
             return made if out is None else made.copy_into(out)
-        return self._mapped.batch(numbers + self._stored_rows[set].start, out)
+        return self._mapped.batch(numbers + self._stored_rows[set_name].start, out)
 
-    def find(self, sample: int, set: str = FULL) -> int | None:
+    def find(self, sample: int, set_name: str = FULL) -> int | None:
         """Return the row of a set that was made from sample number ``sample``, or None if it has none."""
-        self._check_set(set)
-        if set == FULL and self.complete:
+        self._check_set(set_name)
+        if set_name == FULL and self.complete:
             return sample if 0 <= sample < self.recipe.count else None
         if self._manifest.recipe_only:
-            return _position(self._members[set], sample)
+            return _position(self._members[set_name], sample)
         number = sample // self.recipe.shard_size
-        if number not in self._manifest.sets[set]:
+        if number not in self._manifest.sets[set_name]:
             return None
-        place = self._shards.index((set, number))
+        place = self._shards.index((set_name, number))
         row = _position(self._mapped.shard(place).index["sample"], sample)
-        return None if row is None else self._mapped.starts[place] + row - self._stored_rows[set].start
+        return None if row is None else self._mapped.starts[place] + row - self._stored_rows[set_name].start
 
-    def _check_set(self, name: str) -> None:
-        if name not in self.sets:
+    def _check_set(self, set_name: str) -> None:
+        if set_name not in self.sets:
             raise InputError(
-                f"{self.root}: has no set '{name}', only {', '.join(self.sets)}; "
+                f"{self.root}: has no set '{set_name}', only {', '.join(self.sets)}; "
                 "sets of classes are made with --class-isolated."
             )
 
-    def _row_numbers(self, rows: Sequence[int] | NDArray[Any] | slice, name: str) -> NDArray[np.int64]:
-        length = self.set_length(name)
+    def _row_numbers(self, rows: Sequence[int] | NDArray[Any] | slice, set_name: str) -> NDArray[np.int64]:
+        length = self.set_length(set_name)
         if isinstance(rows, slice):
             return np.arange(*rows.indices(length))
         numbers = np.asarray(rows)
@@ -262,17 +262,17 @@ def _position(ascending: NDArray[Any], value: int) -> int | None:
 
 def _map_shard(
     root: Path,
-    manifest: Manifest,
+    manifest: DatasetManifest,
     shards: list[tuple[str, int]],
     known: dict[int, tuple[Path, ShardLayout]],
     place: int,
 ) -> MappedShard:
     """Map one of ``shards``; ``known`` keeps path and layout of those that were mapped before."""
     if place not in known:
-        name, number = shards[place]
-        path = inside(root, shard_file(name, number))
+        set_name, number = shards[place]
+        path = inside(root, shard_file(set_name, number))
         layout = read_layout(path)
-        wanted = manifest.sets[name][number].rows
+        wanted = manifest.sets[set_name][number].rows
         if (layout.rows, layout.patch_size) != (wanted, manifest.recipe.patch_size):
             raise InputError(f"{path}: is not the shard that dataset.json lists; see 'blurgen repair'.")
         known[place] = path, layout

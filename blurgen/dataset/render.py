@@ -73,8 +73,8 @@ class Renderer:
     def render(
         self, index: NDArray[np.void], *, isolated: bool = False, out: Triplets | None = None
     ) -> Triplets:
-        """Return the triplets of ``index`` (see ``Degrader.render``)."""
-        return self._degrader.render(index, isolated=isolated, out=out)
+        """Return the triplets of ``index`` (see ``Degrader.degrade``)."""
+        return self._degrader.degrade(index, isolated=isolated, out=out)
 
     def batches(
         self, index: NDArray[np.void], size: int, *, isolated: bool = False
@@ -91,9 +91,9 @@ class Renderer:
             buffers = self.render(batch, isolated=isolated, out=buffers)
             yield start, buffers
 
-    def rows(self, index: NDArray[np.void], name: str = FULL) -> ShardArrays:
+    def rows(self, index: NDArray[np.void], set_name: str = FULL) -> ShardArrays:
         """Return rows of one set as its shards hold them; every row must belong to the set."""
-        return rows_of_set(self.render(index, isolated=name != FULL), index, name)
+        return rows_of_set(self.render(index, isolated=set_name != FULL), index, set_name)
 
     def close(self) -> None:
         """Close the faces."""
@@ -101,14 +101,14 @@ class Renderer:
 
 
 def rows_of_set(
-    triplets: Triplets, index: NDArray[np.void], name: str, rows: NDArray[np.intp] | None = None
+    triplets: Triplets, index: NDArray[np.void], set_name: str, rows: NDArray[np.intp] | None = None
 ) -> ShardArrays:
-    """Return those ``rows`` of rendered triplets (all, uncopied) as the shards of set ``name`` hold them."""
+    """Return ``rows`` of rendered triplets (all, uncopied) as the shards of the set hold them."""
     blurry = triplets.blurry
-    if name != FULL:
+    if set_name != FULL:
         if triplets.isolated is None:
             raise ValueError("Argument 'triplets' must have been rendered with isolated=True.")
-        blurry = triplets.isolated[:, ISOLATED.index(name)]
+        blurry = triplets.isolated[:, ISOLATED.index(set_name)]
     if rows is None:
         return ShardArrays(triplets.clean, blurry, triplets.mask, index)
     return ShardArrays(triplets.clean[rows], blurry[rows], triplets.mask[rows], index[rows])

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from blurgen.errors import InputError
-from blurgen.export.rows import PICTURES, Row, Rows, in_order
+from blurgen.export.rows import PICTURES, EncodedRow, Rows, in_order
 from blurgen.files.png import COMPRESS_LEVEL
 from blurgen.jobs.parallel import Workers
 from blurgen.jobs.progress import Bar
@@ -60,7 +60,7 @@ class _Writer:
                 self._list.write(f"{key}.png {_shape(data)} {COMPRESS_LEVEL}\n")
 
 
-def _read_piece(rows: Rows, number: int) -> list[Row]:
+def _read_piece(rows: Rows, number: int) -> list[EncodedRow]:
     return list(rows.read(number))
 
 

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from blurgen.errors import InputError
 from blurgen.export.card import SPLIT, croissant, dataset_card
-from blurgen.export.rows import PICTURES, Row, Rows, in_order
+from blurgen.export.rows import PICTURES, EncodedRow, Rows, in_order
 from blurgen.jobs.parallel import Workers
 from blurgen.jobs.progress import Bar
 
@@ -62,7 +62,7 @@ def _write_piece(rows: Rows, number: int, folder: str) -> tuple[int, int]:
     count = 0
     # PNG files do not get smaller; the numbers are few.
     with pyarrow.parquet.ParquetWriter(path, schema, compression="none") as writer:
-        group: list[Row] = []
+        group: list[EncodedRow] = []
         for row in rows.read(number):
             group.append(row)
             count += 1
@@ -84,7 +84,7 @@ def _schema() -> Any:
     return pa.schema(columns, metadata={"huggingface": json.dumps({"info": {"features": FEATURES}})})
 
 
-def _table(rows: list[Row], schema: Any) -> Any:
+def _table(rows: list[EncodedRow], schema: Any) -> Any:
     import pyarrow as pa  # noqa: PLC0415
 
     columns: dict[str, list[Any]] = {

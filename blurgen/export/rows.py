@@ -25,7 +25,7 @@ _Result = TypeVar("_Result")
 
 
 @dataclass(frozen=True)
-class Row:
+class EncodedRow:
     """One row, ready to be written."""
 
     key: str
@@ -55,7 +55,7 @@ class Rows:
         """Return the dataset that the rows are of."""
         return _load(self.pickled)
 
-    def read(self, number: int) -> Iterator[Row]:
+    def read(self, number: int) -> Iterator[EncodedRow]:
         """Yield the rows of piece ``number``."""
         first = number * self.piece
         end = min(first + self.piece, self.count)
@@ -102,7 +102,7 @@ def _load(pickled: str) -> Dataset:
     return dataset
 
 
-def _encode(dataset: Dataset, set_name: str, first: int, end: int) -> Iterator[Row]:
+def _encode(dataset: Dataset, set_name: str, first: int, end: int) -> Iterator[EncodedRow]:
     batch = dataset.batch(slice(first, end), set_name)
     digits = max(9, len(str(dataset.recipe.count - 1)))
     for clean, blurry, mask, index in zip(*batch.parts(), strict=True):
@@ -116,4 +116,4 @@ def _encode(dataset: Dataset, set_name: str, first: int, end: int) -> Iterator[R
             "kernel_size": int(dataset.bank.sizes[kernel]),
         }
         pictures = (encode_png(clean), encode_png(blurry), encode_png(mask))
-        yield Row(f"{sample:0{digits}d}", pictures, facts)
+        yield EncodedRow(f"{sample:0{digits}d}", pictures, facts)

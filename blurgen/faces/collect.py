@@ -25,7 +25,7 @@ _FACES_PER_TASK = 32
 
 
 @dataclass(frozen=True)
-class Row:
+class FaceRecord:
     """What the table of the store says of a face."""
 
     height: int
@@ -51,7 +51,7 @@ class Part:
 
     path: Path
     """Of the RGB; ``labels_path`` says where the labels are."""
-    rows: tuple[Row, ...]
+    rows: tuple[FaceRecord, ...]
     kept: tuple[bool, ...]
     """False for a face that waits in the files but is a duplicate."""
 
@@ -73,9 +73,9 @@ class Collected:
     """Why the first face of a source that was skipped was, by source number."""
     _known: dict[str, str] = field(default_factory=dict)
 
-    def add(self, number: int, path: Path, outcome: list[Row | Skipped]) -> None:
+    def add(self, number: int, path: Path, outcome: list[FaceRecord | Skipped]) -> None:
         """Take what became of the next faces of source ``number``, which wait in ``path``."""
-        rows: list[Row] = []
+        rows: list[FaceRecord] = []
         kept: list[bool] = []
         for one in outcome:
             if isinstance(one, Skipped):
@@ -89,7 +89,7 @@ class Collected:
         self.parts.append(Part(path, tuple(rows), tuple(kept)))
         self.per_source[number] += sum(kept)
 
-    def rows(self) -> list[Row]:
+    def rows(self) -> list[FaceRecord]:
         """Return the faces kept, in order."""
         return [row for part in self.parts for row, kept in zip(part.rows, part.kept, strict=True) if kept]
 
@@ -144,10 +144,12 @@ def collect(
     return collected
 
 
-def _decode_part(pickled: str, number: int, faces: range, path: Path, stop: bool) -> list[Row | Skipped]:
+def _decode_part(
+    pickled: str, number: int, faces: range, path: Path, stop: bool
+) -> list[FaceRecord | Skipped]:
     """Decode some faces of source ``number`` into the files of a part; with ``stop``, until one fails."""
     source = _load_sources(pickled)[number]
-    outcome: list[Row | Skipped] = []
+    outcome: list[FaceRecord | Skipped] = []
     with path.open("wb") as pixels, labels_path(path).open("wb") as labels:
         for i in faces:
             try:
@@ -168,7 +170,7 @@ def _load_sources(pickled: str) -> list[FaceSource]:
     return loaded
 
 
-def _append(pixels_file: BinaryIO, labels_file: BinaryIO, face: Face) -> Row:
+def _append(pixels_file: BinaryIO, labels_file: BinaryIO, face: Face) -> FaceRecord:
     height, width = face.pixels.shape[:2]
     labels = np.full((height, width), Label.UNKNOWN, np.uint8) if face.labels is None else face.labels
     if face.pixels.shape != (height, width, 3) or labels.shape != (height, width):
@@ -178,4 +180,4 @@ def _append(pixels_file: BinaryIO, labels_file: BinaryIO, face: Face) -> Row:
     pixels_file.write(np.ascontiguousarray(face.pixels).data)
     labels_file.write(np.ascontiguousarray(labels).data)
     labelled = face.labels is not None
-    return Row(height, width, face.id, face.name, face.identity, labelled, face.digest)
+    return FaceRecord(height, width, face.id, face.name, face.identity, labelled, face.digest)

@@ -19,7 +19,7 @@ import xxhash
 from numpy.typing import NDArray
 
 from blurgen.errors import InputError
-from blurgen.faces.collect import Collected, Part, Row, Skipped, collect, labels_path
+from blurgen.faces.collect import Collected, FaceRecord, Part, Skipped, collect, labels_path
 from blurgen.faces.source import Face, FaceSource
 from blurgen.files.atomic import write_aside
 from blurgen.files.digests import FileRecord, digest_areas
@@ -244,7 +244,7 @@ def _made_with(sources: Sequence[FaceSource], collected: Collected) -> str:
     return json.dumps(facts, sort_keys=True)
 
 
-def _write_file(path: Path, rows: list[Row], parts: list[Part], made_with: str) -> str:
+def _write_file(path: Path, rows: list[FaceRecord], parts: list[Part], made_with: str) -> str:
     """Write the file and return the store's digest; the files of the parts are removed on the way."""
     table = _table(rows)
     total = sum(row.height * row.width for row in rows)
@@ -269,7 +269,7 @@ def _write_file(path: Path, rows: list[Row], parts: list[Part], made_with: str) 
     return digest.hexdigest()
 
 
-def _table(rows: list[Row]) -> NDArray[np.void]:
+def _table(rows: list[FaceRecord]) -> NDArray[np.void]:
     texts = {name: [getattr(row, name).encode("utf-8") for row in rows] for name in _TEXTS}
     longest = {name: max(map(len, values)) or 1 for name, values in texts.items()}
     fields: list[tuple[str, Any]] = [("offset", "<u8"), ("height", "<u4"), ("width", "<u4")]

@@ -141,7 +141,7 @@ def make_bank(
     model: str = "camera3d",
     center: str = "mass",
     seed: int = 0,
-    jobs: int = 1,
+    threads: int = 1,
     *,
     samples: int = 2000,
     exposure: float = 1.0,
@@ -150,7 +150,7 @@ def make_bank(
     """Make ``count`` camera-shake kernels of every odd size from ``min_size`` to ``max_size`` in turn.
 
     ``model`` is one of ``blurgen.kernels.paths.MODELS``. A whole path has ``samples`` samples, of which the
-    share ``exposure`` (0.01 to 1) from the start is seen; what is seen fills the size. ``jobs`` threads
+    share ``exposure`` (0.01 to 1) from the start is seen; what is seen fills the size. ``threads`` threads
     share the work and change nothing in the result. ``progress`` is called with the number of kernels just
     finished, from any thread.
 
@@ -168,7 +168,7 @@ def make_bank(
         "samples": samples,
         "exposure": exposure,
     }
-    _check_arguments(jobs=jobs, **made_with)
+    _check_arguments(threads=threads, **made_with)
     draw = _Draw(model, seed, center, samples, _seen(samples, exposure), max_size)
     all_sizes = np.arange(min_size, max_size + 1, 2, dtype=np.uint8)
     sizes = all_sizes[np.arange(count) % len(all_sizes)]
@@ -180,13 +180,13 @@ def make_bank(
         if progress is not None:
             progress(len(numbers))
 
-    with ThreadPoolExecutor(jobs if jobs > 0 else os.cpu_count()) as threads:
-        list(threads.map(make, range(0, count, _SPAN)))
+    with ThreadPoolExecutor(threads if threads > 0 else os.cpu_count()) as pool:
+        list(pool.map(make, range(0, count, _SPAN)))
     _redraw_twins(draw, weights, sizes)
     return KernelBank(weights, sizes, made_with)
 
 
-def made_again(path: str | os.PathLike[str], count: int, max_size: int, jobs: int = 1) -> KernelBank:
+def remake_bank(path: str | os.PathLike[str], count: int, max_size: int, threads: int = 1) -> KernelBank:
     """Make a bank again of which only the recipe in its file can still be read.
 
     Raises InputError when that cannot be read either, is none of ``make_bank``, or is not that of ``count``
@@ -198,7 +198,7 @@ def made_again(path: str | os.PathLike[str], count: int, max_size: int, jobs: in
     if (made.get("count"), made.get("max_size")) != (count, max_size) or not is_room:
         raise InputError(f"{path}: does not say how its {count} kernels were made; restore the file.")
     try:
-        bank = make_bank(jobs=jobs, **{name: made[name] for name in _RECIPE})
+        bank = make_bank(threads=threads, **{name: made[name] for name in _RECIPE})
     except (KeyError, TypeError, ValueError) as error:
         raise InputError(f"{path}: does not say how its kernels were made ({error}).") from None
     return KernelBank(bank.weights, bank.sizes, made)
@@ -208,7 +208,7 @@ def has_paths(bank: KernelBank) -> bool:
     """Whether a bank was made by ``make_bank``, so that ``trajectory`` works, and not imported."""
     made = bank.made_with
     try:
-        _check_arguments(jobs=1, **{name: made[name] for name in _RECIPE})
+        _check_arguments(threads=1, **{name: made[name] for name in _RECIPE})
     except (KeyError, TypeError, ValueError):
         return False
     return len(bank) <= made["count"] and bank.max_size == made["max_size"]
@@ -324,7 +324,7 @@ def _check_arguments(
     model: str,
     center: str,
     seed: int,
-    jobs: int,
+    threads: int,
     samples: int,
     exposure: float,
 ) -> None:
@@ -341,8 +341,8 @@ def _check_arguments(
         raise ValueError(f"Argument 'center' must be mass or box, not {center}.")
     if not 0 <= seed < 1 << 64:
         raise ValueError(f"Argument 'seed' must be between 0 and 2**64 - 1, not {seed}.")
-    if jobs < 1 and jobs != -1:
-        raise ValueError(f"Argument 'jobs' must be at least 1, or -1 for all cores, not {jobs}.")
+    if threads < 1 and threads != -1:
+        raise ValueError(f"Argument 'threads' must be at least 1, or -1 for all cores, not {threads}.")
     if not 50 <= samples <= MOST_SAMPLES:
         raise ValueError(f"Argument 'samples' must be between 50 and {MOST_SAMPLES}, not {samples}.")
     if not 0.01 <= exposure <= 1:

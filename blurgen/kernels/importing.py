@@ -30,7 +30,7 @@ from scipy.io.matlab import MatReadError
 from blurgen.errors import InputError
 from blurgen.files.hdf5 import check_foreign, foreign_dataset, open_screened
 from blurgen.kernels.bank import LARGEST_SIZE, KernelBank
-from blurgen.kernels.raster import quantised
+from blurgen.kernels.raster import to_q15
 from blurgen.kernels.statistics import center_offsets
 
 _MOST_ELEMENTS = 1 << 28
@@ -78,20 +78,18 @@ def import_bank(
         raise ValueError(f"Argument 'center' must be keep or mass, not {center}.")
     path = Path(path)
     kernels = [_squared(kernel, path, i) for i, kernel in enumerate(_read(path, variable))]
-    quantised_kernels = [quantised(kernel) for kernel in kernels]
-    offsets = np.array([center_offsets(kernel[None])[0] for kernel in quantised_kernels])
+    q15_kernels = [to_q15(kernel) for kernel in kernels]
+    offsets = np.array([center_offsets(kernel[None])[0] for kernel in q15_kernels])
     if center == "mass":
-        quantised_kernels = [
-            _moved(kernel, offset) for kernel, offset in zip(quantised_kernels, offsets, strict=True)
-        ]
-    sizes = np.array([_size(kernel) for kernel in quantised_kernels])
+        q15_kernels = [_moved(kernel, offset) for kernel, offset in zip(q15_kernels, offsets, strict=True)]
+    sizes = np.array([_size(kernel) for kernel in q15_kernels])
     if sizes.max() > LARGEST_SIZE:
         raise InputError(
             f"{path}: kernel {sizes.argmax()} needs {sizes.max()} pixels; {LARGEST_SIZE} is the most."
         )
     largest = int(sizes.max())
     bank = KernelBank(
-        np.stack([_framed(_cut(kernel, largest), largest) for kernel in quantised_kernels]),
+        np.stack([_framed(_cut(kernel, largest), largest) for kernel in q15_kernels]),
         sizes.astype(np.uint8),
         {
             "imported_from": path.name,

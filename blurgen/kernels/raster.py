@@ -82,7 +82,7 @@ def _splat(x, y, weight, radii, offset_x, offset_y, scale, grid):
 
 
 @njit(cache=True, error_model="numpy")
-def quantise(weights, out):
+def quantise_into(weights, out):
     """Scale ``weights`` (float64 [h, w], not negative, not all 0) to whole numbers ``out`` of sum 32768.
 
     Every weight is rounded down; what is missing goes, one each, to the largest fractional parts, the
@@ -161,11 +161,11 @@ def raster(x, y, weight, sizes, by_mass, grid, kernels, fits):
         size = sizes[lane]
         margin = (largest - size) // 2
         kernel = kernels[lane, margin : margin + size, margin : margin + size]
-        quantise(grid[lane, :size, :size], kernel)
+        quantise_into(grid[lane, :size, :size], kernel)
         fits[lane] = fits[lane] and touches_border(kernel)
 
 
-def quantised(weights: NDArray[np.float64]) -> NDArray[np.uint16]:
+def to_q15(weights: NDArray[np.float64]) -> NDArray[np.uint16]:
     """Return ``weights`` [h, w] scaled to whole numbers that sum to 32768, uint16 [h, w].
 
     Raises ValueError when a weight is negative or not finite, or when all are 0.
@@ -174,5 +174,5 @@ def quantised(weights: NDArray[np.float64]) -> NDArray[np.uint16]:
     if not np.isfinite(weights).all() or (weights < 0).any() or not weights.any():
         raise ValueError("Argument 'weights' must be finite, not negative and not all 0.")
     out = np.empty(weights.shape, np.uint16)
-    quantise(weights / weights.max(), out)
+    quantise_into(weights / weights.max(), out)
     return out

@@ -24,11 +24,12 @@ def statistics(bank: KernelBank, paths: int = 1000) -> dict[str, Any]:
     - ``taps``: pixels with any weight; ``extent``: longer side of the box around them, in pixels;
       ``center_offset``: distance of the centre of mass from the centre pixel, in pixels; ``peak``: largest
       weight, as a share of the whole;
-    - ``roundness``: standard deviation across the main axis over the one along it, 0 a straight line, 1
-    round; - ``directions``: kernels by direction of the main axis, 12 counts from 0 to 180 degrees; -
-    ``path_length`` (pixels), ``path_to_size`` (length over size) and ``straightness`` (distance of the
-    ends over
-      length) of at most ``paths`` camera paths, evenly spread over the bank; absent for imported kernels.
+    - ``roundness``: standard deviation across the main axis over the one along it; 0 is a straight line,
+      1 is round;
+    - ``directions``: kernels by direction of the main axis, 12 counts from 0 to 180 degrees;
+    - ``path_length`` (pixels), ``path_to_size`` (length over size) and ``straightness`` (distance of the ends
+      over length) of at most ``paths`` camera paths, evenly spread over the bank; absent for imported
+      kernels.
 
     All but counts are summaries: min, p10, median, p90, max, mean, and a histogram of 40 bins.
     """

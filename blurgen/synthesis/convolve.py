@@ -30,21 +30,22 @@ SEGMENT: Final = 128
 
 _VECTOR = 16
 _CHANNELS = 3
-_AT_ONCE = 4  # look-ups beside one two
+_AT_ONCE = 4  # look-ups beside one tap pair
 
 
 class Taps(NamedTuple):
-    """The non-zero weights of a bank by twos, kernel after kernel.
+    """The non-zero weights of a bank in tap pairs, kernel after kernel.
 
-    Twos ``first[k]`` to ``first[k + 1]`` belong to kernel ``k``. A two is applied to the pair ``offset``
-    places after the one of the top left element of the window: the low half of ``weights`` is the Q15 weight
-    of the pair's first pixel, the high half that of its second. ``reach[k]`` is how far from its centre, in
+    A tap pair is two neighbouring weights of a kernel row. Tap pairs ``first[k]`` to ``first[k + 1]`` belong
+    to kernel ``k``. A tap pair is applied to the pixel pair ``offset`` places after that of the top left
+    element of the window: the low half of ``weights`` is the Q15 weight of the pair's first pixel, the high
+    half that of its second. ``reach[k]`` is how far from its centre, in
     pixels, the kernel reads.
     """
 
     first: NDArray[np.int64]  # [K + 1]
-    offset: NDArray[np.int32]  # [twos]
-    weights: NDArray[np.int32]  # [twos]
+    offset: NDArray[np.int32]  # [tap_pairs]
+    weights: NDArray[np.int32]  # [tap_pairs]
     reach: NDArray[np.int64]  # [K]
 
 
@@ -72,22 +73,22 @@ def pair_taps(weights: NDArray[np.uint16], sizes: NDArray[np.uint8], stride: int
         raise ValueError(f"Argument 'sizes' must hold {count} odd numbers up to {side}.")
     weights = np.ascontiguousarray(weights)
     first = np.zeros(count + 1, np.int64)
-    unfit = _count_twos(weights, reach, first)
+    unfit = _count_tap_pairs(weights, reach, first)
     if unfit >= 0:
         raise ValueError(f"Kernel {unfit} does not sum to {UNIT} within its size of {sizes[unfit]}.")
-    offset, twos = np.zeros(first[-1], np.int32), np.zeros(first[-1], np.int32)
-    _write_twos(weights, reach, first, stride, offset, twos)
-    return Taps(first, offset, twos, reach)
+    offset, tap_pairs = np.zeros(first[-1], np.int32), np.zeros(first[-1], np.int32)
+    _write_tap_pairs(weights, reach, first, stride, offset, tap_pairs)
+    return Taps(first, offset, tap_pairs, reach)
 
 
 @njit(cache=True)
-def _count_twos(weights, reach, first):
-    """Set where each kernel's twos begin; return the first unfit kernel, -1 if all are fit."""
+def _count_tap_pairs(weights, reach, first):
+    """Set where each kernel's tap pairs begin; return the first unfit kernel, -1 if all are fit."""
     side = weights.shape[1]
     for k in range(weights.shape[0]):
         low, high = side // 2 - reach[k], side // 2 + reach[k]
         total = np.int64(0)
-        twos = 0
+        tap_pairs = 0
         for y in range(low, high + 1):
             column = high
             while column >= low:
@@ -95,17 +96,17 @@ def _count_twos(weights, reach, first):
                 if weight == 0:
                     column -= 1
                     continue
-                twos += 2 if weight == UNIT else 1
+                tap_pairs += 2 if weight == UNIT else 1
                 total += weight + (np.int64(weights[k, y, column - 1]) if column > low else 0)
                 column -= 2
         if total != UNIT or np.sum(weights[k]) != UNIT:
             return k
-        first[k + 1] = first[k] + twos
+        first[k + 1] = first[k] + tap_pairs
     return -1
 
 
 @njit(cache=True)
-def _write_twos(weights, reach, first, stride, offset, twos):
+def _write_tap_pairs(weights, reach, first, stride, offset, tap_pairs):
     side = weights.shape[1]
     for k in range(weights.shape[0]):
         low, high = side // 2 - reach[k], side // 2 + reach[k]
@@ -120,13 +121,13 @@ def _write_twos(weights, reach, first, stride, offset, twos):
                     continue
                 second = np.int32(weights[k, y, column - 1]) if column > low else np.int32(0)
                 offset[n] = (side - 1 - y) * stride + (side - 1 - column) * _CHANNELS
-                twos[n] = weight | second << 16
+                tap_pairs[n] = weight | second << 16
                 n += 1
                 column -= 2
                 if weight == UNIT:
                     # A half is signed and ends at 32767: the kernel that is one point goes in twice.
                     offset[n] = offset[n - 1]
-                    twos[n - 1] = twos[n] = UNIT // 2
+                    tap_pairs[n - 1] = tap_pairs[n] = UNIT // 2
 
 
 @njit(cache=True)
@@ -230,7 +231,7 @@ def add_kernel(window, start, taps, kernel, sums, table, places, first, found):
 
     Beside that, set ``found``, int32, to the values of ``table`` int32 [65536] at the ``places``, uint16,
     from ``first`` on. ``sums`` are whole segments, and ``found`` as many elements or none. This is the
-    definition; compiled code does it in vectors, a segment after the other (``_add_twos``).
+    definition; compiled code does it in vectors, a segment after the other (``_add_tap_pairs``).
     """
     for t in range(taps.first[kernel], taps.first[kernel + 1]):
         for j in range(len(sums)):
@@ -243,14 +244,14 @@ def add_kernel(window, start, taps, kernel, sums, table, places, first, found):
 
 @overload(add_kernel, inline="always")
 def _overload_add_kernel(window, start, taps, kernel, sums, table, places, first, found):
-    # Inline and without slices: a call with so many arrays, or a slice, takes as long as a two.
+    # Inline and without slices: a call with so many arrays, or a slice, takes as long as a tap pair.
     def compiled(window, start, taps, kernel, sums, table, places, first, found):
-        two, end = taps.first[kernel], taps.first[kernel + 1]
+        tap_pair, end = taps.first[kernel], taps.first[kernel + 1]
         look_ups = min(found.size, SEGMENT)
-        beside = min(end, two + look_ups // _AT_ONCE)
+        beside = min(end, tap_pair + look_ups // _AT_ONCE)
         for at in range(0, sums.size, SEGMENT):
-            _add_twos(  # type: ignore[call-arg]  # numba passes the typing context
-                (window, start + at), taps.offset, taps.weights, (two, beside, end), (sums, at),
+            _add_tap_pairs(  # type: ignore[call-arg]  # numba passes the typing context
+                (window, start + at), taps.offset, taps.weights, (tap_pair, beside, end), (sums, at),
                 table, (places, first + at), (found, at), look_ups,
             )  # fmt: skip
 
@@ -258,14 +259,14 @@ def _overload_add_kernel(window, start, taps, kernel, sums, table, places, first
 
 
 @intrinsic
-def _add_twos(typing_context, window, offset, weights, twos, sums, table, places, found, look_ups):
-    """Write the loops over twos as LLVM vectors, which numba has no way to say.
+def _add_tap_pairs(typing_context, window, offset, weights, tap_pairs, sums, table, places, found, look_ups):
+    """Write the loops over tap pairs as LLVM vectors, which numba has no way to say.
 
-    Look-ups go along with the twos up to the middle one of ``twos``; where there are too few of these, the
-    rest comes last. Nothing here is of one processor: LLVM turns the multiplication of 16-bit pairs and the
-    addition of neighbours into its instruction for that, or into several where there is none.
+    Look-ups go along with the tap pairs up to the middle one of ``tap_pairs``; where there are too few of
+    these, the rest comes last. Nothing here is for one processor alone: LLVM turns the multiplication of
+    16-bit pairs and the addition of neighbours into its instruction for that, or into several.
     """
-    return types.void(window, offset, weights, twos, sums, table, places, found, look_ups), _write_loops
+    return types.void(window, offset, weights, tap_pairs, sums, table, places, found, look_ups), _write_loops
 
 
 def _write_loops(context: Any, builder: ir.IRBuilder, signature: Any, arguments: Any) -> Any:
@@ -283,11 +284,11 @@ def _write_loops(context: Any, builder: ir.IRBuilder, signature: Any, arguments:
 
     destination = _vectors(builder, sums, _SUMS)
     totals = [cgutils.alloca_once_value(builder, builder.load(place, align=4)) for place in destination]
-    with cgutils.for_range_slice(builder, first, beside, one) as (two, count):
+    with cgutils.for_range_slice(builder, first, beside, one) as (tap_pair, count):
         _look_up(builder, table, places, found, builder.mul(count, at_once))
-        _add_two(builder, window, offset, weights, two, totals)
-    with cgutils.for_range_slice(builder, beside, end, one) as (two, _):
-        _add_two(builder, window, offset, weights, two, totals)
+        _add_tap_pair(builder, window, offset, weights, tap_pair, totals)
+    with cgutils.for_range_slice(builder, beside, end, one) as (tap_pair, _):
+        _add_tap_pair(builder, window, offset, weights, tap_pair, totals)
     looked_up = builder.mul(builder.sub(beside, first), at_once)
     with cgutils.for_range_slice(builder, looked_up, arguments[8], at_once) as (place, _):
         _look_up(builder, table, places, found, place)
@@ -307,14 +308,16 @@ def _vectors(builder: ir.IRBuilder, base: Any, kind: ir.Type) -> list[Any]:
     return [builder.bitcast(builder.gep(base, [_I64(step)]), kind.as_pointer()) for step in steps]
 
 
-def _add_two(builder: ir.IRBuilder, window: Any, offset: Any, weights: Any, two: Any, totals: Any) -> None:
-    """Add a two's products to the sums of a segment."""
+def _add_tap_pair(
+    builder: ir.IRBuilder, window: Any, offset: Any, weights: Any, tap_pair: Any, totals: Any
+) -> None:
+    """Add a tap pair's products to the sums of a segment."""
     undefined = ir.Constant(_SUMS, ir.Undefined), ir.Constant(_PRODUCTS, ir.Undefined)
     even, odd = (ir.Constant(_SUMS, list(range(start, 2 * _VECTOR, 2))) for start in (0, 1))
-    factor = builder.insert_element(undefined[0], builder.load(builder.gep(weights, [two])), _I32(0))
+    factor = builder.insert_element(undefined[0], builder.load(builder.gep(weights, [tap_pair])), _I32(0))
     factor = builder.shuffle_vector(factor, undefined[0], ir.Constant(_SUMS, [0] * _VECTOR))
     factor = builder.sext(builder.bitcast(factor, _HALVES), _PRODUCTS)
-    source = builder.gep(window, [builder.sext(builder.load(builder.gep(offset, [two])), _I64)])
+    source = builder.gep(window, [builder.sext(builder.load(builder.gep(offset, [tap_pair])), _I64)])
     for total, place in zip(totals, _vectors(builder, source, _BYTES), strict=True):
         products = builder.mul(builder.zext(builder.load(place, align=2), _PRODUCTS), factor)
         firsts = builder.shuffle_vector(products, undefined[1], even)

@@ -43,7 +43,7 @@ _LINES = 8  # whose noise is drawn at a time: they begin with a whole block of w
 
 
 class Triplets(NamedTuple):
-    """Rendered samples; images are uint8 RGB."""
+    """Samples as made; images are uint8 RGB."""
 
     clean: NDArray[np.uint8]  # [n, P, P, 3]
     blurry: NDArray[np.uint8]  # [n, P, P, 3]
@@ -102,7 +102,7 @@ class Degrader:
         self._stride = window_stride(patch_size, bank_weights.shape[-1])
         self._taps = pair_taps(bank_weights, bank_sizes, self._stride)
 
-    def render(
+    def degrade(
         self, index: NDArray[np.void], *, isolated: bool = False, out: Triplets | None = None
     ) -> Triplets:
         """Return the triplets of ``index``, INDEX_DTYPE ``[n]``; if ``isolated``, also the four class sets.
@@ -125,7 +125,7 @@ class Degrader:
     def _fill(self, rows: Rows, triplets: Triplets, mode: int, sets: NDArray[np.uint8]) -> None:
         """Write the pictures of checked rows; ``sets`` ``[n, 4, P, P, 3]`` unless ``mode`` is FULL_ONLY."""
         count, side = len(rows.sample), self.patch_size
-        _render(
+        _degrade(
             self._pixels,
             self._labels,
             self._faces,
@@ -152,7 +152,7 @@ def class_pixels(
     index: NDArray[np.void],
     patch_size: int,
 ) -> NDArray[np.int32]:
-    """Return how many pixels of each class each patch of ``index`` has, int32 ``[n, 4]``, without rendering.
+    """Return how many pixels of each class each patch of ``index`` has, int32 ``[n, 4]``.
 
     Arguments as for ``Degrader``. Raises ValueError for a row whose patch leaves its face.
     """
@@ -254,7 +254,7 @@ def _check_out(out: Triplets, count: int, side: int, isolated: bool) -> None:
 
 
 @njit(cache=True, nogil=True)
-def _render(
+def _degrade(
     pixels, labels, faces, rows, taps, noise, seed, radius, stride, mode,
     clean, blurry, mask, isolated, counts,
 ):  # fmt: skip

@@ -32,7 +32,7 @@ from numpy.typing import NDArray
 
 from blurgen.audit import compare, contents_of, read_contents
 from blurgen.building.folder_lock import is_lock, lock_whole
-from blurgen.comparing.picture_hash import face_hash, to_text
+from blurgen.comparing.picture_hash import picture_hash, to_text
 from blurgen.dataset.manifest import KERNELS
 from blurgen.errors import InputError
 from blurgen.faces import Face, FaceSource
@@ -51,8 +51,8 @@ from blurgen.testset.manifest import (
     MOST_PICTURES,
     NAME,
     TESTSET,
-    Manifest,
     TakenFace,
+    TestsetManifest,
     read_testset,
     write_testset,
 )
@@ -78,7 +78,7 @@ class BuiltTestset:
     """A test set in a folder."""
 
     root: Path
-    manifest: Manifest
+    manifest: TestsetManifest
 
     def __len__(self) -> int:
         return len(self.manifest.faces) * self.manifest.kernels.count
@@ -116,7 +116,7 @@ def build_testset(
     bank: KernelBank,
     out: str | Path,
     *,
-    faces_count: int = 100,
+    face_count: int = 100,
     sizes: Sequence[int] = SIZES,
     per_size: int = 10,
     seed: int = 0,
@@ -129,7 +129,7 @@ def build_testset(
 ) -> BuiltTestset:
     """Make a test set in the folder ``out``, or finish one that was begun there, and return it.
 
-    ``faces_count`` faces of the source, chosen by ``seed``, each blurred by the first ``per_size`` kernels
+    ``face_count`` faces of the source, chosen by ``seed``, each blurred by the first ``per_size`` kernels
     of each of ``sizes`` in ``bank``, with noise of ``noise_sigma`` (of full scale, 0 to 0.2) drawn from
     ``seed``. The crop of ``patch_size`` pixels is centred on the labelled face, or on the picture where there
     are no labels, but moved so that the blur reads real pixels where the picture is large enough. ``name``
@@ -141,11 +141,11 @@ def build_testset(
     are too few or shared, the folder holds something else, another build is at work in it, or the disk is
     full.
     """
-    _check_options(faces_count, sizes, per_size, seed, noise_sigma, patch_size, name)
+    _check_options(face_count, sizes, per_size, seed, noise_sigma, patch_size, name)
     reporter, root = progress or Silent(), Path(out)
     kernels = _choose_kernels(bank, sizes, per_size)
-    cuts = _cut_faces(source, faces_count, seed, patch_size, kernels.max_size // 2, reporter)
-    manifest = Manifest(
+    cuts = _cut_faces(source, face_count, seed, patch_size, kernels.max_size // 2, reporter)
+    manifest = TestsetManifest(
         name=name or _NAMES.get(source.spec.partition(":")[0], "Faces"),
         seed=seed,
         patch_size=patch_size,
@@ -175,7 +175,7 @@ def build_testset(
 
 
 def _check_options(
-    faces_count: int,
+    face_count: int,
     sizes: Sequence[int],
     per_size: int,
     seed: int,
@@ -183,16 +183,14 @@ def _check_options(
     patch_size: int,
     name: str | None,
 ) -> None:
-    if faces_count < 1:
-        raise ValueError(f"Argument 'faces_count' must be at least 1, not {faces_count}.")
+    if face_count < 1:
+        raise ValueError(f"Argument 'face_count' must be at least 1, not {face_count}.")
     if not sizes or list(sizes) != sorted(set(sizes)):
         raise ValueError(f"Argument 'sizes' must be different sizes in ascending order, not {list(sizes)}.")
     if per_size < 1:
         raise ValueError(f"Argument 'per_size' must be at least 1, not {per_size}.")
-    if (pictures := faces_count * len(sizes) * per_size) > MOST_PICTURES:
-        raise ValueError(
-            f"Argument 'faces_count' asks for {pictures} pictures; the most are {MOST_PICTURES}."
-        )
+    if (pictures := face_count * len(sizes) * per_size) > MOST_PICTURES:
+        raise ValueError(f"Argument 'face_count' asks for {pictures} pictures; the most are {MOST_PICTURES}.")
     if not 0 <= seed < 2**64:
         raise ValueError(f"Argument 'seed' must be between 0 and 2**64 - 1, not {seed}.")
     if not 0 <= noise_sigma <= 0.2:
@@ -248,7 +246,7 @@ def _cut_faces(
             bar.advance()
     if len(cuts) < count:
         raise InputError(
-            f"{source.spec} has {len(cuts)} usable faces, {count} are wanted; use --faces-count {len(cuts)}"
+            f"{source.spec} has {len(cuts)} usable faces, {count} are wanted; use --face-count {len(cuts)}"
             " or fewer, or another --split."
         )
     ordered = [cuts[i] for i in sorted(cuts)]
@@ -277,7 +275,7 @@ def _cut(face: Face, patch: int, radius: int) -> _Cut:
             top=top,
             left=left,
             labelled=face.labels is not None,
-            looks=to_text(face_hash(face.pixels)),
+            picture_hash=to_text(picture_hash(face.pixels)),
         ),
         np.ascontiguousarray(face.pixels[rows, columns]),
         np.ascontiguousarray(labels),
@@ -313,7 +311,7 @@ def _stems(faces: Sequence[TakenFace]) -> list[str]:
     ]
 
 
-def _check_disjoint(manifest: Manifest, kernels: KernelBank, other: Path, reporter: Reporter) -> None:
+def _check_disjoint(manifest: TestsetManifest, kernels: KernelBank, other: Path, reporter: Reporter) -> None:
     found = compare(contents_of(manifest, kernels), read_contents(other, progress=reporter))
     for first in found.findings():
         more = sum(1 for _ in found.findings()) - 1
@@ -324,7 +322,7 @@ def _check_disjoint(manifest: Manifest, kernels: KernelBank, other: Path, report
         )
 
 
-def _make_folder(root: Path, manifest: Manifest) -> None:
+def _make_folder(root: Path, manifest: TestsetManifest) -> None:
     try:
         root.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -339,19 +337,19 @@ def _make_folder(root: Path, manifest: Manifest) -> None:
             )
 
 
-def _folders(manifest: Manifest) -> list[str]:
+def _folders(manifest: TestsetManifest) -> list[str]:
     names = (manifest.clean_folder, manifest.blurry_folder, manifest.labels_folder)
     return [name for name in names if name is not None]
 
 
-def _remove_leftovers(root: Path, manifest: Manifest) -> None:
+def _remove_leftovers(root: Path, manifest: TestsetManifest) -> None:
     for folder in (root, *(inside(root, name) for name in _folders(manifest))):
         for path in folder.glob(".*.part"):
             if PART.fullmatch(path.name):
                 path.unlink(missing_ok=True)
 
 
-def _begin(root: Path, manifest: Manifest, kernels: KernelBank) -> bool:
+def _begin(root: Path, manifest: TestsetManifest, kernels: KernelBank) -> bool:
     """Put all but the pictures in place; return whether the set that was there says it is complete."""
     there = read_testset(root) if (root / TESTSET).exists() else None
     if there is not None and (differences := manifest.differences(there)):
@@ -375,7 +373,7 @@ def _holds(path: Path, kernels: KernelBank) -> bool:
         return False
 
 
-def _files(root: Path, manifest: Manifest, number: int) -> list[Path]:
+def _files(root: Path, manifest: TestsetManifest, number: int) -> list[Path]:
     """Return the files of a face: clean, labels where there are some, and blurry in the order of kernels."""
     file = f"{manifest.faces[number].file}.png"
     plain = [manifest.clean_folder, *([manifest.labels_folder] if manifest.labels_folder else [])]
@@ -383,12 +381,12 @@ def _files(root: Path, manifest: Manifest, number: int) -> list[Path]:
     return [root / folder / file for folder in plain] + [root / manifest.blurry_folder / n for n in blurry]
 
 
-def _missing(root: Path, manifest: Manifest, number: int) -> list[Path]:
+def _missing(root: Path, manifest: TestsetManifest, number: int) -> list[Path]:
     """Return the files of a face that are not there, or not whole."""
     return [path for path in _files(root, manifest, number) if path.is_symlink() or not is_whole_png(path)]
 
 
-def _check_room(root: Path, manifest: Manifest, faces: int, reporter: Reporter) -> None:
+def _check_room(root: Path, manifest: TestsetManifest, faces: int, reporter: Reporter) -> None:
     size = faces * (manifest.kernels.count + 2) * (3 * manifest.patch_size**2 + _BLOCK)
     free = shutil.disk_usage(root).free
     reporter.say(
@@ -403,13 +401,13 @@ def _check_room(root: Path, manifest: Manifest, faces: int, reporter: Reporter) 
 
 
 def _results(
-    root: Path, manifest: Manifest, kernels: KernelBank, cuts: list[tuple[int, _Cut]], workers: Workers
+    root: Path, manifest: TestsetManifest, kernels: KernelBank, cuts: list[tuple[int, _Cut]], workers: Workers
 ) -> Iterator[int]:
     arguments = [(root, manifest, kernels, number, cut) for number, cut in cuts]
     yield from run_jobs(_make_face, arguments, workers)
 
 
-def _make_face(root: Path, manifest: Manifest, kernels: KernelBank, number: int, cut: _Cut) -> int:
+def _make_face(root: Path, manifest: TestsetManifest, kernels: KernelBank, number: int, cut: _Cut) -> int:
     """Write what is missing of one face, and return how many bytes that were."""
     missing = set(_missing(root, manifest, number))
     blurry = root / manifest.blurry_folder
@@ -428,7 +426,7 @@ def _make_face(root: Path, manifest: Manifest, kernels: KernelBank, number: int,
     return written
 
 
-def _blur(manifest: Manifest, kernels: KernelBank, number: int, cut: _Cut) -> NDArray[np.uint8]:
+def _blur(manifest: TestsetManifest, kernels: KernelBank, number: int, cut: _Cut) -> NDArray[np.uint8]:
     """Return the blurry pictures of a face, uint8 ``[kernels, P, P, 3]``."""
     height, width = cut.labels.shape
     degrader = Degrader(
@@ -447,4 +445,4 @@ def _blur(manifest: Manifest, kernels: KernelBank, number: int, cut: _Cut) -> ND
     index["sample"] = number * len(kernels) + np.arange(len(kernels), dtype=np.int64)
     index["kernel"] = np.arange(len(kernels))
     index["top"], index["left"] = cut.top, cut.left
-    return degrader.render(index).blurry
+    return degrader.degrade(index).blurry

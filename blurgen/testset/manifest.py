@@ -57,12 +57,12 @@ class TakenFace:
     """Where the picture is cut out of the face, pixels."""
     left: int
     labelled: bool
-    looks: str
+    picture_hash: str
     """Perceptual hash of the whole face (blurgen.comparing.picture_hash), 64 hexadecimal digits."""
 
 
 @dataclass(frozen=True)
-class Manifest:
+class TestsetManifest:
     """Everything that defines a test set, and whether all its pictures are there.
 
     Blurry pictures: every face with ``per_size`` kernels of each of ``sizes`` (pixels, odd).
@@ -105,6 +105,8 @@ class Manifest:
         """Return the manifest as it stands in the file."""
         whole = asdict(self)
         faces, complete = whole.pop("faces"), whole.pop("complete")
+        for face in faces:
+            face["looks"] = face.pop("picture_hash")
         return {
             "format": FORMAT,
             "version": VERSION,
@@ -114,7 +116,7 @@ class Manifest:
             "faces": faces,
         }
 
-    def differences(self, other: Manifest) -> list[str]:
+    def differences(self, other: TestsetManifest) -> list[str]:
         """Return what sets this test set apart from ``other``, but for being complete."""
         ours, theirs = self.to_json(), other.to_json()
         different = [
@@ -125,7 +127,7 @@ class Manifest:
         return different or (["other faces"] if self.faces != other.faces else [])
 
 
-def write_testset(root: Path, manifest: Manifest) -> None:
+def write_testset(root: Path, manifest: TestsetManifest) -> None:
     """Write ``testset.json``, at once and whole; one line for each face."""
     tree = manifest.to_json()
     lines = json.dumps({**tree, "faces": 0}, indent=2).splitlines()[:-2]
@@ -133,7 +135,7 @@ def write_testset(root: Path, manifest: Manifest) -> None:
     write_file(root / TESTSET, "\n".join([*lines, '  "faces": [', rows, "  ]", "}", ""]))
 
 
-def read_testset(root: Path) -> Manifest:
+def read_testset(root: Path) -> TestsetManifest:
     """Read ``testset.json`` of the test set in ``root``; InputError on anything that does not belong."""
     path = inside(root, TESTSET)
     if not path.is_file():
@@ -148,7 +150,7 @@ def read_testset(root: Path) -> Manifest:
         raise InputError(f"{path}: format must be '{FORMAT}', not {top['format']!r:.60}.")
     if top["version"] != VERSION or isinstance(top["version"], bool):
         raise InputError(f"{path}: is version {top['version']!r:.20}; this blurgen reads version {VERSION}.")
-    names = tuple(field.name for field in fields(Manifest) if field.name not in {"faces", "complete"})
+    names = tuple(field.name for field in fields(TestsetManifest) if field.name not in {"faces", "complete"})
     recipe = strict_json.fields(top["recipe"], f"{where}: recipe", names)
     sizes = strict_json.items(recipe["sizes"], f"{where}: sizes")
     sigma = recipe["noise_sigma"]
@@ -157,7 +159,7 @@ def read_testset(root: Path) -> Manifest:
     if not isinstance(recipe["source"], dict):
         raise InputError(f"{where}: source: must be an object.")
     faces = strict_json.items(top["faces"], f"{where}: faces")
-    manifest = Manifest(
+    manifest = TestsetManifest(
         name=_text(recipe["name"], f"{where}: name"),
         seed=strict_json.whole(recipe["seed"], f"{where}: seed", 0, 2**64 - 1),
         patch_size=strict_json.whole(recipe["patch_size"], f"{where}: patch_size", 8, 1024),
@@ -173,7 +175,7 @@ def read_testset(root: Path) -> Manifest:
     return manifest
 
 
-def _check_names(manifest: Manifest, where: str) -> None:
+def _check_names(manifest: TestsetManifest, where: str) -> None:
     """Raise InputError unless every picture has a file name of its own, in the folders of the set."""
     if not NAME.fullmatch(manifest.name):
         raise InputError(f"{where}: name: must be 1 to 40 of A-Z, a-z, 0-9, '.', '-', '_'.")
@@ -200,7 +202,8 @@ def _kernels(value: object, where: str) -> KernelsUsed:
 
 
 def _face(value: object, where: str) -> TakenFace:
-    face = strict_json.fields(value, where, tuple(field.name for field in fields(TakenFace)))
+    names = [field.name for field in fields(TakenFace) if field.name != "picture_hash"]
+    face = strict_json.fields(value, where, (*names, "looks"))
     return TakenFace(
         file=_text(face["file"], f"{where}.file"),
         id=_text(face["id"], f"{where}.id"),
@@ -210,7 +213,7 @@ def _face(value: object, where: str) -> TakenFace:
         top=strict_json.whole(face["top"], f"{where}.top", 0, _MOST_SIDE),
         left=strict_json.whole(face["left"], f"{where}.left", 0, _MOST_SIDE),
         labelled=strict_json.flag(face["labelled"], f"{where}.labelled"),
-        looks=_digits(face["looks"], f"{where}.looks"),
+        picture_hash=_digits(face["looks"], f"{where}.looks"),
     )
 
 

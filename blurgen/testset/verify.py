@@ -24,7 +24,7 @@ from blurgen.kernels.bank import KernelBank
 from blurgen.labels import LABEL_VALUES
 from blurgen.synthesis.engine import Degrader
 from blurgen.synthesis.recipe import INDEX_DTYPE
-from blurgen.testset.manifest import TESTSET, Manifest, read_testset
+from blurgen.testset.manifest import TESTSET, TestsetManifest, read_testset
 
 _FINISH = "the same 'blurgen build-testset' makes it again"
 
@@ -55,7 +55,9 @@ def verify_testset(root: str | Path, *, jobs: int = 1, progress: Reporter | None
     return sorted(problems, key=lambda problem: problem.file)
 
 
-def check_face(root: Path, manifest: Manifest, kernels: KernelBank | None, number: int) -> list[Problem]:
+def check_face(
+    root: Path, manifest: TestsetManifest, kernels: KernelBank | None, number: int
+) -> list[Problem]:
     """Check all pictures of one face; against each other where there are ``kernels``."""
     face = manifest.faces[number]
     patch = manifest.patch_size
@@ -93,7 +95,7 @@ def check_face(root: Path, manifest: Manifest, kernels: KernelBank | None, numbe
     return [*problems, *(Problem(file, what) for file in wrong)]
 
 
-def _read_kernels(root: Path, manifest: Manifest) -> KernelBank | Problem:
+def _read_kernels(root: Path, manifest: TestsetManifest) -> KernelBank | Problem:
     expected = manifest.kernels
     try:
         bank = KernelBank.load(inside(root, KERNELS))
@@ -117,7 +119,7 @@ def _read_picture(root: Path, file: str, shape: tuple[int, ...]) -> NDArray[np.u
 
 
 def _blur_again(
-    manifest: Manifest, kernels: KernelBank, number: int, clean: NDArray[np.uint8]
+    manifest: TestsetManifest, kernels: KernelBank, number: int, clean: NDArray[np.uint8]
 ) -> NDArray[np.uint8]:
     """Return the blurry pictures of a face, uint8 ``[kernels, P, P, 3]``, right but for their rims."""
     patch = manifest.patch_size
@@ -136,10 +138,10 @@ def _blur_again(
     index = np.zeros(len(kernels), INDEX_DTYPE)
     index["sample"] = number * len(kernels) + np.arange(len(kernels), dtype=np.int64)
     index["kernel"] = np.arange(len(kernels))
-    return degrader.render(index).blurry
+    return degrader.degrade(index).blurry
 
 
-def _extra_files(root: Path, manifest: Manifest) -> Iterator[Problem]:
+def _extra_files(root: Path, manifest: TestsetManifest) -> Iterator[Problem]:
     plain = {f"{face.file}.png" for face in manifest.faces}
     kernels = range(manifest.kernels.count)
     wanted = {

@@ -22,7 +22,7 @@ from blurgen.labels import CLASS_NAMES
 from umsn.evaluation import deconvolution as references
 from umsn.evaluation import figures
 from umsn.evaluation.figures import Shown
-from umsn.evaluation.gallery import open_gallery
+from umsn.evaluation.identities import open_gallery
 from umsn.evaluation.methods import TITLES, Method, Network, Pictures, blurry
 from umsn.evaluation.moments import Moment, over_training
 from umsn.evaluation.pairs import Pairs
@@ -37,8 +37,8 @@ from umsn.scoring import confidence as confidence_scores
 from umsn.scoring.confidence import Confidence, ConfidenceScores
 from umsn.scoring.embedder import Embedder, InputFormat
 from umsn.scoring.feature_distance import FeatureDistance
-from umsn.scoring.fidelity import Fidelity
 from umsn.scoring.measures import Findings, Measure
+from umsn.scoring.psnr_ssim import PsnrSsim
 from umsn.scoring.recognition import Recognition
 from umsn.scoring.scores import Score
 from umsn.scoring.segmentation import SegmentationScores
@@ -77,7 +77,7 @@ class Request:
     """Weights of VGG-Face."""
     embedder: Path | None = None
     gallery: Path | None = None
-    """Pictures of the persons on the test pictures, for ``embedder``; see ``umsn.evaluation.gallery``."""
+    """Pictures of the persons on the test pictures, for ``embedder``; see ``umsn.evaluation.identities``."""
     identities: Path | None = None
     input_format: InputFormat = field(default_factory=InputFormat)
     save_pictures: bool = False
@@ -126,15 +126,15 @@ def evaluate(
         raise InputError("There are no pictures to evaluate on.")
     out = Path(out)
     lineup = Lineup(pairs, request, usable_device(device))
-    fidelity = Fidelity(lineup.compared, lineup.ablation)
-    measures: list[Measure] = [fidelity, *_measures(request, lineup)]
+    psnr_ssim = PsnrSsim(lineup.compared, lineup.ablation)
+    measures: list[Measure] = [psnr_ssim, *_measures(request, lineup)]
     shown = _run(pairs, out, lineup, measures, keep=request.save_pictures, reporter=reporter)
     findings = [*(measure.findings() for measure in measures), lineup.trace(), lineup.over_training(shown)]
     if request.references:
         findings.append(Findings([], references.DEFINITIONS))
     found_tables = sorted((t for found in findings for t in found.tables), key=lambda t: _ORDER.index(t.name))
     made = Evaluation(
-        fidelity.scores,
+        psnr_ssim.scores,
         found_tables,
         list(dict.fromkeys(line for found in findings for line in found.definitions)),
         [reason for name, reason in _REMEDIES.items() if name not in {t.name for t in found_tables}],

@@ -12,7 +12,7 @@ from PIL import Image
 from umsn.evaluation.methods import Method
 from umsn.evaluation.pairs import Pair
 from umsn.evaluation.strips import Tile, sheet
-from umsn.evaluation.tables import CONFIDENCES, Cell, Row, Table
+from umsn.evaluation.tables import CONFIDENCES, Cell, Table, TableRow
 from umsn.scoring.confidence import Confidence, confidence_line
 from umsn.scoring.measures import Findings, Picture
 from umsn.scoring.metrics import psnr
@@ -55,7 +55,7 @@ def over_training(pairs: Sequence[Pair], moments: Sequence[Moment], name: str) -
     return _findings(table_rows, page, name)
 
 
-def _findings(rows: Sequence[Row], page: Image.Image, name: str) -> Findings:
+def _findings(rows: Sequence[TableRow], page: Image.Image, name: str) -> Findings:
     figures = {"moments": page}
     if not rows:
         return Findings([], (), figures=figures)
@@ -69,6 +69,6 @@ def _tile(pair: Pair, restored: Picture, values: tuple[float, ...] | None) -> Ti
     return Tile(restored, caption if values is None else f"{caption}\n{confidence_line(values)}")
 
 
-def _row(pair: Pair, moment: Moment, values: tuple[float, ...]) -> Row:
+def _row(pair: Pair, moment: Moment, values: tuple[float, ...]) -> TableRow:
     cells = tuple(Cell(Mean(v, math.nan, math.nan, 1), 3) for v in values)
-    return Row((pair.name, str(moment.iteration)), cells)
+    return TableRow((pair.name, str(moment.iteration)), cells)

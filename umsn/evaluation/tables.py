@@ -42,7 +42,7 @@ class Cell:
 
 
 @dataclass(frozen=True)
-class Row:
+class TableRow:
     """What the row is of, one text for each of the table's labels, and its cells."""
 
     labels: tuple[str, ...]
@@ -60,7 +60,7 @@ class Table:
     """Headings of the columns that say what a row is of."""
     columns: tuple[str, ...]
     """Headings of the cells."""
-    rows: tuple[Row, ...]
+    rows: tuple[TableRow, ...]
     intervals: bool = False
     """Whether the text shows intervals."""
 

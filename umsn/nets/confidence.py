@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from umsn.nets.blocks import EXPANSION
-from umsn.nets.sizes import require_positive
+from umsn.nets.checks import require_positive
 
 _LEAK = 0.1
 

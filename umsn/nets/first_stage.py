@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from umsn.nets.blocks import ResBlock, downsample, pad_to_even, residual_head, upsample
-from umsn.nets.sizes import require_positive
+from umsn.nets.checks import require_positive
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from blurgen.labels import CLASS_NAMES
 from umsn.nets.blocks import InstanceNorm
-from umsn.nets.sizes import require_inner, require_positive
+from umsn.nets.checks import require_inner, require_positive
 from umsn.nets.trunk import Trunk
 
 

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from umsn.nets.blocks import ResBlock, downsample, pad_to_even, upsample
-from umsn.nets.sizes import default_inner
+from umsn.nets.checks import default_inner
 
 
 class Trunk(nn.Module):

@@ -11,8 +11,8 @@ from torch.func import functional_call
 from blurgen.labels import CLASS_NAMES
 from umsn.nets.base import BNet, BNetConfig
 from umsn.nets.blocks import pad_to_even
+from umsn.nets.checks import require_inner, require_positive
 from umsn.nets.first_stage import FirstStage, FNet
-from umsn.nets.sizes import require_inner, require_positive
 
 
 @dataclass(frozen=True)

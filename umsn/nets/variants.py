@@ -10,10 +10,10 @@ from typing import Any, Final
 import torch
 
 from umsn.nets.base import BNet, BNetConfig
+from umsn.nets.checks import default_inner
 from umsn.nets.confidence import ConfidenceNetConfig
 from umsn.nets.first_stage import FirstStageConfig
 from umsn.nets.segmentation import SNetConfig
-from umsn.nets.sizes import default_inner
 from umsn.nets.umsn import UMSN, UMSNConfig
 
 SIZES: Final = ("paper", "small", "quick")

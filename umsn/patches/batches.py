@@ -84,9 +84,9 @@ class ShardPatches:
 
     endless = False
 
-    def __init__(self, dataset: Any, set: str = FULL) -> None:
-        self._dataset, self._set = dataset, set
-        self._length = len(dataset) if set == FULL else len(dataset.open_set(set))
+    def __init__(self, dataset: Any, set_name: str = FULL) -> None:
+        self._dataset, self._set_name = dataset, set_name
+        self._length = len(dataset) if set_name == FULL else len(dataset.open_set(set_name))
         self.patch_size = dataset.recipe.patch_size
         if not self._length:
             raise InputError(f"The set '{set}' of the dataset has no rows; build it from more faces.")
@@ -96,7 +96,7 @@ class ShardPatches:
 
     def read(self, rows: NDArray[np.int64]) -> Patches:
         """Return the patches of the given rows, on the CPU."""
-        triplets = self._dataset.batch(rows, set=self._set)
+        triplets = self._dataset.batch(rows, set_name=self._set_name)
         # Maps of files are read-only, which a tensor cannot be: hence a copy where the batch is one.
         return Patches(
             *(

@@ -41,24 +41,24 @@ class DevicePatches:
     def __init__(
         self,
         dataset: Any,
-        set: str,
+        set_name: str,
         device: torch.device,
         *,
         endless: bool = False,
         noise: float | None = None,
     ) -> None:
         recipe = dataset.recipe
-        if set not in dataset.sets:
-            raise InputError(f"{dataset.root} has no set '{set}'; build it with --class-isolated.")
-        if endless and set != FULL:
-            raise ValueError(f"Argument 'endless' must be False for set '{set}'.")
+        if set_name not in dataset.sets:
+            raise InputError(f"{dataset.root} has no set '{set_name}'; build it with --class-isolated.")
+        if endless and set_name != FULL:
+            raise ValueError(f"Argument 'endless' must be False for set '{set_name}'.")
         self.patch_size, self.endless = recipe.patch_size, endless
         self._recipe, self._device = recipe, device
         self._renderer = Renderer(dataset.root, recipe)
-        self._samples = None if set == FULL else _samples(self._renderer, set)
+        self._samples = None if set_name == FULL else _samples(self._renderer, set_name)
         if self._samples is not None and not len(self._samples):
-            raise InputError(f"The set '{set}' of the dataset has no rows; build it from more faces.")
-        self._class = -1 if set == FULL else CLASS_NAMES.index(set.removeprefix("isolated/"))
+            raise InputError(f"The set '{set_name}' of the dataset has no rows; build it from more faces.")
+        self._class = -1 if set_name == FULL else CLASS_NAMES.index(set_name.removeprefix("isolated/"))
 
         faces = dataset.faces
         self._pixels = torch.from_numpy(np.array(faces.pixels)).to(device).view(-1, 3)
@@ -181,10 +181,10 @@ def philox4x32(
     return c0, c1, c2, c3
 
 
-def _samples(renderer: Renderer, set: str) -> NDArray[np.int64]:
-    """Return the samples that belong to a class set, ascending."""
+def _samples(renderer: Renderer, set_name: str) -> NDArray[np.int64]:
+    """Return the samples that belong to the set of a class, ascending."""
     found = []
     for first in range(0, renderer.recipe.count, _COUNTED):
         samples = np.arange(first, min(first + _COUNTED, renderer.recipe.count))
-        found.append(samples[renderer.rows_by_set(renderer.plan(samples))[set]])
+        found.append(samples[renderer.rows_by_set(renderer.plan(samples))[set_name]])
     return np.concatenate(found)

@@ -14,8 +14,8 @@ from blurgen._version import __version__
 from blurgen.errors import InputError
 from blurgen.files.atomic import write_file
 from umsn.evaluation.pairs import read_picture
+from umsn.report.before_after import gallery_content
 from umsn.report.embed import data_uris
-from umsn.report.gallery import gallery_content
 from umsn.report.kernels import kernels_content
 from umsn.report.markup import Markup, element
 from umsn.report.pictures import read_gallery_pictures

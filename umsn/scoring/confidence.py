@@ -12,7 +12,7 @@ from torch import Tensor
 
 from blurgen.labels import CLASS_NAMES, CLASS_OF_LABEL
 from umsn.evaluation.pairs import Pair
-from umsn.evaluation.tables import CONFIDENCES, Cell, Row, Table, csv_text
+from umsn.evaluation.tables import CONFIDENCES, Cell, Table, TableRow, csv_text
 from umsn.nets import ConfidenceNet
 from umsn.patches.batches import one_hot
 from umsn.restore.deblur import to_image
@@ -57,10 +57,10 @@ def at_moments(iterations: Sequence[int]) -> list[int]:
     return sorted({int(known[np.abs(known - moment * known[-1]).argmin()]) for moment in MOMENTS})
 
 
-def _trace_row(line: Mapping[str, Any]) -> Row:
+def _trace_row(line: Mapping[str, Any]) -> TableRow:
     values = [_of_class(line, i) for i in range(len(CLASS_NAMES))]
     means = [NO_VALUE if v is None else Mean(v, math.nan, math.nan, 1) for v in values]
-    return Row((str(line["iteration"]),), tuple(Cell(one, 3) for one in means))
+    return TableRow((str(line["iteration"]),), tuple(Cell(one, 3) for one in means))
 
 
 def _of_class(line: Mapping[str, Any], number: int) -> float | None:
@@ -125,7 +125,7 @@ class ConfidenceScores:
             groups[f"{size} x {size}"] = [one for one in self._found if one[0].kernel_size == size]
         groups["all"] = self._found
         rows = [
-            Row(
+            TableRow(
                 (name,),
                 tuple(
                     Cell(mean([values[i] for _, values in found], [p.face for p, _ in found]), 3)

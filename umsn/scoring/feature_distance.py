@@ -11,7 +11,7 @@ from torch import Tensor
 
 from blurgen.errors import InputError
 from umsn.evaluation.pairs import Pair
-from umsn.evaluation.tables import Cell, Row, Table, csv_text
+from umsn.evaluation.tables import Cell, Table, TableRow, csv_text
 from umsn.restore.deblur import to_image
 from umsn.scoring.measures import Findings, Picture
 from umsn.scoring.scores import mean
@@ -60,7 +60,7 @@ class FeatureDistance:
         for method in dict.fromkeys(m for m, *_ in self._found):
             mine = [(pair.face, distance) for m, pair, distance in self._found if m == method]
             value = mean([distance for _, distance in mine], [face for face, _ in mine])
-            rows.append(Row((method,), (Cell(value, 2),)))
+            rows.append(TableRow((method,), (Cell(value, 2),)))
         title = "VGG-Face distance (Table IV)"
         table = Table("vgg-face", title, ("method",), ("d_VGG",), tuple(rows), intervals=True)
         lines = [(method, pair.name, pair.face, distance) for method, pair, distance in self._found]

@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from blurgen.errors import InputError
-from umsn.evaluation.gallery import Gallery
+from umsn.evaluation.identities import Gallery
 from umsn.evaluation.pairs import Pair, read_picture
-from umsn.evaluation.tables import Cell, Row, Table, csv_text
+from umsn.evaluation.tables import Cell, Table, TableRow, csv_text
 from umsn.scoring.embedder import Embedder
 from umsn.scoring.measures import Findings, Picture
 from umsn.scoring.scores import mean
@@ -90,7 +90,7 @@ class Recognition:
             mine = [m for m in self.matches if m.method == method]
             faces = [m.face for m in mine]
             means = [mean([100.0 * (m.rank <= top) for m in mine], faces) for top in TOP]
-            rows.append(Row((method,), tuple(Cell(one, 1) for one in means)))
+            rows.append(TableRow((method,), tuple(Cell(one, 1) for one in means)))
         people, pictures = len(set(self._gallery.identities)), len(self._gallery.files)
         title = f"Face recognition (Table V), gallery of {pictures} pictures of {people} persons"
         columns = tuple(f"top-{top} (%)" for top in TOP)

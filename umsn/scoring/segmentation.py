@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from blurgen.labels import CLASS_NAMES, CLASS_OF_LABEL, NO_CLASS
 from umsn.evaluation.pairs import Pair
-from umsn.evaluation.tables import CLASSES, Cell, Row, Table, csv_text
+from umsn.evaluation.tables import CLASSES, Cell, Table, TableRow, csv_text
 from umsn.scoring.measures import Findings, Picture
 from umsn.scoring.scores import NO_VALUE, Mean, by_face, interval, resample
 
@@ -70,7 +70,8 @@ class SegmentationScores:
         columns = tuple(self._counts)
         means = [f_scores([c for _, c in m], [p.face for p, _ in m]) for m in self._counts.values()]
         rows = [
-            Row((name,), tuple(Cell(one[number], 3) for one in means)) for number, name in enumerate(CLASSES)
+            TableRow((name,), tuple(Cell(one[number], 3) for one in means))
+            for number, name in enumerate(CLASSES)
         ]
         title = "F-scores of semantic masks (Table II)"
         table = Table("segmentation", title, ("class",), columns, tuple(rows), intervals=True)

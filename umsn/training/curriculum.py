@@ -23,10 +23,10 @@ from umsn.nets import SIZES, VARIANTS, build_network, network_config, variant_co
 from umsn.patches.batches import FULL, PatchSource, ShardPatches
 from umsn.patches.device_patches import DevicePatches
 from umsn.restore.deblur import usable_device
-from umsn.training.earlier import Earlier
 from umsn.training.learners import DeblurLearner, FirstStageLearner, Learner, SegmentationLearner
 from umsn.training.loop import Machine, Plan, train_stage
 from umsn.training.losses import Perceptual
+from umsn.training.stage_checkpoints import StageCheckpoints
 from umsn.training.stages import PRESETS, Differences, Preset, Schedule, Stage
 
 
@@ -132,14 +132,19 @@ def train(
         preset = _preset(settings)
         stages = preset.select(stage)
         _refuse_idle(stages, settings)
-        earlier = Earlier({each.name for each in stages}, out, Path(start_from or out))
+        trained = StageCheckpoints({each.name for each in stages}, out, Path(start_from or out))
         data = _Data(open_dataset(shards), None if validate is None else open_dataset(validate))
         perceptual = _perceptual(stages, settings)
         for each in stages:
             _check_batch(each, machine)
             data.check(each, settings)
-            begins = _begins_with(each, settings, earlier)
-            _networks((name for name in begins if name not in earlier.chosen), each, settings, earlier)
+            begins = _begins_with(each, settings, trained)
+            _networks(
+                (name for name in begins if name not in trained.chosen),
+                each,
+                settings,
+                trained,
+            )
             if not resume and (out / f"{each.name}.state.safetensors").exists():
                 raise InputError(
                     f"{out} already holds a training of stage {each.name}; "
@@ -147,9 +152,9 @@ def train(
                 )
         make_folder(out)
         for each in stages:
-            begins = _begins_with(each, settings, earlier)
-            learner = _learner(each, settings, _networks(begins, each, settings, earlier), perceptual)
-            starts = {name: earlier.digest(name) for name in begins}
+            begins = _begins_with(each, settings, trained)
+            learner = _learner(each, settings, _networks(begins, each, settings, trained), perceptual)
+            starts = {name: trained.digest(name) for name in begins}
             train_stage(
                 learner,
                 data.patches(each, settings, machine.device, on_device=on_device or settings.endless),
@@ -311,15 +316,15 @@ def _check_batch(stage: Stage, machine: Machine) -> None:
         )
 
 
-def _begins_with(stage: Stage, settings: Settings, earlier: Earlier) -> tuple[str, ...]:
+def _begins_with(stage: Stage, settings: Settings, trained: StageCheckpoints) -> tuple[str, ...]:
     """Return the stages whose networks a stage begins with.
 
     Raises InputError where it cannot do without one that is not there and will not be.
     """
     for need in stage.needs:
-        if not earlier.there(need):
+        if not trained.exists(need):
             raise InputError(
-                f"Stage {stage.name} needs {earlier.found(need)}: train --stage {need} first, "
+                f"Stage {stage.name} needs {trained.path(need)}: train --stage {need} first, "
                 "name the folder that has it with --start-from"
                 + (
                     ", or take the masks from the shards with --masks labels."
@@ -333,22 +338,24 @@ def _begins_with(stage: Stage, settings: Settings, earlier: Earlier) -> tuple[st
     if settings.variant.startswith("umsn") and stage.differences.first_stage:
         f_nets = tuple(f"first-stage-{class_name}" for class_name in CLASS_NAMES)
     for f_net in f_nets:
-        if not earlier.there(f_net):
+        if not trained.exists(f_net):
             raise InputError(
-                f"Stage {stage.name} begins with {earlier.found(f_net)}: train --stage first-stage first, "
+                f"Stage {stage.name} begins with {trained.path(f_net)}: train --stage first-stage first, "
                 "name the folder that has it with --start-from, or begin without: --no-first-stage."
             )
     s_nets = stage.needs
     if settings.masks == "labels" and settings.variant != "bnet":
         # One that is there makes the masks once there are no labels.
-        s_nets = tuple(name for name in _S_NETS if earlier.there(name))[-1:]
+        s_nets = tuple(name for name in _S_NETS if trained.exists(name))[-1:]
     return f_nets + s_nets
 
 
-def _networks(names: Iterable[str], stage: Stage, settings: Settings, earlier: Earlier) -> dict[str, Any]:
+def _networks(
+    names: Iterable[str], stage: Stage, settings: Settings, trained: StageCheckpoints
+) -> dict[str, Any]:
     """Return networks of earlier stages by name. Raises InputError for one that the stage cannot take."""
     return {
-        name: earlier.network(
+        name: trained.network(
             name,
             # An S-Net that only makes masks may have any size.
             size=None if stage.kind == "umsn" and name in _S_NETS else settings.size,

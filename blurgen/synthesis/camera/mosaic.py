@@ -112,7 +112,7 @@ def _overload_add_taps(light, first, second, taps, kernel, even, odd):
     def compiled(light, first, second, taps, kernel, even, odd):
         two, end = taps.first[kernel], taps.first[kernel + 1]
         for at in range(0, even.size, SEGMENT):
-            _add_twos(  # type: ignore[call-arg]  # numba passes the typing context
+            _add_tap_pairs(  # type: ignore[call-arg]  # numba passes the typing context
                 (light, first + 2 * at), (light, second + 2 * at), taps.offset, taps.weights, (two, end),
                 (even, at), (odd, at),
             )  # fmt: skip
@@ -126,9 +126,9 @@ _LIGHT, _PRODUCTS = (ir.VectorType(ir.IntType(bits), 2 * _VECTOR) for bits in (1
 
 
 @intrinsic
-def _add_twos(typing_context, first, second, offset, weights, twos, even, odd):
-    """Write the loop over twos as LLVM vectors (see ``blurgen.synthesis.convolve``)."""
-    return types.void(first, second, offset, weights, twos, even, odd), _write_loop
+def _add_tap_pairs(typing_context, first, second, offset, weights, tap_pairs, even, odd):
+    """Write the loop over tap pairs as LLVM vectors (see ``blurgen.synthesis.convolve``)."""
+    return types.void(first, second, offset, weights, tap_pairs, even, odd), _write_loop
 
 
 def _write_loop(context: Any, builder: ir.IRBuilder, signature: Any, arguments: Any) -> Any:

@@ -16,7 +16,7 @@ from umsn.restore.deblur import load_networks
 
 
 @dataclass(frozen=True)
-class Earlier:
+class StageCheckpoints:
     """Checkpoints of stages by name."""
 
     chosen: Collection[str]
@@ -25,17 +25,17 @@ class Earlier:
     start: Path
     """Where the other stages are."""
 
-    def found(self, name: str) -> Path:
+    def path(self, name: str) -> Path:
         """Return where the checkpoint of a stage is, or will be."""
         return (self.out if name in self.chosen else self.start) / f"{name}.safetensors"
 
-    def there(self, name: str) -> bool:
+    def exists(self, name: str) -> bool:
         """Tell whether a stage is, or will have been, trained."""
-        return name in self.chosen or self.found(name).exists()
+        return name in self.chosen or self.path(name).exists()
 
     def digest(self, name: str) -> str:
         """Return the SHA-256 of the checkpoint of a stage, in hex."""
-        return hashlib.sha256(self.found(name).read_bytes()).hexdigest()
+        return hashlib.sha256(self.path(name).read_bytes()).hexdigest()
 
     def network(self, name: str, *, size: str | None, batch_statistics: bool) -> Any:
         """Return the network that a stage trained.
@@ -44,7 +44,7 @@ class Earlier:
         it is an S-Net that normalises over the batch although ``batch_statistics`` says otherwise, or the
         other way round.
         """
-        path = self.found(name)
+        path = self.path(name)
         network: Any = load_networks(path, torch.device("cpu"))["network"]
         about = checkpoint.load(path, "networks")[1]
         if about["iteration"] < about["stage"]["iterations"]:

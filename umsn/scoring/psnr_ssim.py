@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from blurgen.labels import CLASS_NAMES
 from umsn.evaluation.pairs import Pair
-from umsn.evaluation.tables import CLASSES, Cell, Row, Table, csv_text
+from umsn.evaluation.tables import CLASSES, Cell, Table, TableRow, csv_text
 from umsn.scoring.measures import Findings, Picture
 from umsn.scoring.scores import DEFINITIONS, Mean, Score, mean, score
 
@@ -28,7 +28,7 @@ _OF_CLASS: tuple[tuple[str, int, Callable[[Score, int], float]], ...] = (
 _CLASS_FIELDS = ("class_psnr", "class_ssim", "class_psnr_shifted", "class_ssim_shifted")
 
 
-class Fidelity:
+class PsnrSsim:
     """Scores every method on every pair; ``compared`` are the rows of Table III, ``ablation`` of Table VI."""
 
     def __init__(self, compared: Sequence[str], ablation: Sequence[str] = ()) -> None:
@@ -74,7 +74,7 @@ def scores_csv(scores: Sequence[Score]) -> str:
 
 def _overall(name: str, title: str, scores: Sequence[Score], methods: Sequence[str]) -> Table:
     rows = [
-        Row((m,), tuple(Cell(_mean(scores, m, get), decimals) for _, decimals, get in _WHOLE))
+        TableRow((m,), tuple(Cell(_mean(scores, m, get), decimals) for _, decimals, get in _WHOLE))
         for m in methods
     ]
     return Table(name, title, ("method",), tuple(c for c, *_ in _WHOLE), tuple(rows), intervals=True)
@@ -87,7 +87,7 @@ def _by_class(scores: Sequence[Score], methods: Sequence[str]) -> Table:
         faces = [s.face for s in mine]
         for label, decimals, get in _OF_CLASS:
             means = [mean([get(s, number) for s in mine], faces) for number in range(len(CLASS_NAMES))]
-            rows.append(Row((method, label), tuple(Cell(one, decimals) for one in means)))
+            rows.append(TableRow((method, label), tuple(Cell(one, decimals) for one in means)))
     return Table(
         "classes", "PSNR and SSIM by semantic class (Table I)", ("method", "score"), CLASSES, tuple(rows)
     )
@@ -97,7 +97,7 @@ def _by_kernel_size(scores: Sequence[Score], methods: Sequence[str]) -> Table:
     sizes = sorted({s.kernel_size for s in scores if s.kernel_size is not None})
     of_size = {size: [s for s in scores if s.kernel_size == size] for size in sizes}
     rows = [
-        Row((method, label), tuple(Cell(_mean(of_size[size], method, get), decimals) for size in sizes))
+        TableRow((method, label), tuple(Cell(_mean(of_size[size], method, get), decimals) for size in sizes))
         for method in methods
         for label, decimals, get in _WHOLE
     ]
