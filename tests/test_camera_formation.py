@@ -96,7 +96,7 @@ def assert_as_naive(faces, kernels, index, out, *, camera, patch, seed, isolatio
 @given(scene=scenes())
 def test_every_byte_is_that_of_the_format(scene):
     faces, kernels, index = scene.pop("faces"), scene.pop("kernels"), scene.pop("index")
-    out = degrader(faces, kernels, **scene).render(index, isolated=True)
+    out = degrader(faces, kernels, **scene).degrade(index, isolated=True)
     assert_as_naive(faces, kernels, index, out, **scene)
 
 
@@ -106,7 +106,7 @@ def test_patches_wider_than_a_segment_of_the_mosaic_are_those_of_the_format(moti
     faces = bright_faces(rng, [(190, 172)])
     kernels = np.stack([random_kernel(rng, 7, 5)])
     index, camera = make_index([(11, 0, 9, 4, 0)]), Camera(motion=motion)
-    out = degrader(faces, kernels, camera, patch=166, seed=8).render(index)
+    out = degrader(faces, kernels, camera, patch=166, seed=8).degrade(index)
     clean, blurry, *_ = naive.camera_triplet(
         *face(faces, 0), kernels[0], fitted_size(kernels[0]), 8, 11, 9, 4, 166, asdict(camera)
     )
@@ -135,14 +135,14 @@ def test_without_blur_and_noise_the_blurry_picture_is_the_clean_one(demosaic, to
     faces = bright_faces(np.random.default_rng(1), [(40, 40)])
     index = make_index([(sample, 0, 5, 6, 0) for sample in range(5)])
     camera = Camera(sensor="none", demosaic=demosaic, tone=tone)
-    out = degrader(faces, POINT[None], camera, patch=24).render(index, isolated=True)
+    out = degrader(faces, POINT[None], camera, patch=24).degrade(index, isolated=True)
     assert (out.blurry == out.clean).all()
     assert (out.isolated == out.clean[:, None]).all()
 
 
 def test_a_smooth_scene_looks_as_the_photograph_does():
     faces = smooth_face()
-    out = degrader(faces, POINT[None], Camera(sensor="none"), patch=64).render(
+    out = degrader(faces, POINT[None], Camera(sensor="none"), patch=64).degrade(
         make_index([(s, 0, 9, 12, 0) for s in range(4)])
     )
     photograph = faces[0].reshape(96, 96, 3)[9:73, 12:76].astype(int)
@@ -176,8 +176,8 @@ def test_a_shake_small_enough_to_be_a_shift_is_what_the_kernel_makes(sample):
     index = make_index([(sample, 0, 30, 31, 0)])
     arguments = [*faces, kernel[None], np.array([size], np.uint8)]
     base = {"patch_size": patch, "noise_sigma": 0, "seed": 5}
-    turned = CameraDegrader(*arguments, camera=camera, **base).render(index)
-    shifted = CameraDegrader(*arguments, camera=replace(camera, motion="shift"), **base).render(index)
+    turned = CameraDegrader(*arguments, camera=camera, **base).degrade(index)
+    shifted = CameraDegrader(*arguments, camera=replace(camera, motion="shift"), **base).degrade(index)
     assert np.abs(turned.blurry.astype(int) - shifted.blurry).max() <= 1
     assert np.abs(turned.blurry.astype(int) - turned.clean).max() > 1  # it is blurred at all
 
@@ -239,7 +239,7 @@ def test_highlights_draw_streaks_beside_them():
     line[4, 4] += 32768 - int(line.sum())
     index = make_index([(s, 0, 10, 10, 0) for s in range(20)])
     bright, plain = (
-        degrader(faces, line[None], Camera(sensor="none", clip_level=level), patch=40).render(index)
+        degrader(faces, line[None], Camera(sensor="none", clip_level=level), patch=40).degrade(index)
         for level in (250, 256)
     )
     assert (bright.clean == plain.clean).all()  # white is white, however bright it was
