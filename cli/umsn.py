@@ -189,7 +189,7 @@ _DEVICE = click.option("--device", default="auto", show_default=True, help="auto
     type=click.Choice(["auto", "fp32", "bf16"]),
     default="auto",
     show_default=True,
-    help="auto: bf16 on a GPU.",
+    help="auto: bf16 on a GPU; on a processor, what is faster there; resumed, as before.",
 )
 @click.option(
     "--compile/--no-compile",

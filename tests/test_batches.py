@@ -113,6 +113,39 @@ def test_crops_move_together_and_stay_inside():
     assert seen == {(y, x) for y in range(3) for x in range(3)}
 
 
+def test_half_of_the_patches_are_mirrored_whole_and_always_the_same_ones():
+    class Slopes(Numbered):
+        def read(self, rows):
+            x = torch.arange(8).byte().expand(len(rows), 8, 8)
+            image = x[..., None].expand(-1, -1, -1, 3).contiguous()
+            return Patches(image, image + 1, x.contiguous())
+
+    def mirrored(first, count, **options):
+        batches = Batches(Slopes(10), batch_size=4, seed=3, device=CPU, flips=True, **options)
+        found = []
+        for batch in islice(batches.starting_at(first), count):
+            clean, blurry = ((image * 255).round().int() for image in (batch.clean, batch.blurry))
+            assert torch.equal(blurry, clean + 1)
+            # Label 0 is background; 1, one pixel from where the slope begins, is skin.
+            assert torch.equal(batch.classes == 0, clean[:, 0] == 0)
+            for row in clean[:, 0, 0].tolist():
+                assert row in ([*range(8)], [*range(7, -1, -1)])
+                found.append(row[0] == 7)
+        return found
+
+    whole = mirrored(0, 50)
+    assert 70 <= sum(whole) <= 130
+    assert mirrored(20, 30) == whole[80:]
+    shares = [mirrored(0, 50, rank=r, ranks=2) for r in range(2)]
+    assert [f for i in range(0, 100, 2) for s in shares for f in s[i : i + 2]] == whole
+
+
+def test_pictures_come_with_the_channels_last():
+    batch = next(Batches(Numbered(4), batch_size=2, seed=0, device=CPU).starting_at(0))
+    for image in (batch.clean, batch.blurry):
+        assert image.is_contiguous(memory_format=torch.channels_last)
+
+
 def test_pixels_and_masks_are_what_the_networks_take():
     image = torch.arange(2 * 4 * 4 * 3, dtype=torch.uint8).reshape(2, 4, 4, 3)
     labels = torch.tensor([0, 1, 2, 9, 10, 255, 6, 8], dtype=torch.uint8).reshape(2, 2, 2).repeat(1, 2, 2)

@@ -11,7 +11,7 @@ import time
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
-from types import MappingProxyType
+from types import MappingProxyType, SimpleNamespace
 
 import numpy as np
 import pytest
@@ -27,6 +27,7 @@ from umsn.patches.batches import Batches, Patches, ShardPatches, to_device
 from umsn.runs.processes import mean_over_processes
 from umsn.training.learners import DeblurLearner, FirstStageLearner, SegmentationLearner
 from umsn.training.loop import Machine, Plan, Stopped, learning_rate, train_stage
+from umsn.training.precision import faster_precision
 from umsn.training.stages import Differences, Stage
 
 CPU = torch.device("cpu")
@@ -301,7 +302,7 @@ def test_a_training_that_diverges_ends_with_its_last_save(data, tmp_path, monkey
     train(data, tmp_path, 2)
     state = tmp_path / "tiny.state.safetensors"
     before = state.read_bytes()
-    forward, step = DeblurLearner.forward, torch.optim.Adam.step
+    forward, step = DeblurLearner.forward, torch.optim.AdamW.step
 
     def lost(self, batch):
         terms, trace = forward(self, batch)
@@ -315,7 +316,7 @@ def test_a_training_that_diverges_ends_with_its_last_save(data, tmp_path, monkey
     if where == "loss":
         monkeypatch.setattr(DeblurLearner, "forward", lost)
     else:
-        monkeypatch.setattr(torch.optim.Adam, "step", wrong)
+        monkeypatch.setattr(torch.optim.AdamW, "step", wrong)
     held_out = ShardPatches(open_dataset(data))
     with pytest.raises(
         InputError, match=r"Stage tiny diverged.* iteration 3; .*--learning-rate.*--resume goes on"
@@ -484,6 +485,95 @@ def test_trying_the_compiler_waits_for_no_other_process(data, tmp_path, monkeypa
     assert len(asked) == 3
     (tried,) = [line for line in lines(tmp_path) if line.get("event") == "compile"]
     assert tried["works"]
+
+
+def test_the_faster_precision_is_chosen_and_kept(data, tmp_path, monkeypatch):
+    """A trial changes no weight; a resumed training does not try again."""
+    for chosen in ("fp32", "bf16"):
+        with monkeypatch.context() as patched:
+            seconds = {"fp32": 2.0, "bf16": 1.0 if chosen == "bf16" else 3.0}
+            clock = Clock(seconds, patched)
+            run = tmp_path / chosen
+            train(data, run, 8, machine=Machine(CPU, precision="auto"))
+            assert clock.trials == {"fp32": 4, "bf16": 4}
+            train(data, run, 12, machine=Machine(CPU, precision="auto"), resume=True)
+            assert clock.trials == {"fp32": 4, "bf16": 4}
+        (said,) = [line for line in lines(run) if line.get("event") == "precision"]
+        assert said["precision"] == chosen
+        assert said["why"] == f"a step takes 2.000 s in fp32, {seconds['bf16']:.3f} s in bf16"
+        # As if it had been asked for from the beginning.
+        train(data, tmp_path / f"{chosen} asked", 12, machine=Machine(CPU, precision=chosen))
+        name = "tiny.state.safetensors"
+        assert (run / name).read_bytes() == (tmp_path / f"{chosen} asked" / name).read_bytes()
+
+
+def test_what_is_not_the_same_twice_is_not_chosen():
+    """Fast as it may be: a training in it could not be repeated."""
+    weight, calls = torch.nn.Parameter(torch.ones(3)), []
+
+    def loss(precision):
+        calls.append(precision)
+        if precision == "fp32":
+            time.sleep(0.01)
+        return (weight * (1 if precision == "fp32" else len(calls))).sum()
+
+    choice = faster_precision(loss, [weight], CPU)
+    assert choice == ("fp32", "the same batch has not the same gradient each time in bf16")
+
+
+@pytest.mark.parametrize("kind", ["segmentation", "first-stage", "umsn"])
+def test_a_gradient_in_bfloat16_is_the_same_each_time(data, kind):
+    """Whatever memory held before: grouped convolutions of oneDNN 3.12 read what they had not written."""
+    learner, _ = learner_of(kind)
+    learner.to(memory_format=torch.channels_last)
+    batch = Batches(ShardPatches(open_dataset(data)), batch_size=4, seed=0, device=CPU).at(0)
+    trained = [p for p in learner.parameters() if p.requires_grad]
+    found = []
+    for size in range(1, 6):
+        before = [torch.full((1000 * size,), torch.nan) for _ in range(50)]
+        del before
+        with torch.autocast("cpu", torch.bfloat16):
+            terms, _ = learner(batch)
+        found.append(torch.autograd.grad(sum(terms.values()), trained))
+    assert all(torch.equal(a, b) for other in found[1:] for a, b in zip(found[0], other, strict=True))
+
+
+class Clock:
+    """A clock by which a trial takes as long as ``seconds`` says of its precision."""
+
+    def __init__(self, seconds, patched):
+        self.trials = {"fp32": 0, "bf16": 0}
+        self._now, self._seconds, self._grad = 0.0, seconds, torch.autograd.grad
+
+        def autocast(machine):
+            self._last = machine.precision
+            return torch.autocast("cpu", torch.bfloat16, enabled=machine.precision == "bf16")
+
+        patched.setattr("umsn.training.precision.time", SimpleNamespace(perf_counter=lambda: self._now))
+        patched.setattr("umsn.training.loop.Machine.autocast", autocast)
+        patched.setattr("umsn.training.precision.torch.autograd.grad", self._trial)
+
+    def _trial(self, *arguments, **options):
+        self.trials[self._last] += 1
+        self._now += self._seconds[self._last]
+        return self._grad(*arguments, **options)
+
+
+def test_weights_decay_where_the_stage_says_so(data, tmp_path):
+    for name, decay in (("plain", 0.0), ("decaying", 0.1)):
+        learner, losses = learner_of("umsn")
+        plan = plan_of(losses, 1)
+        plan = replace(plan, stage=replace(plan.stage, weight_decay=decay))
+        (tmp_path / name).mkdir()
+        source = ShardPatches(open_dataset(data))
+        train_stage(learner, source, plan, tmp_path / name, Machine(CPU), about={}, quiet=True)
+    plain, decaying = (
+        checkpoint.load(tmp_path / name / "tiny.safetensors", "networks")[0] for name in ("plain", "decaying")
+    )
+    start = learner_of("umsn")[0].network.state_dict()
+    for name, value in start.items():
+        expected = plain[f"network.{name}"] - 3e-3 * 0.1 * value
+        torch.testing.assert_close(decaying[f"network.{name}"], expected, rtol=1e-5, atol=1e-6)
 
 
 def test_the_schedules():

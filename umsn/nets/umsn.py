@@ -90,7 +90,9 @@ class UMSN(nn.Module):
         inputs = [
             pad_to_even(torch.cat((blurry, mask), dim=1)) for mask in masks.to(blurry.dtype).split(1, dim=1)
         ]
-        if not self.grouped:
+        # In bfloat16 grouped convolutions are slow on a GPU, and on a processor oneDNN (3.12) was seen to
+        # give their weights another gradient each time.
+        if not self.grouped or torch.is_autocast_enabled(blurry.device.type):
             return torch.cat([f_net(x) for f_net, x in zip(self.f_nets, inputs, strict=True)], dim=1)
         return functional_call(self._all_f_nets[0], self._joined_parameters(), (torch.cat(inputs, dim=1),))
 

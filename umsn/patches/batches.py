@@ -28,6 +28,7 @@ from blurgen.randomness.philox import Stream, words
 # among those of FORMAT.md.
 _ORDER_STREAM: Final = cast(Stream, 101)
 _CROP_STREAM: Final = cast(Stream, 102)
+_FLIP_STREAM: Final = cast(Stream, 103)
 
 FULL: Final = "full"
 
@@ -133,8 +134,8 @@ class Batches:
     """Batches of a source for one process of a training, read ahead by background threads.
 
     ``batch_size`` is that of all processes together, of which this is number ``rank`` of ``ranks``.
-    ``crop`` cuts a random square of that side from each patch. ``waited`` counts the seconds the training
-    stood still for data.
+    ``crop`` cuts a random square of that side from each patch; with ``flips`` one in two, at random, is
+    mirrored left to right. ``waited`` counts the seconds the training stood still for data.
     """
 
     def __init__(
@@ -145,6 +146,7 @@ class Batches:
         seed: int,
         device: torch.device,
         crop: int | None = None,
+        flips: bool = False,
         rank: int = 0,
         ranks: int = 1,
         threads: int = 1,
@@ -157,7 +159,7 @@ class Batches:
             raise ValueError(f"Argument 'crop' must be from 1 to {source.patch_size}, not {crop}.")
         self._source, self._order = source, None if source.endless else Order(len(source), seed)
         self._batch_size, self._share, self._rank = batch_size, batch_size // ranks, rank
-        self._side = source.patch_size if crop is None else crop
+        self._side, self._flips = source.patch_size if crop is None else crop, flips
         self._seed, self._device, self._threads = seed, device, threads
         self.waited = 0.0
 
@@ -192,6 +194,8 @@ class Batches:
         patches = self._source.read(rows)
         if self._side < self._source.patch_size:
             patches = self._cut(patches, first)
+        if self._flips:
+            patches = self._mirrored(patches, first)
         on_its_way = self._device.type == "cuda" and patches.clean.device.type == "cpu"
         return Patches(*(t.pin_memory() for t in patches)) if on_its_way else patches
 
@@ -202,6 +206,13 @@ class Batches:
         places = [[(int(word) * room) >> 32 for word in corner] for corner in corners]
         squares = [(slice(top, top + self._side), slice(left, left + self._side)) for top, left in places]
         return Patches(*(torch.stack([p[s] for p, s in zip(t, squares, strict=True)]) for t in patches))
+
+    def _mirrored(self, patches: Patches, first: int) -> Patches:
+        """Mirror each patch or not, left to right, by the seed and the position in the walk."""
+        flipped = [bool(words(self._seed, _FLIP_STREAM, first + i, 1)[0] & 1) for i in range(self._share)]
+        return Patches(
+            *(torch.stack([p.flip(1) if f else p for p, f in zip(t, flipped, strict=True)]) for t in patches)
+        )
 
 
 class PatchDataset(torch.utils.data.Dataset[tuple[Tensor, Tensor, Tensor]]):
@@ -231,10 +242,7 @@ class PatchDataset(torch.utils.data.Dataset[tuple[Tensor, Tensor, Tensor]]):
 def to_device(patches: Patches, device: torch.device) -> Batch:
     """Move patches to the device as uint8 and turn them into what networks take."""
     clean, blurry, labels = (t.to(device, non_blocking=True) for t in patches)
-    # Tensor cores want the channels last, as the pixels come; a processor does as well with them first.
-    layout = torch.channels_last if device.type == "cuda" else torch.contiguous_format
-    clean, blurry = (as_image(pixels).contiguous(memory_format=layout) for pixels in (clean, blurry))
-    return Batch(clean, blurry, _class_table(device)[labels.long()])
+    return Batch(as_image(clean), as_image(blurry), _class_table(device)[labels.long()])
 
 
 @lru_cache
@@ -243,7 +251,10 @@ def _class_table(device: torch.device) -> Tensor:
 
 
 def as_image(pixels: Tensor) -> Tensor:
-    """Return grey levels ``[N, H, W, 3]`` as the networks take them: float32 ``[N, 3, H, W]`` in [0, 1]."""
+    """Return grey levels ``[N, H, W, 3]`` as the networks take them: float32 ``[N, 3, H, W]`` in [0, 1].
+
+    The channels stay last in memory, as convolutions want them.
+    """
     return pixels.permute(0, 3, 1, 2).float() / 255
 
 

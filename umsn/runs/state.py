@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
@@ -25,11 +25,12 @@ def save_state(
     *,
     done: int,
     best: float,
+    precision: str,
 ) -> None:
     """Write weights, optimiser, ``average``, random state and where the training stands, with ``about`` it.
 
-    ``done`` is the number of iterations done, ``best`` the best validation score, -inf for none. InputError
-    when there is no room.
+    ``done`` is the number of iterations done, ``best`` the best validation score, -inf for none,
+    ``precision`` that of the steps. InputError when there is no room.
     """
     tensors: dict[str, Tensor] = {"random": torch.get_rng_state()}
     for name, p in learner.named_parameters():
@@ -37,7 +38,7 @@ def save_state(
             tensors[f"weight.{name}"] = p
             tensors |= {f"adam.{name}.{key}": value for key, value in optimizer.state[p].items()}
     tensors |= {f"average.{i}": value for i, value in enumerate(average)}
-    standing = {"iteration": done, "best": best if math.isfinite(best) else None}
+    standing = {"iteration": done, "best": best if math.isfinite(best) else None, "precision": precision}
     checkpoint.save(path, "training", tensors, {**about, **standing})
 
 
@@ -47,8 +48,8 @@ def restore_state(
     optimizer: torch.optim.Adam,
     average: list[Tensor],
     about: Mapping[str, Any],
-) -> tuple[int, float]:
-    """Bring everything back to where ``save_state`` left it; return the iteration and the best score.
+) -> tuple[int, float, Literal["fp32", "bf16"]]:
+    """Bring everything back to where ``save_state`` left it; return iteration, best score and precision.
 
     InputError when the file is damaged or of a training other than the one it is ``about``.
     """
@@ -69,7 +70,10 @@ def restore_state(
                 value.copy_(tensors[f"average.{i}"])
         optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
         torch.set_rng_state(tensors["random"])
-        return int(saved["iteration"]), -math.inf if saved["best"] is None else float(saved["best"])
+        if saved["precision"] not in ("fp32", "bf16"):
+            raise ValueError(f"no precision: {saved['precision']}")
+        best = -math.inf if saved["best"] is None else float(saved["best"])
+        return int(saved["iteration"]), best, saved["precision"]
     except (KeyError, RuntimeError, ValueError, TypeError) as error:
         raise InputError(f"{path} does not fit its own description; train this stage again.") from error
 

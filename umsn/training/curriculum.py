@@ -455,8 +455,6 @@ def _machine(
     chosen = usable_device(device)
     if chosen.type == "cuda" and ranks > 1:
         chosen = torch.device("cuda", int(os.environ["LOCAL_RANK"]))
-    if precision == "auto":
-        precision = "bf16" if chosen.type == "cuda" else "fp32"
     if compile is None:
         compile = chosen.type == "cuda"
     if ranks > 1:

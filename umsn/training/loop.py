@@ -32,6 +32,7 @@ from umsn.nets import config_of, network_name
 from umsn.patches.batches import Batch, Batches, PatchSource, to_device
 from umsn.runs.folder import kept_path
 from umsn.runs.log import Log
+from umsn.runs.memory import keep_freed_memory
 from umsn.runs.meter import Meter
 from umsn.runs.processes import any_process
 from umsn.runs.signals import Signals
@@ -39,6 +40,7 @@ from umsn.runs.state import restore_state, save_state
 from umsn.training import schedules
 from umsn.training.compiled import compile_where_it_works
 from umsn.training.learners import Learner, Terms
+from umsn.training.precision import Precision, faster_precision
 from umsn.training.stages import Stage
 
 _VALIDATION_PATCHES: Final = 64
@@ -58,7 +60,9 @@ class Machine:
     device: torch.device
     rank: int = 0
     ranks: int = 1
-    precision: Literal["fp32", "bf16"] = "fp32"
+    precision: Literal["auto", "fp32", "bf16"] = "fp32"
+    """``auto``: the faster of the two, tried out (``umsn.training.precision``); a training that is resumed
+    goes on with what it had."""
     compile: bool = False
     """Compile the network where that works (``umsn.training.compiled``)."""
     threads: int = 1
@@ -66,6 +70,8 @@ class Machine:
 
     def autocast(self) -> torch.autocast:
         """Return a context in which networks run in bfloat16, where the precision is that."""
+        if self.precision == "auto":
+            raise ValueError("Argument 'precision' must be chosen before networks run.")
         return torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bf16")
 
 
@@ -112,15 +118,19 @@ def train_stage(
     about = dict(json.loads(json.dumps({**about, **_identity(plan)})))
 
     # What is trained, and where it stands.
-    learner.to(device=device)
-    if device.type == "cuda":
-        learner.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    keep_freed_memory()
+    # Convolutions want the channels last, on a GPU and on a processor, as the pixels of a batch come.
+    learner.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     trained = [p for p in learner.parameters() if p.requires_grad]
-    optimizer = torch.optim.Adam(trained, lr=stage.learning_rate, fused=True)
+    # Without decay of the weights it is Adam.
+    optimizer = torch.optim.AdamW(
+        trained, lr=stage.learning_rate, weight_decay=stage.weight_decay, fused=True
+    )
     average = [p.detach().clone() for p in learner.network.parameters()] if plan.ema else []
-    done, best = 0, -math.inf
+    done, best, precision = 0, -math.inf, machine.precision
     if resume and state_path.exists():
-        done, best = restore_state(state_path, learner, optimizer, average, about)
+        done, best, recorded = restore_state(state_path, learner, optimizer, average, about)
+        precision = recorded if precision == "auto" else precision
     leader = machine.rank == 0
     if plan.keep_every:
         make_folder(kept_path(run, stage.name, done).parent)
@@ -145,6 +155,7 @@ def train_stage(
         seed=plan.seed,
         device=device,
         crop=plan.crop,
+        flips=stage.flips,
         rank=machine.rank,
         ranks=machine.ranks,
         threads=machine.threads,
@@ -155,6 +166,9 @@ def train_stage(
         Signals() as signals,
     ):
         log.event(event="start", at=done, parameters=sum(p.numel() for p in trained), about=about)
+        if precision == "auto":
+            precision = _choose_precision(learner, batches.at(done), trained, log, machine)
+        machine = replace(machine, precision=precision)
         if machine.compile:
             _compile(learner, batches.at(done), log, done, machine)
         _note_vanishing_rate(plan, log, done)
@@ -205,7 +219,16 @@ def train_stage(
             if leader and keeping:
                 save_trained(kept_path(run, stage.name, done))
             if leader and saving:
-                save_state(state_path, learner, optimizer, average, about, done=done, best=best)
+                save_state(
+                    state_path,
+                    learner,
+                    optimizer,
+                    average,
+                    about,
+                    done=done,
+                    best=best,
+                    precision=machine.precision,
+                )
                 save_trained(trained_path)
             if stopping:
                 break
@@ -229,6 +252,21 @@ def save_networks(path: Path, learner: Learner, about: dict[str, Any]) -> None:
     for name, network in learner.kept().items():
         tensors |= checkpoint.with_prefix(name, network.state_dict())
     checkpoint.save(path, "networks", tensors, {**about, "networks": networks})
+
+
+def _choose_precision(
+    learner: Learner, batch: Batch, trained: list[nn.Parameter], log: Log, machine: Machine
+) -> Precision:
+    """Return the faster precision for a step on this machine, and say which and why."""
+
+    def loss(precision: Precision) -> Tensor:
+        with replace(machine, precision=precision).autocast():
+            return torch.stack([*learner(batch)[0].values()]).sum()
+
+    choice = faster_precision(loss, trained, machine.device)
+    log.event(event="precision", at=0, precision=choice.precision, why=choice.why)
+    log.say(f"{log.stage}: precision {choice.precision}: {choice.why}.")
+    return choice.precision
 
 
 def _compile(learner: Learner, batch: Batch, log: Log, iteration: int, machine: Machine) -> None:

@@ -151,6 +151,10 @@ class Stage:
     batch_size: int
     schedule: Schedule = "constant"
     """Of the learning rate (``umsn.training.schedules``)."""
+    weight_decay: float = 0.0
+    """Share of the weights, in multiples of the learning rate, that a step takes away (AdamW)."""
+    flips: bool = False
+    """Whether every other patch, at random, is seen in a mirror."""
     needs: tuple[str, ...] = ()
     """Stages whose networks it cannot do without."""
     class_number: int | None = None
