@@ -13,6 +13,7 @@ from blurgen.building.build import build_dataset
 from blurgen.dataset.reading import Dataset
 from blurgen.faces import parse_source
 from blurgen.kernels.bank import make_bank
+from blurgen.synthesis.camera.settings import Camera
 
 PATCH = 32
 
@@ -41,6 +42,7 @@ def build(
     recipe_only: bool = False,
     isolation: Literal["composite", "layered"] = "composite",
     largest: int = 13,
+    camera: Camera | None = None,
 ) -> Dataset:
     """Build a class-isolated dataset (without labels: a plain one) of 24 samples in ``folder/data``.
 
@@ -55,6 +57,7 @@ def build(
         per_image=8,
         class_isolated=labelled,
         isolation=isolation,
+        camera=camera,
         patch_size=PATCH,
         seed=seed,
         shard_size=16,

@@ -7,11 +7,14 @@ from statistics import NormalDist
 import numpy as np
 import pytest
 import torch
+from scipy import ndimage
 from small_training import build
 
 from blurgen.errors import InputError
 from blurgen.randomness.philox import Stream, words
+from blurgen.synthesis.camera.settings import Camera
 from umsn.patches.batches import ShardPatches, to_device
+from umsn.patches.device_camera import first_of_area
 from umsn.patches.device_patches import DevicePatches, philox4x32
 
 DEVICES = ["cpu", *(["cuda"] if torch.cuda.is_available() else [])]
@@ -22,6 +25,42 @@ def dataset(request, tmp_path_factory):
     return build(
         tmp_path_factory.mktemp(request.param), 1, recipe_only=True, isolation=request.param, largest=29
     )
+
+
+CAMERAS = [
+    Camera(clip_level=200, tone="family"),
+    Camera(motion="rotation", sensor="sony-a7r3", demosaic="bilinear", clip_level=180),
+    Camera(sensor="none", clip_level=256),
+]
+
+
+@pytest.mark.parametrize("device", DEVICES)
+@pytest.mark.parametrize("isolation", ["composite", "layered"])
+@pytest.mark.parametrize("camera", CAMERAS)
+def test_every_byte_of_a_camera_is_that_of_the_shards(camera, isolation, device, tmp_path):
+    dataset = build(tmp_path, 1, recipe_only=True, isolation=isolation, largest=13, camera=camera)
+    for set_name in ("full", "isolated/skin", "isolated/features"):
+        ours, theirs = DevicePatches(dataset, set_name, torch.device(device)), ShardPatches(dataset, set_name)
+        rows = np.random.default_rng(0).permutation(len(ours))[:6]
+        for found, expected in zip(ours.read(rows), theirs.read(rows), strict=True):
+            assert torch.equal(found.cpu(), expected)
+
+
+def test_areas_that_wind_are_one_and_the_first_pixel_names_them():
+    random = np.random.default_rng(0)
+    mask = random.random((3, 40, 40)) < 0.45
+    found = first_of_area(torch.from_numpy(mask)).numpy()
+    for picture, places in zip(mask, found, strict=True):
+        areas, _ = ndimage.label(picture, np.ones((3, 3)))
+        for area in range(1, areas.max() + 1):
+            assert (places[areas == area] == np.flatnonzero(areas == area)[0]).all()
+        assert (places[~picture] == 1600).all()
+
+
+def test_a_camera_keeps_its_own_noise(tmp_path):
+    dataset = build(tmp_path, 1, recipe_only=True, largest=13, camera=Camera())
+    with pytest.raises(InputError, match="its pictures are a camera's"):
+        DevicePatches(dataset, "full", torch.device("cpu"), noise=0.01)
 
 
 @pytest.mark.parametrize("device", DEVICES)

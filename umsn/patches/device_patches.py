@@ -20,7 +20,9 @@ from blurgen.errors import InputError
 from blurgen.labels import CLASS_NAMES, CLASS_OF_LABEL
 from blurgen.randomness.normal_table import QUANTILES_Q15, noise_table
 from blurgen.randomness.philox import Stream
+from blurgen.synthesis.camera.window import RIM
 from umsn.patches.batches import FULL, Patches
+from umsn.patches.device_camera import DeviceCamera
 
 _ONE: Final = 32768  # 1 in Q15
 _COUNTED: Final = 1 << 16  # samples whose classes are counted at a time
@@ -68,7 +70,13 @@ class DevicePatches:
         ).to(device)
         # conv2d correlates: the kernels are turned round once and for all.
         self._kernels = torch.from_numpy(dataset.bank.weights.astype(np.float32)).to(device).flip(1, 2)
-        self._radius = (dataset.bank.max_size - 1) // 2
+        self._sizes = dataset.bank.sizes
+        self._camera = None
+        if recipe.camera is not None:
+            if noise is not None:
+                raise InputError(f"{dataset.root}: its pictures are a camera's, whose noise stays as it is.")
+            self._camera = self._device_camera()
+        self._radius = (dataset.bank.max_size - 1) // 2 + (0 if self._camera is None else RIM)
         self._rounded = noise is None
         self._noise = torch.from_numpy(
             noise_table(recipe.noise_sigma) if noise is None else _unrounded_noise(noise)
@@ -91,6 +99,10 @@ class DevicePatches:
         region, labels = self._pixels[around], self._labels[around[:, inner, inner]]
         clean = region[:, inner, inner]
         weights = self._kernels[kernel]
+        if self._camera is not None:
+            member = None if self._class < 0 else self._members(self._labels[around])
+            clean, blurry = self._camera.take(region, member, sample, index["kernel"], weights)
+            return Patches(clean, blurry, labels)
         if self._class < 0:
             blurred = blur(region.permute(0, 3, 1, 2).float(), weights)
         else:
@@ -111,9 +123,29 @@ class DevicePatches:
         columns = _mirrored(left[:, None] + steps, width[:, None])
         return offset[:, None, None] + rows[:, :, None] * width[:, None, None] + columns[:, None, :]
 
+    def _members(self, labels: Tensor) -> Tensor:
+        """Return which pixels are of the class of the set, bool."""
+        return self._classes[labels.long()].eq(self._class)
+
+    def _device_camera(self) -> DeviceCamera:
+        seed = self._recipe.seed
+
+        def words(stream: Stream, sample: Tensor, block: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+            number = torch.full_like(block, int(stream))
+            return philox4x32(block, sample & 0xFFFFFFFF, sample >> 32, number, seed & 0xFFFFFFFF, seed >> 32)
+
+        return DeviceCamera(
+            self._recipe,
+            self._sizes,
+            self._device,
+            blur=blur,
+            words=words,
+            halves=lambda sample, elements: _noise_halves(seed, sample, elements),
+        )
+
     def _isolated(self, region: Tensor, labels: Tensor, weights: Tensor, inner: slice) -> Tensor:
         """Return the blur of one class alone, int32 ``[n, 3, P, P]`` in Q15."""
-        mask = self._classes[labels.long()].eq(self._class)[:, None]
+        mask = self._members(labels)[:, None]
         pixels = region.permute(0, 3, 1, 2)
         sharp = pixels[..., inner, inner].int()
         if self._recipe.isolation == "composite":

@@ -87,6 +87,16 @@ def trajectory(camera: Camera, seed: int, sample: int, patch_size: int, size: in
     return CameraShake(focal, int(left), int(top), angles, translation, homographies)
 
 
+def homographies_of(
+    camera: Camera, seed: int, samples: NDArray[np.uint64], patch_size: int, sizes: NDArray[np.uint8]
+) -> NDArray[np.float64]:
+    """Return the homographies of samples ``[n]`` whose kernels have ``sizes`` ``[n]``: [n, poses, 3, 3]."""
+    out = np.empty((len(samples), camera.poses, 3, 3))
+    for sample, size, homographies in zip(samples, sizes, out, strict=True):
+        homographies[...] = trajectory(camera, seed, int(sample), patch_size, int(size)).homographies
+    return out
+
+
 @njit(cache=True, error_model="numpy")
 def shake(seed, sample, patch, radius, focal_mm, quantiles, geometry, angles, translation, homographies):
     """Write what ``CameraShake`` holds; ``geometry`` float64 [3] is focal length, left and top."""
