@@ -42,20 +42,28 @@ class _Sizes(click.ParamType):
 )
 @click.option("--kernels", type=_PATH, required=True, help="A bank that no training set uses.")
 @click.option("--out", type=_PATH, required=True, help="Folder of the test set; one begun there is finished.")
-@click.option("--face-count", type=click.IntRange(1), default=100, show_default=True)
 @click.option(
-    "--sizes", type=_Sizes(), default="13,15,17,19,21,23,25,27", show_default=True, help="Of the kernels."
+    "--protocol",
+    type=click.Choice(["shen", "mspl"]),
+    default="shen",
+    show_default=True,
+    help="How a published set was made. mspl: 80 faces, no noise, pictures mirrored at their border.",
 )
-@click.option(
-    "--per-size", type=click.IntRange(1), default=10, show_default=True, help="Kernels of each size."
-)
+@click.option("--face-count", type=click.IntRange(1), show_default="100")
+@click.option("--sizes", type=_Sizes(), show_default="13,15,17,19,21,23,25,27", help="Of the kernels.")
+@click.option("--per-size", type=click.IntRange(1), show_default="10", help="Kernels of each size.")
 @click.option("--seed", type=click.IntRange(0, 2**64 - 1), default=0, show_default=True)
 @click.option(
     "--noise-sigma",
     type=FiniteRange(0, 0.2),
-    default=0.03,
-    show_default=True,
+    show_default="0.03",
     help="Of full scale; the default is that of the paper's training data.",
+)
+@click.option(
+    "--border",
+    type=click.Choice(["real", "mirrored"]),
+    show_default="real",
+    help="What the blur reads around a picture: the photograph, or the picture mirrored.",
 )
 @click.option("--patch-size", type=click.IntRange(8, 1024), default=128, show_default=True, help="In pixels.")
 @click.option("--name", help="Name of the set in final_NAME_gt; by default that of the source.")
@@ -74,11 +82,13 @@ def build_testset(
     split: str,
     kernels: Path,
     out: Path,
-    face_count: int,
-    sizes: tuple[int, ...],
-    per_size: int,
+    protocol: str,
+    face_count: int | None,
+    sizes: tuple[int, ...] | None,
+    per_size: int | None,
     seed: int,
-    noise_sigma: float,
+    noise_sigma: float | None,
+    border: str | None,
     patch_size: int,
     name: str | None,
     against: tuple[Path, ...],
@@ -93,11 +103,14 @@ def build_testset(
     from blurgen.jobs.progress import Console
     from blurgen.kernels.bank import KernelBank
     from blurgen.testset.build import build_testset as build
+    from blurgen.testset.protocols import PROTOCOLS
 
+    published = PROTOCOLS[protocol]
+    margin = max(sizes or published.sizes) - 1 if (border or published.border) == "real" else 0
     bank = KernelBank.load(kernels)
     source = parse_source(
         spec,
-        min_side=patch_size + max(sizes) - 1,
+        min_side=patch_size + margin,
         patch_size=patch_size,
         seed=seed,
         split=split,
@@ -108,6 +121,8 @@ def build_testset(
         source,
         bank,
         out,
+        protocol=protocol,
+        border=border,  # type: ignore[arg-type]
         face_count=face_count,
         sizes=sizes,
         per_size=per_size,

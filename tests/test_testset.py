@@ -20,6 +20,8 @@ from blurgen.faces import parse_source
 from blurgen.kernels.bank import KernelBank, make_bank
 from blurgen.testset.build import build_testset
 from blurgen.testset.manifest import read_testset
+from blurgen.testset.protocols import PROTOCOLS
+from blurgen.testset.verify import verify_testset
 from blurgen_cli.errors import OneLineErrors
 from blurgen_cli.testset import build_testset as command
 from umsn.evaluation.pairs import FolderPairs
@@ -362,3 +364,45 @@ def test_the_command_line(photos, bank, tmp_path):
 
 def run(group: click.Group, *words):
     return CliRunner().invoke(group, [str(word) for word in words])
+
+
+def test_a_mirrored_picture_is_blurred_from_itself_alone(tmp_path, photos, bank):
+    made = make(photos, bank, tmp_path / "set", border="mirrored", noise_sigma=0)
+    said = json.loads((made.root / "testset.json").read_text("utf-8"))
+    assert said["recipe"]["border"] == "mirrored"
+    kernels = KernelBank.load(made.root / "kernels.h5")
+    for face in made.manifest.faces:
+        clean = np.array(Image.open(made.clean / f"{face.file}.png"))
+        blurry = np.array(Image.open(made.blurry / f"{face.file}_ker02_blur_k9.png"))
+        assert np.array_equal(blurry, (naive.blur(clean, kernels.weights[-1], 0, 0, PATCH) + 16384) >> 15)
+    assert verify_testset(made.root) == []
+    edge = made.blurry / f"{made.manifest.faces[0].file}_ker01_blur_k9.png"
+    picture = np.array(Image.open(edge))
+    picture[0, 0, 0] ^= 1
+    Image.fromarray(picture).save(edge)
+    assert [problem.file for problem in verify_testset(made.root)] == [f"{edge.parent.name}/{edge.name}"]
+
+
+def test_a_protocol_says_what_is_not_given(tmp_path, photos, bank):
+    made = make(photos, bank, tmp_path / "set", protocol="mspl")
+    assert (made.manifest.border, made.manifest.noise_sigma) == ("mirrored", 0.0)
+    assert made.manifest.sizes == list(SIZES)
+    shen, mspl = PROTOCOLS["shen"], PROTOCOLS["mspl"]
+    assert (shen.face_count, mspl.face_count) == (100, 80)
+    assert shen.sizes == mspl.sizes == (13, 15, 17, 19, 21, 23, 25, 27)
+    assert shen.per_size == mspl.per_size == 10
+    assert "border" not in make(photos, bank, tmp_path / "shen").manifest.to_json()["recipe"]
+
+
+def test_another_border_in_the_folder_or_of_no_known_kind_is_refused(tmp_path, photos, bank):
+    made = make(photos, bank, tmp_path / "set")
+    with pytest.raises(InputError, match="border 'mirrored', there None"):
+        make(photos, bank, tmp_path / "set", border="mirrored")
+    with pytest.raises(ValueError, match="'border' must be one of real, mirrored"):
+        make(photos, bank, tmp_path / "other", border="black")
+    with pytest.raises(ValueError, match="'protocol' must be one of shen, mspl"):
+        make(photos, bank, tmp_path / "other", protocol="sun")
+    path = made.root / "testset.json"
+    path.write_text(path.read_text().replace('"seed"', '"border": "black", "seed"', 1))
+    with pytest.raises(InputError, match="border: must be one of real, mirrored"):
+        verify_testset(made.root)

@@ -25,7 +25,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -56,9 +56,7 @@ from blurgen.testset.manifest import (
     read_testset,
     write_testset,
 )
-
-SIZES: Final = tuple(range(13, 28, 2))
-"""Sizes of the kernels of the published sets, pixels."""
+from blurgen.testset.protocols import BORDERS, PROTOCOLS, Border
 
 _NAMES: Final = {
     "helen": "Helen",
@@ -116,11 +114,13 @@ def build_testset(
     bank: KernelBank,
     out: str | Path,
     *,
-    face_count: int = 100,
-    sizes: Sequence[int] = SIZES,
-    per_size: int = 10,
+    protocol: str = "shen",
+    face_count: int | None = None,
+    sizes: Sequence[int] | None = None,
+    per_size: int | None = None,
     seed: int = 0,
-    noise_sigma: float = 0.03,
+    noise_sigma: float | None = None,
+    border: Border | None = None,
     patch_size: int = 128,
     name: str | None = None,
     against: Sequence[str | Path] = (),
@@ -129,10 +129,12 @@ def build_testset(
 ) -> BuiltTestset:
     """Make a test set in the folder ``out``, or finish one that was begun there, and return it.
 
-    ``face_count`` faces of the source, chosen by ``seed``, each blurred by the first ``per_size`` kernels
-    of each of ``sizes`` in ``bank``, with noise of ``noise_sigma`` (of full scale, 0 to 0.2) drawn from
-    ``seed``. The crop of ``patch_size`` pixels is centred on the labelled face, or on the picture where there
-    are no labels, but moved so that the blur reads real pixels where the picture is large enough. ``name``
+    ``protocol`` is one of ``blurgen.testset.protocols.PROTOCOLS``: what it says holds for arguments that are
+    None. ``face_count`` faces of the source, chosen by ``seed``, each blurred by the first ``per_size``
+    kernels of each of ``sizes`` in ``bank``, with noise of ``noise_sigma`` (of full scale, 0 to 0.2) drawn
+    from ``seed``. The crop of ``patch_size`` pixels is centred on the labelled face, or on the picture where
+    there are no labels, but moved so that the blur reads real pixels where the picture is large enough; with
+    ``border`` "mirrored" it reads the crop alone, mirrored at its border. ``name``
     stands in the names of the folders: 1 to 40 of A-Z, a-z, 0-9, dot, dash and underscore. ``against`` are
     folders of datasets which must share no face (by file or by looks), no person and no kernel with the test
     set. ``jobs`` processes (-1: one per core).
@@ -141,10 +143,33 @@ def build_testset(
     are too few or shared, the folder holds something else, another build is at work in it, or the disk is
     full.
     """
+    if protocol not in PROTOCOLS:
+        raise ValueError(f"Argument 'protocol' must be one of {', '.join(PROTOCOLS)}, not {protocol!r}.")
+    given: dict[str, Any] = {
+        "face_count": face_count,
+        "sizes": sizes,
+        "per_size": per_size,
+        "noise_sigma": noise_sigma,
+        "border": border,
+    }
+    asked = replace(
+        PROTOCOLS[protocol], **{name: value for name, value in given.items() if value is not None}
+    )
+    face_count, sizes, per_size, noise_sigma = (
+        asked.face_count,
+        asked.sizes,
+        asked.per_size,
+        asked.noise_sigma,
+    )
     _check_options(face_count, sizes, per_size, seed, noise_sigma, patch_size, name)
+    if asked.border not in BORDERS:
+        raise ValueError(f"Argument 'border' must be one of {', '.join(BORDERS)}, not {asked.border!r}.")
     reporter, root = progress or Silent(), Path(out)
     kernels = _choose_kernels(bank, sizes, per_size)
-    cuts = _cut_faces(source, face_count, seed, patch_size, kernels.max_size // 2, reporter)
+    radius = (
+        kernels.max_size // 2 if asked.border == "real" else 0
+    )  # the picture alone: the engine mirrors it
+    cuts = _cut_faces(source, face_count, seed, patch_size, radius, reporter)
     manifest = TestsetManifest(
         name=name or _NAMES.get(source.spec.partition(":")[0], "Faces"),
         seed=seed,
@@ -155,6 +180,7 @@ def build_testset(
         source=json.loads(json.dumps(source.describe())),
         kernels=KernelsUsed(len(kernels), kernels.max_size, kernels.digest),
         faces=[cut.face for cut in cuts],
+        border=asked.border,
     )
     for folder in against:
         _check_disjoint(manifest, kernels, Path(folder), reporter)

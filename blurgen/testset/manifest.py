@@ -17,6 +17,7 @@ from blurgen.files import strict_json
 from blurgen.files.atomic import write_file
 from blurgen.files.inside import inside
 from blurgen.synthesis.recipe import KernelsUsed
+from blurgen.testset.protocols import BORDERS, Border
 
 TESTSET: Final = "testset.json"
 FORMAT: Final = "blurgen-testset"
@@ -80,6 +81,8 @@ class TestsetManifest:
     kernels: KernelsUsed
     faces: list[TakenFace]
     complete: bool = False
+    border: Border = "real"
+    """What the blur reads around a picture (blurgen.testset.protocols)."""
 
     @property
     def clean_folder(self) -> str:
@@ -105,6 +108,8 @@ class TestsetManifest:
         """Return the manifest as it stands in the file."""
         whole = asdict(self)
         faces, complete = whole.pop("faces"), whole.pop("complete")
+        if self.border == "real":
+            del whole["border"]  # as in test sets of before there were others
         for face in faces:
             face["looks"] = face.pop("picture_hash")
         return {
@@ -118,11 +123,11 @@ class TestsetManifest:
 
     def differences(self, other: TestsetManifest) -> list[str]:
         """Return what sets this test set apart from ``other``, but for being complete."""
-        ours, theirs = self.to_json(), other.to_json()
+        ours, theirs = self.to_json()["recipe"], other.to_json()["recipe"]
         different = [
-            f"{name} {ours['recipe'][name]!r:.60}, there {theirs['recipe'][name]!r:.60}"
-            for name in ours["recipe"]
-            if ours["recipe"][name] != theirs["recipe"][name]
+            f"{name} {ours.get(name)!r:.60}, there {theirs.get(name)!r:.60}"
+            for name in ours | theirs
+            if ours.get(name) != theirs.get(name)
         ]
         return different or (["other faces"] if self.faces != other.faces else [])
 
@@ -150,8 +155,11 @@ def read_testset(root: Path) -> TestsetManifest:
         raise InputError(f"{path}: format must be '{FORMAT}', not {top['format']!r:.60}.")
     if top["version"] != VERSION or isinstance(top["version"], bool):
         raise InputError(f"{path}: is version {top['version']!r:.20}; this blurgen reads version {VERSION}.")
-    names = tuple(field.name for field in fields(TestsetManifest) if field.name not in {"faces", "complete"})
-    recipe = strict_json.fields(top["recipe"], f"{where}: recipe", names)
+    elsewhere = {"faces", "complete", "border"}
+    names = tuple(field.name for field in fields(TestsetManifest) if field.name not in elsewhere)
+    recipe = strict_json.fields(top["recipe"], f"{where}: recipe", names, optional=("border",))
+    if recipe.get("border", "real") not in BORDERS:
+        raise InputError(f"{where}: border: must be one of {', '.join(BORDERS)}.")
     sizes = strict_json.items(recipe["sizes"], f"{where}: sizes")
     sigma = recipe["noise_sigma"]
     if isinstance(sigma, bool) or not isinstance(sigma, int | float) or not 0 <= sigma <= 0.2:
@@ -170,6 +178,7 @@ def read_testset(root: Path) -> TestsetManifest:
         kernels=_kernels(recipe["kernels"], f"{where}: kernels"),
         faces=[_face(face, f"{where}: faces[{i}]") for i, face in enumerate(faces)],
         complete=strict_json.flag(top["complete"], f"{where}: complete"),
+        border=recipe.get("border", "real"),
     )
     _check_names(manifest, where)
     return manifest
