@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import click
 
-from blurgen_cli.options import JOBS
+from blurgen_cli.options import JOBS, FiniteRange
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 _MODELS = ("camera3d", "boracchi2d", "gaussian-process", "linear")
 
@@ -81,28 +87,72 @@ def make_kernels(
     help="Leave kernels where they are, or move their centre of mass to the centre by whole pixels.",
 )
 @click.option("--variable", help="Name of the MATLAB variable, when several could be kernels.")
+@click.option("--focal-length", type=FiniteRange(1, 1e6), help="Gyroscope: in pixels of the pictures.")
+@click.option("--exposure", type=FiniteRange(1e-5, 100), help="Gyroscope: seconds of each kernel.")
+@click.option(
+    "--axes",
+    type=click.Choice(["android", "camera"]),
+    default="android",
+    show_default=True,
+    help="Gyroscope: (right, up, towards the user), as of phones, or (right, down, forward).",
+)
+@click.option(
+    "--time-unit",
+    type=click.Choice(["s", "ms", "us", "ns"]),
+    default="s",
+    show_default=True,
+    help="Gyroscope.",
+)
 @click.option("--preview", type=click.Path(), help="Also draw a gallery of the kernels into this PNG file.")
-def import_kernels(path: str, out: str, center: str, variable: str | None, preview: str | None) -> None:
-    """Read kernels from a MATLAB file (v5, v7.3), a .npy file or a folder of PNGs into a kernel bank."""
-    import numpy as np
+def import_kernels(
+    path: str,
+    out: str,
+    center: str,
+    variable: str | None,
+    focal_length: float | None,
+    exposure: float | None,
+    axes: str,
+    time_unit: str,
+    preview: str | None,
+) -> None:
+    """Read kernels from a MATLAB file (v5, v7.3), a .npy file, a folder of PNGs or a gyroscope's log.
 
-    from blurgen.kernels.importing import import_bank
+    A log is a .csv file of time, wx, wy, wz (radians a second); it needs --focal-length and --exposure, and
+    gives a kernel for each exposure.
+    """
+    is_log = path.lower().endswith((".csv", ".txt", ".tsv"))
+    if is_log and (focal_length is None or exposure is None):
+        raise click.UsageError(f"{path} is a gyroscope's log: give --focal-length and --exposure.")
+    if not is_log and (focal_length is not None or exposure is not None):
+        raise click.UsageError("--focal-length and --exposure are for the .csv log of a gyroscope.")
+    if focal_length is not None and exposure is not None:
+        from blurgen.kernels.gyroscope import import_gyroscope
 
-    imported = import_bank(path, center=center, variable=variable)
-    bank, offset = imported.bank, imported.center_offset
+        bank = import_gyroscope(
+            path, focal_length=focal_length, exposure=exposure, axes=axes, time_unit=time_unit
+        )
+        about = "Their centres of mass are at the centre."
+    else:
+        from blurgen.kernels.importing import import_bank
+
+        imported = import_bank(path, center=center, variable=variable)
+        bank, about = imported.bank, _about_centres(imported.center_offset, center)
     bank.save(out)
     click.echo(
         f"{out}: {len(bank):,} kernels, {bank.sizes.min()} to {bank.max_size} pixels, digest {bank.digest}"
     )
-    then = "centre and were moved there." if center == "mass" else "centre; --center mass moves them there."
-    click.echo(
-        f"Their centres of mass lay {np.median(offset):.2f} (median) to {offset.max():.2f} px off the {then}"
-    )
+    click.echo(about)
     if preview is not None:
         from blurgen.kernels.pictures import save_gallery
 
         save_gallery(bank, preview)
         click.echo(f"{preview}: gallery")
+
+
+def _about_centres(offset: NDArray[np.float64], center: str) -> str:
+    middle, most = sorted(offset.tolist())[len(offset) // 2], offset.max()
+    then = "centre and were moved there." if center == "mass" else "centre; --center mass moves them there."
+    return f"Their centres of mass lay {middle:.2f} (median) to {most:.2f} px off the {then}"
 
 
 def kernel_info(path: str, as_json: bool, plot: str | None) -> None:
