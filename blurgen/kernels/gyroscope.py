@@ -4,8 +4,8 @@ The log is text with comma, semicolon or tab between ``time, wx, wy, wz``: rates
 second about the axes of the device. A first line that is no numbers is a heading, and further columns are
 ignored. It is cut into exposures one after another. During each, the rates are integrated (between two lines
 they are taken to change linearly); a point in the middle of the picture then moves by ``focal_length`` times
-the angle, and where it was is the kernel. Turning about the line of sight does not move the middle and is left
-out; kernels cannot show it (``--motion rotation`` can).
+the angle, and where it was is the kernel. Turning about the line of sight leaves the middle in its
+place: kernels cannot show it (``--motion rotation`` can).
 """
 
 from __future__ import annotations
