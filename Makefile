@@ -10,8 +10,6 @@ quickstart: .venv/installed
 	@sh quickstart.sh $(BIN)
 
 test: .venv/tested
-	@# numba does not see that a function called from another file has changed.
-	@find blurgen -name '*.nb[ic]' -delete
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy

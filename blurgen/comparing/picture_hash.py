@@ -15,9 +15,10 @@ from __future__ import annotations
 from typing import Final
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 from PIL import Image
+
+from blurgen.compiling.njit import njit
 
 WORDS: Final = 4
 """A hash has 256 bits in four words of 64."""

@@ -12,9 +12,11 @@ from time import perf_counter_ns
 from typing import Any, Final
 
 import numpy as np
-from numba import njit, types
+from numba import types
 from numba.extending import overload
 from numpy.typing import NDArray
+
+from blurgen.compiling.njit import njit
 
 # Windows has no such clock. There nothing seems to be on the disk, nor could it be asked for ahead.
 _CLOCK: Final[int | None] = getattr(time, "CLOCK_MONOTONIC", None)

@@ -7,9 +7,9 @@ inside their size, touching its border.
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from blurgen.compiling.njit import njit
 from blurgen.kernels.paths.deviates import LANES
 
 UNIT = 32768

@@ -17,10 +17,12 @@ from typing import Any, Final, NamedTuple
 
 import numpy as np
 from llvmlite import ir
-from numba import njit, types
+from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic, overload
 from numpy.typing import NDArray
+
+from blurgen.compiling.njit import njit
 
 UNIT: Final = 32768
 """What the weights of a kernel sum to."""

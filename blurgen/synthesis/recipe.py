@@ -10,9 +10,9 @@ from dataclasses import asdict, dataclass, fields
 from typing import Any, Final, Literal
 
 import numpy as np
-from numba import njit
 from numpy.typing import ArrayLike, NDArray
 
+from blurgen.compiling.njit import njit
 from blurgen.errors import InputError
 from blurgen.files import strict_json
 from blurgen.randomness.philox import Stream, below, block_words

@@ -9,8 +9,7 @@ from __future__ import annotations
 
 import math
 
-from numba import njit
-
+from blurgen.compiling.njit import njit
 from blurgen.faces.procedural.noise import bump, clamp01, cover, fractal_noise, mix, ramp, value_noise
 from blurgen.labels import Label
 

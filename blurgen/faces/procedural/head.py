@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import math
 
-from numba import njit
-
+from blurgen.compiling.njit import njit
 from blurgen.faces.procedural.noise import bump, ramp
 
 _STEPS = 20

@@ -8,7 +8,9 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numba import njit, uint32
+from numba import uint32
+
+from blurgen.compiling.njit import njit
 
 _OCTAVE_TURN_X = 0.8  # rotation by 3-4-5 triangle: octaves do not line up
 _OCTAVE_TURN_Y = 0.6

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import math
 
-from numba import njit
-
+from blurgen.compiling.njit import njit
 from blurgen.faces.procedural.features import brow, eye, mouth, nose
 from blurgen.faces.procedural.hair import (
     FAR,

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import math
 
-from numba import njit
-
+from blurgen.compiling.njit import njit
 from blurgen.faces.procedural.noise import bump, clamp01, fractal_noise, hashed, mix, ramp, value_noise
 
 

@@ -44,8 +44,9 @@ from __future__ import annotations
 from typing import Final
 
 import numpy as np
-from numba import njit, uint32
+from numba import uint32
 
+from blurgen.compiling.njit import njit
 from blurgen.kernels.paths.deviates import (
     CHUNK,
     FIRST_STEP_BLOCK,

@@ -11,8 +11,9 @@ from __future__ import annotations
 from typing import Final
 
 import numpy as np
-from numba import njit, uint32
+from numba import uint32
 
+from blurgen.compiling.njit import njit
 from blurgen.randomness.philox import Stream, block_words
 
 LANES: Final = 8

@@ -18,8 +18,8 @@ from __future__ import annotations
 from typing import Final
 
 import numpy as np
-from numba import njit
 
+from blurgen.compiling.njit import njit
 from blurgen.kernels.paths.deviates import (
     CHUNK,
     FIRST_STEP_BLOCK,

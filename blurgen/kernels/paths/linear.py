@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Final
 
 import numpy as np
-from numba import njit
 
+from blurgen.compiling.njit import njit
 from blurgen.kernels.paths.deviates import LANES, attempt_words, high_normal, low_normal
 
 PARAMETERS: Final[tuple[str, ...]] = ()

@@ -8,8 +8,8 @@ colour. Both as whole numbers, cut off at 0 and FULL.
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
+from blurgen.compiling.njit import njit
 from blurgen.synthesis.camera.linear_light import FULL
 
 _FULL = np.int32(FULL)

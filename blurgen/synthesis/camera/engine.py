@@ -11,9 +11,9 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from blurgen.compiling.njit import njit
 from blurgen.labels import CLASS_NAMES
 from blurgen.randomness.normal_table import QUANTILES_Q15
 from blurgen.synthesis.camera.develop import develop

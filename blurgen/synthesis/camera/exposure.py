@@ -7,8 +7,8 @@ neighbours, so it may as well be done here as when the picture is developed.
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
+from blurgen.compiling.njit import njit
 from blurgen.randomness.philox import Stream, block_words
 from blurgen.synthesis.camera.linear_light import FULL
 

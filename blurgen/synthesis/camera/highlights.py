@@ -10,9 +10,9 @@ from __future__ import annotations
 from typing import Final, NamedTuple
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from blurgen.compiling.njit import njit
 from blurgen.randomness.philox import Stream, below, block_words
 
 BRIGHTEST: Final = 22525

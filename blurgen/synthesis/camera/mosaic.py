@@ -11,11 +11,12 @@ from typing import Any, Final, NamedTuple
 
 import numpy as np
 from llvmlite import ir
-from numba import njit, types
+from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic, overload
 from numpy.typing import NDArray
 
+from blurgen.compiling.njit import njit
 from blurgen.synthesis.camera.window import RIM
 from blurgen.synthesis.convolve import Taps, pair_taps, window_stride
 

@@ -7,8 +7,8 @@ the four are mixed by whole numbers, and the mean over all poses is rounded once
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
+from blurgen.compiling.njit import njit
 from blurgen.synthesis.camera.shake import warped
 from blurgen.synthesis.camera.window import RIM
 

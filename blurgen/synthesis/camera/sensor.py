@@ -22,9 +22,9 @@ from functools import cache
 from typing import Final, NamedTuple
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from blurgen.compiling.njit import njit
 from blurgen.randomness.normal_table import QUANTILES_Q15
 from blurgen.randomness.philox import Stream, below, block_words
 from blurgen.synthesis.camera.linear_light import FAMILY, FULL

@@ -24,9 +24,9 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from blurgen.compiling.njit import njit
 from blurgen.randomness.normal_table import QUANTILES_Q15
 from blurgen.randomness.philox import Stream, below, block_words
 from blurgen.synthesis.camera.settings import Camera
