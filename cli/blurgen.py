@@ -248,12 +248,16 @@ def repair(ctx: click.Context, path: Path, jobs: int) -> None:
 @click.option(
     "--seed", type=click.IntRange(0, 2**64 - 1), default=0, show_default=True, help="Other samples."
 )
-def preview(path: Path, out: Path, rows: int, seed: int) -> None:
-    """Draw a contact sheet: clean, blurry, mask, kernel, and each class blurred alone."""
-    from blurgen.dataset.pictures import contact_sheet, save_sheet
+@click.option("--stages", is_flag=True, help="How a camera's pictures come about, instead of what there is.")
+def preview(path: Path, out: Path, rows: int, seed: int, stages: bool) -> None:
+    """Draw a contact sheet: clean, blurry, mask, kernel, and each class blurred alone.
+
+    With --stages: photograph, linear light, highlights, blurred, noisy and developed picture.
+    """
+    from blurgen.dataset.pictures import contact_sheet, save_sheet, stage_sheet
     from blurgen.dataset.reading import open_dataset
 
-    save_sheet(contact_sheet(open_dataset(path), rows, seed), out)
+    save_sheet((stage_sheet if stages else contact_sheet)(open_dataset(path), rows, seed), out)
     click.echo(str(out))
 
 

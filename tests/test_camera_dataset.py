@@ -20,6 +20,7 @@ from blurgen.audit import compare, read_contents
 from blurgen.building.repair import repair
 from blurgen.building.verify import verify
 from blurgen.dataset.reading import open_dataset
+from blurgen.dataset.render import Renderer
 from blurgen.errors import InputError
 from blurgen.export import export
 from blurgen.info import dataset_info, info_text
@@ -247,3 +248,39 @@ def test_options_of_the_command_that_do_not_go_together_are_refused(tmp_path, mo
     assert done.exit_code == 2
     assert message in done.output
     assert not (tmp_path / "data").exists()
+
+
+def test_the_stages_of_a_sample_lie_side_by_side(whole, tmp_path):
+    data, out = open_dataset(whole), tmp_path / "stages.png"
+    done = CliRunner().invoke(main, ["preview", str(whole), "--out", str(out), "--stages", "--rows", "3"])
+    assert done.exit_code == 0, done.output
+    sheet = np.asarray(Image.open(out))
+    row = data[0]
+    renderer = Renderer(whole, data.recipe)
+    shown = {number: renderer.stages(np.array([data[number].index])) for number in range(len(data))}
+    names = ["photograph", "linear", "highlights", "blurred", "noisy", "developed"]
+    assert list(shown[0]) == names
+    face = data.faces.face(int(row.index["image"])).pixels
+    top, left = int(row.index["top"]), int(row.index["left"])
+    np.testing.assert_array_equal(shown[0]["photograph"], face[top : top + 24, left : left + 24])
+    np.testing.assert_array_equal(shown[0]["developed"], row.blurry)
+    assert ((shown[0]["noisy"] > 0).sum(axis=2) <= 1).all()  # a colour a pixel
+    width = 24 + 6
+    found = 0
+    for stages in shown.values():
+        for place in np.flatnonzero((sheet[:, 10:34] == stages["photograph"][0]).all((1, 2))):
+            tiles = [sheet[place : place + 24, 10 + i * width : 34 + i * width] for i in range(6)]
+            if np.array_equal(tiles[0], stages["photograph"]):
+                found += all(
+                    np.array_equal(tile, stages[name]) for tile, name in zip(tiles, names, strict=True)
+                )
+    assert found == 3
+
+
+def test_a_dataset_of_the_paper_has_no_stages(photos, tmp_path):
+    root = tmp_path / "data"
+    small_dataset.build(photos, root, recipe_only=True)
+    words = ["preview", str(root), "--out", str(tmp_path / "s.png"), "--stages"]
+    done = CliRunner().invoke(main, words)
+    assert done.exit_code == 2
+    assert "build the dataset with --formation camera" in done.output

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
@@ -11,10 +12,12 @@ from PIL import Image, ImageDraw, ImageFont
 
 from blurgen.dataset.manifest import FULL, ISOLATED
 from blurgen.dataset.reading import Dataset
+from blurgen.dataset.render import Renderer
 from blurgen.errors import InputError
 from blurgen.files.atomic import write_aside
 from blurgen.labels import Label
 from blurgen.randomness.philox import Stream, words
+from blurgen.synthesis.recipe import INDEX_DTYPE
 
 LABEL_COLOURS: Final[NDArray[np.uint8]] = np.full((256, 3), 128, np.uint8)
 """uint8 [256, 3]: the colour a mask pixel of each label is shown in; grey where it is unknown."""
@@ -43,26 +46,58 @@ def contact_sheet(dataset: Dataset, rows: int = 8, seed: int = 0) -> Image.Image
     Each row shows clean, blurry, mask in colours and the kernel, and, where the dataset has them, the
     versions in which only one class is blurred. Raises ValueError for less than one row.
     """
+    _check_rows(rows)
+    columns = ["clean", "blurry", "mask", "kernel", *(name for name in dataset.sets if name != FULL)]
+    titles = [name.replace("isolated/", "blurred: ") for name in columns]
+    chosen = _choose(len(dataset), rows, seed)
+    return _sheet(dataset, titles, chosen, [_tiles(dataset, number) for number in chosen])
+
+
+def stage_sheet(dataset: Dataset, rows: int = 8, seed: int = 0) -> Image.Image:
+    """Return a picture with ``rows`` samples as ``contact_sheet`` chooses them, and how each came about.
+
+    Side by side: the photograph, its linear light, the highlights, the blurred picture, the noisy raw one and
+    the developed one (``CameraDegrader.stages``). Raises ValueError for less than one row; InputError when no
+    camera took the pictures.
+    """
+    _check_rows(rows)
+    chosen = _choose(len(dataset), rows, seed)
+    renderer = Renderer(dataset.root, dataset.recipe)
+    try:
+        stages = [renderer.stages(np.array([dataset[number].index], INDEX_DTYPE)) for number in chosen]
+    finally:
+        renderer.close()
+    tiles = [list(pictures.values()) for pictures in stages]
+    return _sheet(dataset, list(stages[0]), chosen, tiles)
+
+
+def _check_rows(rows: int) -> None:
     if rows < 1:
         raise ValueError(f"Argument 'rows' must be at least 1, not {rows}.")
-    columns = ["clean", "blurry", "mask", "kernel", *(name for name in dataset.sets if name != FULL)]
+
+
+def _sheet(
+    dataset: Dataset,
+    titles: Sequence[str],
+    chosen: list[int],
+    tiles: Sequence[Sequence[NDArray[np.uint8] | None]],
+) -> Image.Image:
+    """Return titles above one row of tiles for each chosen sample, and what it is made of below that."""
     patch = dataset.recipe.patch_size
     pitch, line = patch + _GAP, patch + _CAPTION + _GAP
-    chosen = _choose(len(dataset), rows, seed)
     sheet = Image.new(
         "RGB",
-        (2 * _MARGIN + len(columns) * pitch - _GAP, 2 * _MARGIN + _CAPTION + len(chosen) * line - _GAP),
+        (2 * _MARGIN + len(titles) * pitch - _GAP, 2 * _MARGIN + _CAPTION + len(chosen) * line - _GAP),
         _PAPER,
     )
     draw = ImageDraw.Draw(sheet)
     font = ImageFont.load_default(size=12)
-    for column, name in enumerate(columns):
-        title = name.replace("isolated/", "blurred: ")
+    for column, title in enumerate(titles):
         draw.text((_MARGIN + column * pitch, _MARGIN), _fit(draw, title, patch, font), _INK, font)
     for row, number in enumerate(chosen):
         why_not = _why_not(dataset, number)
         top = _MARGIN + _CAPTION + row * line
-        for column, tile in enumerate(_tiles(dataset, number)):
+        for column, tile in enumerate(tiles[row]):
             if tile is not None:
                 sheet.paste(Image.fromarray(tile), (_MARGIN + column * pitch, top))
             else:

@@ -95,6 +95,15 @@ class Renderer:
         """Return rows of one set as its shards hold them; every row must belong to the set."""
         return rows_of_set(self.render(index, isolated=set_name != FULL), index, set_name)
 
+    def stages(self, index: NDArray[np.void]) -> dict[str, NDArray[np.uint8]]:
+        """Return how the picture of one sample, ``index`` [1], comes about (see ``CameraDegrader.stages``).
+
+        InputError when the recipe has no camera.
+        """
+        if not isinstance(self._degrader, CameraDegrader):
+            raise InputError("stages are those of a camera; build the dataset with --formation camera.")
+        return self._degrader.stages(index)
+
     def close(self) -> None:
         """Close the faces."""
         self._store.close()

@@ -18,13 +18,13 @@ from blurgen.labels import CLASS_NAMES
 from blurgen.randomness.normal_table import QUANTILES_Q15
 from blurgen.synthesis.camera.develop import develop
 from blurgen.synthesis.camera.exposure import draw_grain, expose
-from blurgen.synthesis.camera.highlights import brighten, room_for_runs
-from blurgen.synthesis.camera.linear_light import FAMILY, light_table, tone_table
+from blurgen.synthesis.camera.highlights import BRIGHTEST, brighten, room_for_runs
+from blurgen.synthesis.camera.linear_light import FAMILY, FULL, light_table, tone_table
 from blurgen.synthesis.camera.mosaic import blurred_mosaic, plane_taps, shape_of, sharp_mosaic
 from blurgen.synthesis.camera.rotation import rotated_mosaic
 from blurgen.synthesis.camera.sensor import NoiseTables, draw, noise_tables
 from blurgen.synthesis.camera.settings import Camera
-from blurgen.synthesis.camera.shake import shake
+from blurgen.synthesis.camera.shake import shake, trajectory
 from blurgen.synthesis.camera.window import COVERED, RIM, fill_labels, fill_layer, fill_light
 from blurgen.synthesis.engine import (
     FIRST_LABEL,
@@ -73,7 +73,48 @@ class CameraDegrader(Degrader):
         weights, sizes = arrays[5:7]
         self._shape = shape_of(self.patch_size, weights.shape[-1])
         self._plane_taps = plane_taps(weights, sizes, self._shape)
+        self._camera = camera
         self._settings = _settings(camera)
+
+    def stages(self, index: NDArray[np.void]) -> dict[str, NDArray[np.uint8]]:
+        """Return the stages of one sample, ``index`` INDEX_DTYPE [1]: pictures uint8 ``[P, P, 3]`` by name.
+
+        "photograph"; "linear": its light, shown without a tone curve; "highlights": the same, darker, so that
+        2.75 times white is white; "blurred": the moving camera's picture without noise; "noisy": the raw
+        mosaic with its noise, white-balanced, each pixel in its own colour; "developed": the blurry picture.
+        """
+        triplets = self.degrade(index)
+        settings, shape, seed = self._settings, self._shape, self._seed
+        (row,) = index
+        face = tuple(int(column[row["image"]]) for column in self._faces)
+        sample, kernel = np.uint64(row["sample"]), int(row["kernel"])
+        top, left = (int(row[name]) - RIM - shape.radius for name in ("top", "left"))
+        drawn = draw(seed, sample, settings.noise, settings.is_family)
+        light = np.zeros((3, shape.side, shape.stride), np.int16)
+        fill_light(self._pixels, face, top, left, shape.side, settings.light[drawn.curve], light)
+        first = shape.radius + RIM
+        patch = np.s_[:, first : first + shape.patch, first : first + shape.patch]
+        plain = light[patch].copy()
+        brighten(light, shape.side, settings.limits[drawn.curve], seed, sample, room_for_runs(shape.side))
+        size = 2 * int(self._plane_taps.reach[kernel]) + 1
+        homographies = trajectory(self._camera, int(seed), int(sample), shape.patch, size).homographies
+        mosaic, raw = np.zeros((2, shape.rows, 2, shape.half), np.int16)
+        grain = np.zeros(mosaic.shape, np.int32)
+        blurred = np.empty((shape.patch, 3 * shape.patch), np.uint8)
+        _blur(light, shape, settings, self._plane_taps, kernel, homographies, mosaic)
+        expose(mosaic, shape, drawn, grain, False, raw)
+        tone = settings.tone[drawn.curve]
+        develop(raw, settings.is_malvar, tone, blurred)
+        draw_grain(seed, sample, settings.quantiles, shape.rows, grain)
+        expose(mosaic, shape, drawn, grain, settings.is_noisy, raw)
+        return {
+            "photograph": tone[plain].transpose(1, 2, 0),
+            "linear": _shown(plain, FULL),
+            "highlights": _shown(light[patch], BRIGHTEST),
+            "blurred": blurred.reshape(shape.patch, shape.patch, 3),
+            "noisy": _coloured(tone[raw], shape.patch),
+            "developed": triplets.blurry[0],
+        }
 
     def _fill(self, rows: Rows, triplets: Triplets, mode: int, sets: NDArray[np.uint8]) -> None:
         count, side = len(rows.sample), self.patch_size
@@ -94,6 +135,21 @@ class CameraDegrader(Degrader):
             sets.reshape(-1, _CLASSES, side, 3 * side),
             triplets.class_pixels,
         )
+
+
+def _shown(light: NDArray[np.int16], white: int) -> NDArray[np.uint8]:
+    """Return light [3, P, P] as a picture, ``white`` as 255."""
+    return (light.astype(np.int32) * 255 // white).astype(np.uint8).transpose(1, 2, 0)
+
+
+def _coloured(mosaic: NDArray[np.uint8], patch: int) -> NDArray[np.uint8]:
+    """Return the patch of a mosaic [Q, 2, H] as a picture in which each pixel has one colour."""
+    picture = np.zeros((patch, patch, 3), np.uint8)
+    for y in range(2):
+        for x in range(2):
+            columns = mosaic[RIM + y : RIM + patch : 2, x, RIM // 2 : (RIM + patch) // 2]
+            picture[y::2, x::2, y + x] = columns
+    return picture
 
 
 def _settings(camera: Camera) -> _Settings:
