@@ -123,9 +123,9 @@ def evaluate(
     from blurgen.jobs.progress import Console
     from umsn.evaluation.evaluate import Request
     from umsn.evaluation.evaluate import evaluate as run
-    from umsn.evaluation.pairs import open_pairs
     from umsn.runs.folder import ablation_rows
     from umsn.scoring.embedder import InputFormat
+    from umsn.scoring.pairs import open_pairs
 
     made = run(
         open_pairs(shards=shards, testset=testset, blurry=blurry, clean=clean, labels=labels, limit=limit),

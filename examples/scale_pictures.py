@@ -9,7 +9,7 @@ from PIL import Image
 
 from blurgen.errors import InputError
 from blurgen.files.png import save_picture
-from umsn.evaluation.pairs import pictures_by_stem, read_picture
+from umsn.scoring.pairs import pictures_by_stem, read_picture
 
 
 def main(folder: Path, out: Path, side: int) -> None:

@@ -36,6 +36,76 @@ def test_a_package_imports_only_what_stands_before_it(package):
         assert reached <= MAY_IMPORT[package], f"{source.relative_to(ROOT)} imports {reached}"
 
 
+ROOMS = (
+    ("blurgen.errors", "blurgen._version", "blurgen.compiling"),
+    ("blurgen.files", "blurgen.jobs", "blurgen.randomness", "blurgen.labels"),
+    ("blurgen.kernels", "blurgen.faces", "blurgen.synthesis"),
+    ("blurgen.dataset",),
+    ("blurgen.building", "blurgen.comparing", "blurgen.export"),
+    ("blurgen.testset",),
+    ("blurgen.audit", "blurgen.info", "blurgen.doctor"),
+    ("blurgen",),
+    ("umsn._torch", "umsn.folders", "umsn.devices", "umsn.vggface"),
+    ("umsn.nets",),
+    ("umsn.checkpoint", "umsn.patches"),
+    ("umsn.runs", "umsn.scoring"),
+    ("umsn.training", "umsn.restore"),
+    ("umsn.evaluation", "umsn.export"),
+    ("umsn.report", "umsn.doctor"),
+    ("umsn",),
+    ("cli",),
+)
+"""The order in which data flows: a room imports rooms of the rows above its own, and itself."""
+LEVEL = {room: level for level, rooms in enumerate(ROOMS) for room in rooms}
+
+
+def room_of(module: str) -> str:
+    """Return the room a module is in: "blurgen.kernels" of "blurgen.kernels.paths.linear"."""
+    package, *rest = module.split(".")
+    return f"{package}.{rest[0]}" if rest and package != "cli" else package
+
+
+def imported_modules(source: Path) -> set[str]:
+    """Return the modules of ours that a file imports, wherever in it; ``from package import module`` too."""
+    found = set()
+    for node in ast.walk(ast.parse(source.read_text("utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            whole = node.module.partition(".")[2]
+            found |= {node.module} if whole else {f"{node.module}.{alias.name}" for alias in node.names}
+    return {module for module in found if module.split(".")[0] in OURS}
+
+
+@pytest.mark.parametrize("room", [room for room in LEVEL if room != "cli"])
+def test_a_room_imports_only_rooms_before_it(room):
+    folder = ROOT.joinpath(*room.split("."))
+    sources = [folder / "__init__.py"] if "." not in room else list(folder.rglob("*.py"))
+    sources = sources if folder.is_dir() else [folder.with_suffix(".py")]
+    for source in sources:
+        for module in imported_modules(source):
+            reached = room_of(module)
+            if reached not in LEVEL:  # a function of the public face
+                reached = module.split(".", maxsplit=1)[0]
+            before = LEVEL[reached] < LEVEL[room] or reached == room
+            assert before, f"{source.relative_to(ROOT)} imports {module}, which comes later"
+
+
+def test_every_module_is_in_a_room():
+    for package in ("blurgen", "umsn"):
+        for source in (ROOT / package).rglob("*.py"):
+            module = ".".join(source.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+            assert room_of(module) in LEVEL, f"{module} is in no room; give it one in ROOMS"
+
+
+def test_every_room_says_what_lives_there():
+    for package in ("blurgen", "umsn"):
+        for source in (ROOT / package).rglob("__init__.py"):
+            assert ast.get_docstring(ast.parse(source.read_text("utf-8"))), (
+                f"{source.relative_to(ROOT)} is silent"
+            )
+
+
 def test_blurgen_never_imports_torch():
     for source in (ROOT / "blurgen").rglob("*.py"):
         assert "torch" not in imported_packages(source), source.relative_to(ROOT)

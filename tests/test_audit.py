@@ -14,11 +14,13 @@ from hypothesis import strategies as st
 from PIL import Image
 from scipy.ndimage import gaussian_filter
 
-from blurgen.audit import Contents, audit, compare, read_contents
+from blurgen.audit import audit
+from blurgen.comparing.contents import Contents, compare
 from blurgen.comparing.picture_hash import SAME_PICTURE, from_text, near_pairs, picture_hash, to_text
 from blurgen.errors import InputError
 from blurgen.faces.procedural import draw_face
 from blurgen.kernels.bank import KernelBank, make_bank
+from blurgen.testset.contents import read_contents
 from blurgen_cli.audit import audit as command
 from blurgen_cli.errors import OneLineErrors
 

@@ -16,15 +16,16 @@ from click.testing import CliRunner
 from dask.distributed import LocalCluster
 from PIL import Image
 
-from blurgen.audit import compare, read_contents
 from blurgen.building.repair import repair
 from blurgen.building.verify import verify
+from blurgen.comparing.contents import compare
 from blurgen.dataset.reading import open_dataset
 from blurgen.dataset.render import Renderer
 from blurgen.errors import InputError
 from blurgen.export import export
 from blurgen.info import dataset_info, info_text
 from blurgen.synthesis.camera.settings import Camera
+from blurgen.testset.contents import read_contents
 from blurgen_cli.blurgen import main
 
 CAMERAS = {

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 import torch
 
-from umsn.evaluation.pairs import Pair
 from umsn.nets import ConfidenceNet, ConfidenceNetConfig
 from umsn.scoring.confidence import Confidence, ConfidenceScores, trace
+from umsn.scoring.pairs import Pair
 
 CPU = torch.device("cpu")
 

@@ -25,8 +25,9 @@ from blurgen.errors import InputError
 from blurgen.faces import parse_source
 from blurgen.kernels.bank import make_bank
 from umsn import checkpoint
+from umsn.checkpoint import load_networks
 from umsn.nets import network_config
-from umsn.restore.deblur import Deblurrer, load_networks
+from umsn.restore.deblur import Deblurrer
 from umsn.training import curriculum
 from umsn.training.curriculum import Settings, train
 from umsn.training.loop import Stopped

@@ -10,17 +10,10 @@ from PIL import Image
 from blurgen.errors import InputError
 from blurgen.labels import CLASS_OF_LABEL
 from umsn import checkpoint
+from umsn.devices import usable_device
 from umsn.nets import build_network, config_of, network_name
-from umsn.restore.deblur import (
-    LABEL_OF_CLASS,
-    Deblurrer,
-    Segmenter,
-    in_tiles,
-    picture_files,
-    process_files,
-    to_image,
-    usable_device,
-)
+from umsn.patches.batches import to_image
+from umsn.restore.deblur import LABEL_OF_CLASS, Deblurrer, Segmenter, in_tiles, picture_files, process_files
 
 TINY = {"width": 4, "blocks": 1, "last_width": 4}
 TINY_UMSN = {**TINY, "class_width": 2, "class_blocks": 1, "class_channels": 2}

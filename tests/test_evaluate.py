@@ -23,9 +23,9 @@ from blurgen.testset.build import build_testset
 from blurgen_cli.umsn import main
 from umsn import checkpoint
 from umsn.evaluation.evaluate import Request, evaluate
-from umsn.evaluation.pairs import DatasetPairs, FolderPairs
 from umsn.restore.deblur import Deblurrer
 from umsn.scoring.metrics import psnr
+from umsn.scoring.pairs import DatasetPairs, FolderPairs
 from umsn.training.curriculum import Settings, train
 from umsn.vggface import VGGFace
 

@@ -8,9 +8,9 @@ import torch
 from test_vggface import SIZES, write_dag
 
 from blurgen.errors import InputError
-from umsn.evaluation.pairs import Pair
-from umsn.restore.deblur import to_image
+from umsn.patches.batches import to_image
 from umsn.scoring.feature_distance import FeatureDistance
+from umsn.scoring.pairs import Pair
 from umsn.vggface import load_vgg_face
 
 CPU = torch.device("cpu")

@@ -6,7 +6,7 @@ import numpy as np
 from test_strips import noise, place_of
 
 from umsn.evaluation.moments import Moment, over_training
-from umsn.evaluation.pairs import Pair
+from umsn.scoring.pairs import Pair
 
 
 def pair(name, seed):

@@ -14,7 +14,7 @@ from blurgen.faces import parse_source
 from blurgen.kernels.bank import KernelBank, make_bank
 from blurgen.testset.build import build_testset
 from blurgen.testset.manifest import write_testset
-from umsn.evaluation.pairs import DatasetPairs, FolderPairs, open_pairs
+from umsn.scoring.pairs import DatasetPairs, FolderPairs, open_pairs
 
 
 @pytest.fixture

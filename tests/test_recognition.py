@@ -9,9 +9,9 @@ from PIL import Image
 from toy_embedder import write_onnx, write_torchscript
 
 from blurgen.errors import InputError
-from umsn.evaluation.identities import open_gallery
-from umsn.evaluation.pairs import Pair
 from umsn.scoring.embedder import Embedder, InputFormat
+from umsn.scoring.identities import open_gallery
+from umsn.scoring.pairs import Pair
 from umsn.scoring.recognition import CLEAR, Recognition, first_match
 
 COLOURS = {"ann": (250, 20, 20), "bob": (20, 250, 20), "cid": (20, 20, 250)}

@@ -8,8 +8,8 @@ from scipy.ndimage import gaussian_filter
 from scipy.signal import convolve
 
 from umsn.evaluation import deconvolution as references
-from umsn.evaluation.pairs import Pair
 from umsn.scoring.metrics import psnr, ssim
+from umsn.scoring.pairs import Pair
 
 METHODS = [references.wiener, references.richardson_lucy]
 

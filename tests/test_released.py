@@ -17,7 +17,8 @@ from blurgen.dataset.reading import open_dataset
 from blurgen.errors import InputError
 from blurgen_cli.umsn import main
 from umsn import checkpoint
-from umsn.restore.deblur import Deblurrer, load_networks
+from umsn.checkpoint import load_networks
+from umsn.restore.deblur import Deblurrer
 from umsn.runs import folder as run_folder
 from umsn.training.curriculum import Settings, train
 from umsn.training.loop import Stopped

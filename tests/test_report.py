@@ -20,13 +20,13 @@ from small_evaluation import BLUE, GREEN, METHOD, RED, flat, keep, write_evaluat
 from blurgen.errors import InputError
 from blurgen.kernels.bank import KernelBank, make_bank
 from blurgen_cli.report import report as command
-from umsn.evaluation.pairs import FolderPairs
+from umsn.evaluation.kept_pictures import read_gallery_pictures
 from umsn.report import report
 from umsn.report.chart import Series, line_chart, short
 from umsn.report.embed import data_uris
 from umsn.report.markup import Markup, element
-from umsn.report.pictures import read_gallery_pictures
 from umsn.scoring.metrics import psnr
+from umsn.scoring.pairs import FolderPairs
 
 HOSTILE = "</script><script>alert(1)</script><img src=x onerror=alert(2)>\"'&"
 HOSTILE_FILE = "\"><img src=x onerror=alert(3)><script>alert(4)<b a='"
@@ -359,10 +359,10 @@ def test_a_folder_without_results_is_named(tmp_path):
 
 
 def test_a_gallery_of_large_pictures_has_fewer(evaluated, monkeypatch):
-    monkeypatch.setattr("umsn.report.pictures.MOST_PIXELS", 3 * 3 * 32 * 32)
+    monkeypatch.setattr("umsn.evaluation.kept_pictures.MOST_PIXELS", 3 * 3 * 32 * 32)
     kept = read_gallery_pictures(evaluated, 200)
     assert (len(kept.pictures), kept.count) == (3, 5)
-    monkeypatch.setattr("umsn.report.pictures.MOST_PIXELS", 1)
+    monkeypatch.setattr("umsn.evaluation.kept_pictures.MOST_PIXELS", 1)
     assert len(read_gallery_pictures(evaluated, 200).pictures) == 1
 
 

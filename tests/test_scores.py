@@ -7,8 +7,8 @@ import math
 import numpy as np
 import pytest
 
-from umsn.evaluation.pairs import Pair
 from umsn.scoring.metrics import psnr, ssim
+from umsn.scoring.pairs import Pair
 from umsn.scoring.scores import best_shift, by_face, interval, mean, resample, score
 
 RNG = np.random.default_rng(5)

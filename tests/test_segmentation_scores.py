@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from umsn.evaluation.pairs import Pair
+from umsn.scoring.pairs import Pair
 from umsn.scoring.segmentation import SegmentationScores, agreement, f_scores
 
 

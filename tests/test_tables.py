@@ -6,7 +6,8 @@ import csv
 import json
 import math
 
-from umsn.evaluation.tables import (
+from umsn.scoring.scores import NO_VALUE, Mean
+from umsn.scoring.tables import (
     Cell,
     Table,
     TableRow,
@@ -16,7 +17,6 @@ from umsn.evaluation.tables import (
     latex_page,
     markdown_page,
 )
-from umsn.scoring.scores import NO_VALUE, Mean
 
 
 def table(intervals=False):

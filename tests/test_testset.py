@@ -24,7 +24,7 @@ from blurgen.testset.protocols import PROTOCOLS
 from blurgen.testset.verify import verify_testset
 from blurgen_cli.errors import OneLineErrors
 from blurgen_cli.testset import build_testset as command
-from umsn.evaluation.pairs import FolderPairs
+from umsn.scoring.pairs import FolderPairs
 
 PATCH = small_dataset.PATCH
 SIZES = (5, 9)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from test_strips import noise, place_of
 
-from umsn.evaluation.pairs import Pair
 from umsn.evaluation.two_kernels import FACES, TwoKernels
+from umsn.scoring.pairs import Pair
 
 
 def pair(face, size, seed, clean=1000):

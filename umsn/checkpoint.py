@@ -13,12 +13,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
+import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save as serialise
 from torch import Tensor, nn
 
 from blurgen.errors import InputError
 from blurgen.files.atomic import write_file
+from umsn.nets import build_network
 
 FORMAT: Final = "umsn-checkpoint"
 VERSION: Final = 1
@@ -101,3 +103,28 @@ def fill(network: nn.Module, tensors: Mapping[str, Tensor], path: str | os.PathL
                 f"{path}: '{name}' is {found}, expected {expected}; the checkpoint is of another network."
             )
     network.load_state_dict(dict(tensors), assign=True)
+
+
+def load_networks(path: str | os.PathLike[str], device: torch.device) -> dict[str, nn.Module]:
+    """Return the networks of a stage's checkpoint by name (``network``, ``s_net``), ready for use.
+
+    Raises InputError when the file is missing, damaged, foreign, of another network than it says, or of a
+    training that diverged.
+    """
+    tensors, about = load(path, "networks")
+    networks = {}
+    try:
+        # On the meta device, so that the sizes a file claims take no memory before its tensors prove them.
+        with torch.device("meta"):
+            for name, made in about["networks"].items():
+                networks[name] = build_network(made["name"], made["config"])
+    except (KeyError, TypeError, AttributeError, InputError) as error:
+        raise InputError(f"{path} does not say which networks it holds ({error}).") from error
+    for name, network in networks.items():
+        fill(network, under_prefix(name, tensors), path)
+        if not all(torch.isfinite(p).all() for p in network.parameters()):
+            raise InputError(f"{path} holds weights that are NaN or infinite; train it again.")
+        network.eval().requires_grad_(False).to(device)
+    if "network" not in networks:
+        raise InputError(f"{path} does not say which network it is of.")
+    return networks

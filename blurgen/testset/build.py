@@ -30,8 +30,8 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from blurgen.audit import compare, contents_of, read_contents
 from blurgen.building.folder_lock import is_lock, lock_whole
+from blurgen.comparing.contents import compare
 from blurgen.comparing.picture_hash import picture_hash, to_text
 from blurgen.dataset.manifest import KERNELS
 from blurgen.errors import InputError
@@ -47,6 +47,7 @@ from blurgen.labels import Label
 from blurgen.randomness.philox import Stream, words
 from blurgen.synthesis.engine import Degrader
 from blurgen.synthesis.recipe import INDEX_DTYPE, KernelsUsed
+from blurgen.testset.contents import contents_of, read_contents
 from blurgen.testset.manifest import (
     MOST_PICTURES,
     NAME,

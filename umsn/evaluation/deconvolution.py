@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from blurgen.errors import InputError
-from umsn.evaluation.pairs import Pair
 from umsn.scoring.measures import Picture
+from umsn.scoring.pairs import Pair
 
 BALANCE: Final = 0.5
 """Weight of the Laplacian prior of the Wiener filter; about the best for noise of sigma 0.03."""

@@ -19,29 +19,30 @@ from blurgen.files.atomic import write_file
 from blurgen.files.png import save_picture
 from blurgen.jobs.progress import Reporter, Silent
 from blurgen.labels import CLASS_NAMES
+from umsn.devices import usable_device
 from umsn.evaluation import deconvolution as references
 from umsn.evaluation import figures
 from umsn.evaluation.figures import Shown
-from umsn.evaluation.identities import open_gallery
+from umsn.evaluation.kept_pictures import GalleryPictures
 from umsn.evaluation.methods import TITLES, Method, Network, Pictures, blurry
 from umsn.evaluation.moments import Moment, over_training
-from umsn.evaluation.pairs import Pairs
-from umsn.evaluation.tables import Table, csv_page, json_page, latex_page, markdown_page
 from umsn.evaluation.two_kernels import TwoKernels
 from umsn.folders import make_folder
 from umsn.nets import VARIANTS, ConfidenceNet
-from umsn.report.pictures import GalleryPictures
-from umsn.restore.deblur import Deblurrer, Segmenter, usable_device
+from umsn.restore.deblur import Deblurrer, Segmenter
 from umsn.runs import folder as run_folder
 from umsn.scoring import confidence as confidence_scores
 from umsn.scoring.confidence import Confidence, ConfidenceScores
 from umsn.scoring.embedder import Embedder, InputFormat
 from umsn.scoring.feature_distance import FeatureDistance
+from umsn.scoring.identities import open_gallery
 from umsn.scoring.measures import Findings, Measure
+from umsn.scoring.pairs import Pairs
 from umsn.scoring.psnr_ssim import PsnrSsim
 from umsn.scoring.recognition import Recognition
 from umsn.scoring.scores import Score
 from umsn.scoring.segmentation import SegmentationScores
+from umsn.scoring.tables import Table, csv_page, json_page, latex_page, markdown_page
 
 BLURRY: Final = "blurry"
 WIENER: Final = "Wiener, true kernel"
@@ -77,7 +78,7 @@ class Request:
     """Weights of VGG-Face."""
     embedder: Path | None = None
     gallery: Path | None = None
-    """Pictures of the persons on the test pictures, for ``embedder``; see ``umsn.evaluation.identities``."""
+    """Pictures of the persons on the test pictures, for ``embedder``; see ``umsn.scoring.identities``."""
     identities: Path | None = None
     input_format: InputFormat = field(default_factory=InputFormat)
     save_pictures: bool = False

@@ -14,14 +14,14 @@ from torch import Tensor, nn
 
 from blurgen.dataset.pictures import LABEL_COLOURS
 from blurgen.labels import CLASS_NAMES, CLASS_OF_LABEL, NO_CLASS, Label
-from umsn.evaluation.pairs import Pair
 from umsn.evaluation.strips import Tile, sheet
 from umsn.nets import BNet
-from umsn.patches.batches import as_pixels, one_hot
-from umsn.restore.deblur import LABEL_OF_CLASS, TILE, Deblurrer, in_tiles, mirrored, to_image
+from umsn.nets.segmentation import segment
+from umsn.patches.batches import as_pixels, one_hot, to_image
+from umsn.restore.deblur import LABEL_OF_CLASS, TILE, Deblurrer, in_tiles, mirrored
 from umsn.scoring.measures import Picture
 from umsn.scoring.metrics import psnr, ssim
-from umsn.training.learners import segment
+from umsn.scoring.pairs import Pair
 
 Segment = Callable[[Picture], NDArray[np.uint8]]
 """From a picture to its label map."""

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Final
 
 from blurgen.errors import InputError
-from umsn.evaluation.pairs import Pair, pictures_by_stem, read_picture
 from umsn.restore.deblur import Deblurrer
 from umsn.scoring.measures import Picture
+from umsn.scoring.pairs import Pair, pictures_by_stem, read_picture
 
 Method = Callable[[Pair], Picture]
 """From a pair to the restored picture, uint8 of the blurry one's shape."""

@@ -10,13 +10,13 @@ from typing import Final
 from PIL import Image
 
 from umsn.evaluation.methods import Method
-from umsn.evaluation.pairs import Pair
 from umsn.evaluation.strips import Tile, sheet
-from umsn.evaluation.tables import CONFIDENCES, Cell, Table, TableRow
 from umsn.scoring.confidence import Confidence, confidence_line
 from umsn.scoring.measures import Findings, Picture
 from umsn.scoring.metrics import psnr
+from umsn.scoring.pairs import Pair
 from umsn.scoring.scores import Mean
+from umsn.scoring.tables import CONFIDENCES, Cell, Table, TableRow
 
 DEFINITIONS: Final = (
     "Confidence of single pictures over training: C_i of the confidence network as it was then, for "

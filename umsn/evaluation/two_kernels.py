@@ -7,11 +7,11 @@ from typing import Final
 
 import numpy as np
 
-from umsn.evaluation.pairs import Pair
 from umsn.evaluation.strips import Tile, sheet
 from umsn.scoring.confidence import Confidence, confidence_line
 from umsn.scoring.measures import Findings, Picture
 from umsn.scoring.metrics import psnr
+from umsn.scoring.pairs import Pair
 
 SIZES: Final = (17, 27)
 """Of the paper's two kernels; where a test set has no such, the nearest it has."""

@@ -59,3 +59,13 @@ class SNet(nn.Module):
 
     def forward(self, image: Tensor) -> Tensor:
         return self.head(self.trunk(image))
+
+
+def segment(s_net: nn.Module | None, image: Tensor) -> Tensor:
+    """Return the class maps int64 ``[N, H, W]``, 0 to 3, that S-Net finds in images ``[N, 3, H, W]``.
+
+    Raises ValueError where there is no S-Net.
+    """
+    if s_net is None:
+        raise ValueError("Argument 's_net' must be given: masks are to come from it.")
+    return s_net(image).argmax(1)

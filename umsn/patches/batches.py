@@ -262,3 +262,12 @@ def as_pixels(image: Tensor) -> NDArray[np.uint8]:
     """Return an image batch ``[N, 3, H, W]`` as a file would hold it: uint8 ``[N, H, W, 3]``, rounded."""
     pixels = image.detach().float().clamp(0, 1).mul(255).round().byte()
     return pixels.permute(0, 2, 3, 1).cpu().numpy()
+
+
+def to_image(pixels: NDArray[np.uint8], device: torch.device) -> Tensor:
+    """Return a picture uint8 ``[H, W, 3]`` as the networks take it, float32 ``[1, 3, H, W]`` in [0, 1]."""
+    if pixels.dtype != np.uint8 or pixels.ndim != 3 or pixels.shape[2] != 3 or not pixels.size:
+        raise ValueError(
+            f"Argument 'pixels' must be uint8 [H, W, 3], not {pixels.dtype} {list(pixels.shape)}."
+        )
+    return as_image(torch.tensor(pixels, device=device)[None])

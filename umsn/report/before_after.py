@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from umsn.evaluation.kept_pictures import Compared, Kept
 from umsn.report.embed import data_uris
 from umsn.report.markup import Markup, element
-from umsn.report.pictures import Compared, Kept
 from umsn.report.results import PictureScore, Scores
 
 _PIXELS_SHOWN_AS_SQUARES = 200

@@ -13,16 +13,16 @@ from typing import Any, Final
 from blurgen._version import __version__
 from blurgen.errors import InputError
 from blurgen.files.atomic import write_file
-from umsn.evaluation.pairs import read_picture
+from umsn.evaluation.kept_pictures import read_gallery_pictures
 from umsn.report.before_after import gallery_content
 from umsn.report.embed import data_uris
 from umsn.report.kernels import kernels_content
 from umsn.report.markup import Markup, element
-from umsn.report.pictures import read_gallery_pictures
 from umsn.report.results import Results, read_results, read_scores
 from umsn.report.tables import picture_content, table_content
 from umsn.report.training import read_log, training_content
 from umsn.runs.metrics_log import LOG
+from umsn.scoring.pairs import read_picture
 
 _TABLES: Final = "tables.json"
 PICTURES: Final = 200

@@ -14,18 +14,19 @@ from typing import Final
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 
 from blurgen.errors import InputError
 from blurgen.faces.decode import PICTURE_SUFFIXES, decode_picture
 from blurgen.files.png import save_picture
 from blurgen.labels import Label
-from umsn import checkpoint
+from umsn.checkpoint import load_networks
+from umsn.devices import usable_device
 from umsn.folders import make_folder
-from umsn.nets import build_network, config_of, network_name
-from umsn.patches.batches import as_image, as_pixels, one_hot
+from umsn.nets import config_of, network_name
+from umsn.nets.segmentation import segment
+from umsn.patches.batches import as_pixels, one_hot, to_image
 from umsn.restore.metadata import kept_metadata
-from umsn.training.learners import segment
 
 TILE: Final = 512
 """Side of the largest square that goes through a network in one piece, in pixels."""
@@ -40,44 +41,6 @@ LABEL_OF_CLASS: Final[NDArray[np.uint8]] = np.array(
     [Label.BACKGROUND, Label.SKIN, Label.NOSE, Label.HAIR], np.uint8
 )
 """One label for each class, so that a class map is a label map that ``blurgen`` reads: features are all 6."""
-
-
-def usable_device(name: str) -> torch.device:
-    """Return the device of that name; ``auto``: a GPU where there is one. InputError if it is not there."""
-    if name == "auto":
-        name = "cuda" if torch.cuda.is_available() else "cpu"
-    try:
-        device = torch.device(name)
-        torch.empty(1, device=device)
-    except (RuntimeError, AssertionError) as error:
-        reason = str(error).splitlines()[0]
-        raise InputError(f"--device {name} cannot be used here ({reason}); try --device cpu.") from error
-    return device
-
-
-def load_networks(path: str | os.PathLike[str], device: torch.device) -> dict[str, nn.Module]:
-    """Return the networks of a stage's checkpoint by name (``network``, ``s_net``), ready for use.
-
-    Raises InputError when the file is missing, damaged, foreign, of another network than it says, or of a
-    training that diverged.
-    """
-    tensors, about = checkpoint.load(path, "networks")
-    networks = {}
-    try:
-        # On the meta device, so that the sizes a file claims take no memory before its tensors prove them.
-        with torch.device("meta"):
-            for name, made in about["networks"].items():
-                networks[name] = build_network(made["name"], made["config"])
-    except (KeyError, TypeError, AttributeError, InputError) as error:
-        raise InputError(f"{path} does not say which networks it holds ({error}).") from error
-    for name, network in networks.items():
-        checkpoint.fill(network, checkpoint.under_prefix(name, tensors), path)
-        if not all(torch.isfinite(p).all() for p in network.parameters()):
-            raise InputError(f"{path} holds weights that are NaN or infinite; train it again.")
-        network.eval().requires_grad_(False).to(device)
-    if "network" not in networks:
-        raise InputError(f"{path} does not say which network it is of.")
-    return networks
 
 
 class Deblurrer:
@@ -163,15 +126,6 @@ def in_tiles(
             weights[rows, columns] += weight.to(image.device)
     assert total is not None
     return (total / weights)[..., :height, :width]
-
-
-def to_image(pixels: NDArray[np.uint8], device: torch.device) -> Tensor:
-    """Return a picture uint8 ``[H, W, 3]`` as the networks take it, float32 ``[1, 3, H, W]`` in [0, 1]."""
-    if pixels.dtype != np.uint8 or pixels.ndim != 3 or pixels.shape[2] != 3 or not pixels.size:
-        raise ValueError(
-            f"Argument 'pixels' must be uint8 [H, W, 3], not {pixels.dtype} {list(pixels.shape)}."
-        )
-    return as_image(torch.tensor(pixels, device=device)[None])
 
 
 def mirrored(image: Tensor, height: int, width: int) -> Tensor:

@@ -14,8 +14,8 @@ from torch import nn
 
 from blurgen.errors import InputError
 from umsn import checkpoint
+from umsn.checkpoint import load_networks
 from umsn.nets import VARIANTS
-from umsn.restore.deblur import load_networks
 from umsn.runs.metrics_log import LOG, read_lines
 
 _KEPT: Final = re.compile(r"(.+)-(\d{6,})\.safetensors")

@@ -11,13 +11,12 @@ import torch
 from torch import Tensor
 
 from blurgen.labels import CLASS_NAMES, CLASS_OF_LABEL
-from umsn.evaluation.pairs import Pair
-from umsn.evaluation.tables import CONFIDENCES, Cell, Table, TableRow, csv_text
 from umsn.nets import ConfidenceNet
-from umsn.patches.batches import one_hot
-from umsn.restore.deblur import to_image
+from umsn.patches.batches import one_hot, to_image
 from umsn.scoring.measures import Findings, Picture
+from umsn.scoring.pairs import Pair
 from umsn.scoring.scores import NO_VALUE, Mean, mean
+from umsn.scoring.tables import CONFIDENCES, Cell, Table, TableRow, csv_text
 
 MOMENTS: Final = (0.03, 0.1, 0.25, 0.5, 0.75, 1.0)
 """Shares of the training that Table VII shows; the paper's are 0.03, 0.5 and 1."""

@@ -10,11 +10,11 @@ import torch
 from torch import Tensor
 
 from blurgen.errors import InputError
-from umsn.evaluation.pairs import Pair
-from umsn.evaluation.tables import Cell, Table, TableRow, csv_text
-from umsn.restore.deblur import to_image
+from umsn.patches.batches import to_image
 from umsn.scoring.measures import Findings, Picture
+from umsn.scoring.pairs import Pair
 from umsn.scoring.scores import mean
+from umsn.scoring.tables import Cell, Table, TableRow, csv_text
 from umsn.vggface import load_vgg_face
 
 SMALLEST: Final = 32

@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from umsn.evaluation.pairs import Pair
-from umsn.evaluation.tables import Table
+from umsn.scoring.pairs import Pair
+from umsn.scoring.tables import Table
 
 Picture = NDArray[np.uint8]
 """uint8 ``[H, W, 3]``, RGB."""

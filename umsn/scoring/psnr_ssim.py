@@ -6,10 +6,10 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 
 from blurgen.labels import CLASS_NAMES
-from umsn.evaluation.pairs import Pair
-from umsn.evaluation.tables import CLASSES, Cell, Table, TableRow, csv_text
 from umsn.scoring.measures import Findings, Picture
+from umsn.scoring.pairs import Pair
 from umsn.scoring.scores import DEFINITIONS, Mean, Score, mean, score
+from umsn.scoring.tables import CLASSES, Cell, Table, TableRow, csv_text
 
 Get = Callable[[Score], float]
 

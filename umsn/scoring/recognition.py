@@ -10,12 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from blurgen.errors import InputError
-from umsn.evaluation.identities import Gallery
-from umsn.evaluation.pairs import Pair, read_picture
-from umsn.evaluation.tables import Cell, Table, TableRow, csv_text
 from umsn.scoring.embedder import Embedder
+from umsn.scoring.identities import Gallery
 from umsn.scoring.measures import Findings, Picture
+from umsn.scoring.pairs import Pair, read_picture
 from umsn.scoring.scores import mean
+from umsn.scoring.tables import Cell, Table, TableRow, csv_text
 
 TOP: Final = (1, 3, 5)
 CLEAR: Final = "clear pictures"

@@ -20,8 +20,8 @@ from numpy.typing import NDArray
 
 from blurgen.labels import CLASS_NAMES, CLASS_OF_LABEL
 from blurgen.randomness.philox import Stream, words
-from umsn.evaluation.pairs import Pair
 from umsn.scoring.metrics import psnr, ssim
+from umsn.scoring.pairs import Pair
 
 FURTHEST_SHIFT: Final = 3
 """Pixels, in each direction."""

@@ -10,10 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from blurgen.labels import CLASS_NAMES, CLASS_OF_LABEL, NO_CLASS
-from umsn.evaluation.pairs import Pair
-from umsn.evaluation.tables import CLASSES, Cell, Table, TableRow, csv_text
 from umsn.scoring.measures import Findings, Picture
+from umsn.scoring.pairs import Pair
 from umsn.scoring.scores import NO_VALUE, Mean, by_face, interval, resample
+from umsn.scoring.tables import CLASSES, Cell, Table, TableRow, csv_text
 
 Segment = Callable[[Picture], NDArray[np.uint8]]
 """From a picture to its label map, ``blurgen.labels.Label`` values."""

@@ -14,15 +14,16 @@ from typing import Any, Literal
 import torch
 import torch.distributed as dist
 
-from blurgen.audit import compare, read_contents
+from blurgen.comparing.contents import compare
 from blurgen.dataset.reading import Dataset, open_dataset
 from blurgen.errors import InputError
 from blurgen.labels import CLASS_NAMES
+from blurgen.testset.contents import read_contents
+from umsn.devices import usable_device
 from umsn.folders import make_folder
 from umsn.nets import SIZES, VARIANTS, build_network, network_config, variant_config
 from umsn.patches.batches import FULL, PatchSource, ShardPatches
 from umsn.patches.device_patches import DevicePatches
-from umsn.restore.deblur import usable_device
 from umsn.training.learners import DeblurLearner, FirstStageLearner, Learner, SegmentationLearner
 from umsn.training.loop import Machine, Plan, train_stage
 from umsn.training.losses import Perceptual

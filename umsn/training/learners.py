@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from blurgen.labels import CLASS_NAMES
 from umsn.nets import ConfidenceNet
+from umsn.nets.segmentation import segment
 from umsn.patches.batches import Batch, as_pixels, one_hot
 from umsn.scoring.metrics import f_score, psnr
 from umsn.training.losses import TERMS, class_confidence, confidence_guided, cross_entropy, l1
@@ -215,16 +216,6 @@ class DeblurLearner(Learner):
 
 
 @torch.no_grad()
-def segment(s_net: nn.Module | None, image: Tensor) -> Tensor:
-    """Return the class maps int64 ``[N, H, W]``, 0 to 3, that S-Net finds in images ``[N, 3, H, W]``.
-
-    Raises ValueError where there is no S-Net.
-    """
-    if s_net is None:
-        raise ValueError("Argument 's_net' must be given: masks are to come from it.")
-    return s_net(image).argmax(1)
-
-
 def _perceptual_term(perceptual: nn.Module | None, output: Tensor, clean: Tensor) -> Terms:
     return {} if perceptual is None else {"perceptual": perceptual(output, clean)}
 

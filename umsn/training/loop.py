@@ -36,12 +36,12 @@ from umsn.runs.memory import keep_freed_memory
 from umsn.runs.meter import Meter
 from umsn.runs.processes import any_process
 from umsn.runs.signals import Signals
-from umsn.runs.state import restore_state, save_state
 from umsn.training import schedules
 from umsn.training.compiled import compile_where_it_works
 from umsn.training.learners import Learner, Terms
 from umsn.training.precision import Precision, faster_precision
 from umsn.training.stages import Stage
+from umsn.training.state import restore_state, save_state
 
 _VALIDATION_PATCHES: Final = 64
 _PICTURES: Final = 8

@@ -12,7 +12,7 @@ import torch
 
 from blurgen.errors import InputError
 from umsn import checkpoint
-from umsn.restore.deblur import load_networks
+from umsn.checkpoint import load_networks
 
 
 @dataclass(frozen=True)

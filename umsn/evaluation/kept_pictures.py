@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 from blurgen.errors import InputError
 from blurgen.files.atomic import write_file
 from blurgen.files.png import encode_png
-from umsn.evaluation.pairs import Pair, read_picture
 from umsn.folders import make_folder
+from umsn.scoring.pairs import Pair, read_picture
 
 Picture = NDArray[np.uint8]
 

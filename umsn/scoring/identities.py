@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from blurgen.errors import InputError
-from umsn.evaluation.pairs import Pair, pictures_by_stem
+from umsn.scoring.pairs import Pair, pictures_by_stem
 
 _NUMBERED: Final = re.compile(r"(.+)_\d+$")
 
