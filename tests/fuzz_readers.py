@@ -1,7 +1,8 @@
 """Damage files at random and read them: ``python fuzz_readers.py FOLDER READER EXAMPLES SEED``.
 
 A process of its own, with little memory, because what a damaged HDF5 file can do to a reader includes
-bringing the process down. FOLDER holds a dataset, which stays as it is.
+bringing the process down. FOLDER holds a dataset, or files of other programs (``write_foreign``), which stay
+as they are.
 """
 
 from __future__ import annotations
@@ -12,18 +13,28 @@ import sys
 import tempfile
 from pathlib import Path
 
+import h5py
 import numpy as np
 from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
+from PIL import Image
+from scipy.io import savemat
 
 from blurgen.building.verify import verify
 from blurgen.dataset.manifest import read_manifest
 from blurgen.dataset.reading import open_dataset
 from blurgen.dataset.shards import digest_shard, open_shard
 from blurgen.errors import InputError
+from blurgen.faces import parse_source
+from blurgen.faces.decode import decode_labels, decode_picture
+from blurgen.faces.landmarks import read_landmarks
 from blurgen.faces.store import FaceStore
+from blurgen.files.png_checks import read_checked
 from blurgen.info import dataset_info
-from blurgen.kernels.bank import KernelBank
+from blurgen.kernels.bank import KernelBank, make_bank
+from blurgen.kernels.importing import import_bank
+from blurgen.testset.build import build_testset
+from blurgen.testset.manifest import read_testset
 
 MEMORY = 3 << 30  # bytes of addresses, of which the libraries take most
 SLOWEST = 20_000  # milliseconds an example may take
@@ -47,12 +58,59 @@ def read_shard(path):
         array.tobytes()
 
 
+def read_imported(path):
+    bank = import_bank(path).bank
+    bank.save(path.with_name("imported.h5"))
+    assert len(KernelBank.load(path.with_name("imported.h5"))) == len(bank)
+
+
 READERS = {
     "kernels": ("kernels.h5", read_bank),
     "faces": ("faces.h5", read_faces),
     "shard": ("full/shard-00001.h5", read_shard),
     "list": ("dataset.json", lambda path: read_manifest(path.parent)),
 }
+"""Name -> file in a dataset, and what reads it. Whoever reads files of others adds a line, here or below."""
+
+FOREIGN = {
+    "mat5": ("five.mat", read_imported),
+    "mat73": ("seven.mat", read_imported),
+    "mat73 cells": ("cells.mat", read_imported),
+    "npy": ("kernels.npy", read_imported),
+    "png": ("pictures/1.png", lambda path: read_imported(path.parent)),
+    "picture": ("pictures/1.png", lambda path: decode_picture(path.read_bytes(), str(path))),
+    "labels": ("pictures/2.png", lambda path: decode_labels(path.read_bytes(), str(path), (9, 9))),
+    "checked picture": ("pictures/1.png", lambda path: read_checked(path, (9, 9))),
+    "test set": ("testset.json", lambda path: read_testset(path.parent)),
+    "landmarks": ("landmarks.txt", read_landmarks),
+}
+"""The same of files as ``write_foreign`` writes them."""
+
+
+def write_foreign(folder):
+    """Write one small sound file for each reader of FOREIGN."""
+    (folder / "pictures").mkdir(parents=True)
+    kernels = np.random.default_rng(0).random((3, 9, 9))
+    np.save(folder / "kernels.npy", kernels)
+    cells = np.empty(3, object)
+    cells[:] = list(kernels)
+    savemat(folder / "five.mat", {"k": cells}, do_compression=True)
+    with h5py.File(folder / "seven.mat", "w", userblock_size=512) as file:
+        file.create_dataset("k", data=kernels, compression="gzip", chunks=(2, 9, 9))
+    with h5py.File(folder / "cells.mat", "w", userblock_size=512) as file:
+        for i, kernel in enumerate(kernels):
+            file.create_dataset(f"#refs#/{i}", data=kernel, compression="gzip", shuffle=True)
+        references = np.array([[file[f"#refs#/{i}"].ref for i in range(3)]], h5py.ref_dtype)
+        file.create_dataset("k", data=references, dtype=h5py.ref_dtype)
+    Image.fromarray((kernels[0] * 255).astype(np.uint8)).save(folder / "pictures/1.png")
+    Image.fromarray(np.eye(9, dtype=np.uint8)).save(folder / "pictures/2.png")
+    source = parse_source("procedural:2", min_side=40, patch_size=32)
+    bank = make_bank(2, 5, 7, seed=1)
+    build_testset(
+        source, bank, folder / "set", faces_count=2, sizes=[5, 7], per_size=1, patch_size=32, name="A"
+    )
+    (folder / "set/testset.json").rename(folder / "testset.json")
+    (folder / "landmarks.txt").write_text("a.jpg 1 2 3 4 5 6 7 8 9 10\nb c.jpg 1 2 3 4 5 6 7 8 9 10\n")
 
 
 def read_dataset(root):
@@ -114,7 +172,7 @@ def damaged(content, ways):
 
 
 def fuzz_reader(folder, name, examples, number):
-    file, read = READERS[name]
+    file, read = (READERS | FOREIGN)[name]
     sound = (folder / file).read_bytes()
     path = Path(tempfile.mkdtemp()) / Path(file).name
 

@@ -18,7 +18,7 @@ from pathlib import Path
 
 import h5py
 import numpy as np
-from fuzz_readers import MEMORY, READERS, check
+from fuzz_readers import FOREIGN, MEMORY, READERS, check
 
 from blurgen.errors import InputError
 
@@ -28,8 +28,16 @@ DATASETS = {
     "kernels": ("kernels", "size"),
     "faces": ("table", "pixels", "labels"),
     "shard": ("clean", "blurry", "mask", "index"),
+    "mat73": ("k",),
 }
 
+
+ATTRIBUTES_OF = {
+    "kernels": ("format", "version", "made_with"),
+    "faces": ("format", "version", "made_with"),
+    "shard": ("format", "version"),
+    "mat73": (),
+}
 
 # --- in the place of a dataset: each gets the file, the name and the array that was there -----------------
 
@@ -241,7 +249,7 @@ JSON = {
 
 def files(folder, reader):
     """Yield (case, file): one sound copy after another, each with one thing wrong."""
-    sound = folder / READERS[reader][0]
+    sound = folder / (READERS | FOREIGN)[reader][0]
     place = Path(tempfile.mkdtemp())
     os.mkfifo(place / "outside")
     path = place / sound.name
@@ -261,15 +269,14 @@ def files(folder, reader):
                 make(file, name, array)
 
             yield changed(f"{name}: {make.__name__}", replace)
-    attributes = ("format", "version") if reader == "shard" else ("format", "version", "made_with")
-    for name in attributes:
+    for name in ATTRIBUTES_OF[reader]:
         values = ATTRIBUTES | (JSON if name == "made_with" else {})
         for case, value in values.items():
             yield changed(
                 f"attribute {name}: {case}", lambda file, n=name, v=value: set_attribute(file, n, v)
             )
         yield changed(f"attribute {name}: missing", lambda file, n=name: file.attrs.__delitem__(n))
-    for make in IN_BYTES:
+    for make in IN_BYTES if reader in READERS else ():
         content = bytearray(sound.read_bytes())
         make(content)
         path.write_bytes(content)
@@ -336,7 +343,7 @@ def main(folder, reader):
     faulthandler.dump_traceback_later(SECONDS, exit=True)
     for case, path in files(folder, reader):
         try:
-            READERS[reader][1](path)
+            (READERS | FOREIGN)[reader][1](path)
         except InputError as error:
             check(error, path)
             print(f"{case}: {str(error).removeprefix(str(path))}"[:200])

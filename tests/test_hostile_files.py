@@ -36,6 +36,13 @@ def whole(tmp_path_factory):
     return folder / "data"
 
 
+@pytest.fixture(scope="module")
+def foreign(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("foreign") / "files"
+    fuzz_readers.write_foreign(folder)
+    return folder
+
+
 @pytest.fixture
 def root(whole, tmp_path):
     shutil.copytree(whole, tmp_path / "data")
@@ -59,15 +66,27 @@ def test_random_damage_is_refused_or_read_within_bounds(whole, reader):
     run("fuzz_readers.py", whole, reader, 60, 0)
 
 
+@pytest.mark.parametrize("reader", fuzz_readers.FOREIGN)
+def test_random_damage_to_files_of_other_programs_is_refused_or_read_within_bounds(foreign, reader):
+    run("fuzz_readers.py", foreign, reader, 100, 0)
+
+
 def test_random_damage_to_any_file_of_a_dataset_is_found(whole):
     run("fuzz_readers.py", whole, "dataset", 12, 0)
 
 
-@pytest.mark.parametrize("reader", hostile_structures.DATASETS)
+@pytest.mark.parametrize("reader", ["kernels", "faces", "shard"])
 def test_hostile_structures_are_refused(whole, reader):
     lines = run("hostile_structures.py", whole, reader).splitlines()
     assert [line for line in lines if line.startswith("ACCEPTED")] == []
     assert len(lines) > 30 * len(hostile_structures.DATASETS[reader])
+
+
+def test_hostile_structures_in_a_file_of_matlab_are_refused(foreign):
+    lines = run("hostile_structures.py", foreign, "mat73").splitlines()
+    sound = ("soft_link_to_a_good_one", "compressed", "more_dimensions")  # the array is there, and harmless
+    assert {line for line in lines if line.startswith("ACCEPTED")} == {f"ACCEPTED k: {w}" for w in sound}
+    assert len(lines) == len(hostile_structures.IN_PLACE)
 
 
 # --- the folder -------------------------------------------------------------------------------------------

@@ -1,12 +1,17 @@
-"""Reading a file that somebody else put there: only a regular one, and not more of it than was agreed on."""
+"""Reading what somebody else put there: only a regular file, and no more than is in proportion."""
 
 from __future__ import annotations
 
 import os
 import stat
 from pathlib import Path
+from typing import Final
 
 from blurgen.errors import InputError
+
+_FREE_BYTES: Final = 8 << 20
+_BYTES_PER_BYTE: Final = 256  # a line in a picture of 101 x 101 double numbers is compressed to a hundredth
+_MOST_BYTES: Final = 1 << 31
 
 
 def read_bounded(path: str | os.PathLike[str], most_bytes: int, where: str | None = None) -> bytes:
@@ -41,3 +46,24 @@ def _read(descriptor: int, size: int) -> bytes:
         pieces.append(piece)
         left -= len(piece)
     return b"".join(pieces)
+
+
+class Budget:
+    """How many bytes the contents of a file may take in memory: in proportion to the file, and some to begin.
+
+    What is compressed, or listed many times over, may stand for any number of bytes. So they are counted
+    before they are read.
+    """
+
+    def __init__(self, where: str, file_bytes: int) -> None:
+        self._where = where
+        self.total = min(_MOST_BYTES, _FREE_BYTES + _BYTES_PER_BYTE * file_bytes)
+        self.left = self.total
+
+    def spend(self, count: int) -> None:
+        """Take ``count`` bytes; InputError when they are more than are left."""
+        self.left -= count
+        if self.left < 0:
+            raise InputError(
+                f"{self._where}: stands for more than {self.total:,} bytes, too many for its size."
+            )

@@ -26,9 +26,8 @@ from blurgen.files.strict_json import parse_json
 
 _PAGE = 4096
 _LONGEST_TEXT = 1 << 26  # bytes in a text attribute: made_with may list many thousand skipped files
-_COMMON_FILTERS = (h5py.h5z.FILTER_DEFLATE, h5py.h5z.FILTER_SHUFFLE, h5py.h5z.FILTER_FLETCHER32)
-# What h5py raises on a damaged file depends on which layer of HDF5 stumbles.
-_H5_ERRORS = (OSError, RuntimeError, KeyError, ValueError, TypeError)
+H5_ERRORS = (OSError, RuntimeError, KeyError, ValueError, TypeError)
+"""What h5py raises on a damaged file depends on which layer of HDF5 stumbles."""
 
 
 @contextmanager
@@ -75,7 +74,7 @@ def open_screened(path: Path) -> Iterator[h5py.File]:
             raise InputError(f"{path}: not a readable HDF5 file (or an unusual one); make it again.")
         try:
             file = h5py.File(path, "r", driver="fileobj", fileobj=source)
-        except _H5_ERRORS as error:
+        except H5_ERRORS as error:
             raise InputError(f"{path}: not a readable HDF5 file (or cut off); make it again.") from error
         with file:
             yield file
@@ -187,43 +186,9 @@ def plain_dataset(
         _check_storage(dataset, where)
         _check_type(dataset, where, dtype, shape)
         _check_bytes(dataset, where, Path(file.filename).stat().st_size)
-    except _H5_ERRORS as error:
+    except H5_ERRORS as error:
         raise InputError(f"{where} is damaged; make the file again.") from error
     return dataset
-
-
-def foreign_dataset(file: h5py.File, name: str, most_elements: int) -> h5py.Dataset:
-    """Return dataset ``name`` of a file some other program wrote, if reading it is harmless.
-
-    Unlike ours it may be compressed by the filters that are part of HDF5 (deflate, shuffle, checksum), may be
-    of any numeric type or of references, and has at most ``most_elements``, also in a chunk. Else InputError.
-    """
-    where = f"{file.filename}: /{name}"
-    try:
-        if not isinstance(file.get(name, getlink=True), h5py.HardLink):
-            raise InputError(f"{where} is missing or a link to somewhere else; links are not followed.")
-        dataset = file[name]
-        if not isinstance(dataset, h5py.Dataset):
-            raise InputError(f"{where} is not a dataset.")
-        check_foreign(dataset, where, most_elements)
-    except _H5_ERRORS as error:
-        raise InputError(f"{where} is damaged.") from error
-    return dataset
-
-
-def check_foreign(dataset: h5py.Dataset, where: str, most_elements: int) -> None:
-    """Raise InputError unless reading another program's dataset is harmless, see ``foreign_dataset``."""
-    plan = dataset.id.get_create_plist()
-    layout = plan.get_layout()
-    if layout == h5py.h5d.VIRTUAL or (layout == h5py.h5d.CONTIGUOUS and plan.get_external_count()):
-        raise InputError(f"{where} is stored in another file; its bytes must lie in this one.")
-    if any(plan.get_filter(i)[0] not in _COMMON_FILTERS for i in range(plan.get_nfilters())):
-        raise InputError(f"{where} is compressed by an unusual filter; rewrite the file with gzip or none.")
-    is_reference = h5py.check_ref_dtype(dataset.dtype) is h5py.Reference
-    if dataset.shape is None or (dataset.dtype.kind not in "biuf" and not is_reference):
-        raise InputError(f"{where} is of type {dataset.dtype}, expected numbers.")
-    if max(math.prod(dataset.shape), math.prod(dataset.chunks or ())) > most_elements:
-        raise InputError(f"{where} has shape {dataset.shape}, more than {most_elements} elements.")
 
 
 def read_all(dataset: h5py.Dataset) -> NDArray[Any]:
@@ -249,7 +214,7 @@ def text_attribute(file: h5py.File, name: str) -> str:
         if attribute.shape == () and is_text and attribute.get_storage_size() <= _LONGEST_TEXT:
             value = file.attrs[name]
             return value.decode("utf-8") if isinstance(value, bytes) else str(value)
-    except (*_H5_ERRORS, UnicodeDecodeError) as error:
+    except (*H5_ERRORS, UnicodeDecodeError) as error:
         raise InputError(f"{file.filename}: attribute '{name}' is missing or damaged.") from error
     raise InputError(f"{file.filename}: attribute '{name}' is not a text.")
 
@@ -268,7 +233,7 @@ def _whole_attribute(file: h5py.File, name: str) -> int:
         attribute = file.attrs.get_id(name)
         if attribute.shape == () and attribute.dtype.kind in "iu":
             return int(file.attrs[name])
-    except _H5_ERRORS as error:
+    except H5_ERRORS as error:
         raise InputError(f"{file.filename}: attribute '{name}' is missing or damaged.") from error
     raise InputError(f"{file.filename}: attribute '{name}' is not a whole number.")
 
