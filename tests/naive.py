@@ -152,8 +152,8 @@ def scene_light(pixels, top, left, side, curve, clip_level, seed, sample):
     columns = [mirrored(left + x, pixels.shape[1]) for x in range(side)]
     display = pixels[np.ix_(rows, columns)]
     light = np.array(light_of(curve), np.int64)[display]
-    clipped = display >= clip_level
-    waiting = {(int(y), int(x)) for y, x in np.argwhere(clipped.any(axis=2))}
+    clipped = (display >= clip_level).all(axis=2)
+    waiting = {(int(y), int(x)) for y, x in np.argwhere(clipped)}
     for first in sorted(waiting):
         if first not in waiting:
             continue
@@ -168,9 +168,7 @@ def scene_light(pixels, top, left, side, curve, clip_level, seed, sample):
         word = philox_block(seed, HIGHLIGHT_STREAM, sample, first[0] * side + first[1])[0]
         factor = 320 + (word * 385 >> 32)
         for y, x in area:
-            for c in range(3):
-                if clipped[y, x, c]:
-                    light[y, x, c] = (light[y, x, c] * factor + 128) >> 8
+            light[y, x] = (light[y, x] * factor + 128) >> 8
     return light
 
 

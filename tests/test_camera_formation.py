@@ -42,7 +42,7 @@ def degrader(faces, kernels, camera, *, patch=8, seed=0, isolation="composite"):
 def bright_faces(rng, shapes):
     """Return faces of which a good part is clipped, in areas of several pixels."""
     pixels, *others = make_faces(rng, shapes)
-    pixels[rng.random(len(pixels)) < 0.4] = 255
+    pixels.reshape(-1, 3)[rng.random(len(pixels) // 3) < 0.3] = (255, 255, 251)
     return (pixels, *others)
 
 
@@ -62,7 +62,7 @@ def scenes(draw):
         motion=draw(st.sampled_from(["shift", "shift", "rotation"])),
         poses=draw(st.sampled_from([32, 33])),
         focal_mm=draw(st.sampled_from([(24, 77), (13, 13)])),
-        clip_level=draw(st.sampled_from([256, 255, 200])),
+        clip_level=draw(st.sampled_from([256, 252, 250, 128])),
         sensor=draw(st.sampled_from(SENSORS)),
         demosaic=draw(st.sampled_from(DEMOSAICS)),
         tone=draw(st.sampled_from(TONES)),

@@ -28,8 +28,8 @@ def dataset(request, tmp_path_factory):
 
 
 CAMERAS = [
-    Camera(clip_level=200, tone="family"),
-    Camera(motion="rotation", sensor="sony-a7r3", demosaic="bilinear", clip_level=180),
+    Camera(clip_level=100, tone="family"),
+    Camera(motion="rotation", sensor="sony-a7r3", demosaic="bilinear", clip_level=90),
     Camera(sensor="none", clip_level=256),
 ]
 

@@ -121,15 +121,14 @@ class DeviceCamera:
         """Return linear light with its highlights, ``[n, 3, S, S]``."""
         display = window.permute(0, 3, 1, 2).long()
         light = self._light[curve[:, None, None, None], display]
-        clipped = display >= self._camera.clip_level
-        is_area = clipped.any(1)
+        is_area = (display >= self._camera.clip_level).all(1)
         if not is_area.any():
             return light
         first = first_of_area(is_area)[is_area]
         word = self._words(Stream.HIGHLIGHT, sample[:, None, None].expand_as(is_area)[is_area], first)[0]
         factor = torch.full_like(light[:, 0], 256)
         factor[is_area] = 320 + _below(word, 385)
-        return torch.where(clipped, (light * factor[:, None] + 128) >> 8, light)
+        return (light * factor[:, None] + 128) >> 8
 
     def _mosaic(self, light: Tensor) -> Tensor:
         """Return of each pixel of ``[n, 3, Q, Q]`` the colour that it has."""

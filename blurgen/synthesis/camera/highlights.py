@@ -1,8 +1,10 @@
 """More light for what was clipped: streaks appear where a lamp or a reflection is blurred.
 
 A photograph ends at its white, the scene did not. As Rim et al. do ("Realistic blur synthesis for learning
-image deblurring", ECCV 2022), every channel that is clipped gets 1.25 to 2.75 times its light; here the
-factor is drawn for each connected area (with diagonal neighbours), not for the whole picture.
+image deblurring", ECCV 2022), what is clipped gets 1.25 to 2.75 times its light. Here the factor is drawn for
+each connected area (with diagonal neighbours) instead of each picture, and a pixel is clipped when all of
+its channels are: theirs are looked at one by one, which gives bright skin, whose red is clipped alone, red
+streaks.
 """
 
 from __future__ import annotations
@@ -39,11 +41,11 @@ def room_for_runs(side: int) -> Runs:
 
 @njit(cache=True)
 def brighten(light, side, limit, seed, sample, runs):
-    """Multiply the light of clipped channels, area by area.
+    """Multiply the light of clipped pixels, area by area.
 
-    ``light`` int16 [3, side, stride]; a channel is clipped from ``limit`` on. The factor of an area is (320 +
-    d) / 256, d below 385 from lane 0 of block ``y * side + x`` of stream HIGHLIGHT, where (y, x) is the first
-    of its pixels in reading order.
+    ``light`` int16 [3, side, stride]; a pixel is clipped when every channel is at ``limit`` or above. The
+    factor of an area is (320 + d) / 256, d below 385 from lane 0 of block ``y * side + x`` of stream
+    HIGHLIGHT, where (y, x) is the first of its pixels in reading order.
     """
     count, before = 0, 0
     for y in range(side):
@@ -58,15 +60,14 @@ def brighten(light, side, limit, seed, sample, runs):
             place = np.uint32(runs.row[n] * side + runs.first[n])
             word = block_words(seed, _STREAM, sample, place)[0]
             runs.factor[n] = np.int32(320 + below(word, 385))
-        _multiply(light, runs.row[n], runs.first[n], runs.last[n], limit, runs.factor[area])
+        _multiply(light, runs.row[n], runs.first[n], runs.last[n], runs.factor[area])
 
 
 @njit(cache=True)
 def _is_any_clipped(light, y, side, limit):
     most = np.int16(0)
-    for c in range(3):
-        for x in range(side):
-            most = max(most, light[c, y, x])
+    for x in range(side):
+        most = max(most, min(light[0, y, x], light[1, y, x], light[2, y, x]))
     return most >= limit
 
 
@@ -74,7 +75,7 @@ def _is_any_clipped(light, y, side, limit):
 def _find_runs(light, y, side, limit, count, runs):
     inside = False
     for x in range(side):
-        clipped = max(light[0, y, x], light[1, y, x], light[2, y, x]) >= limit
+        clipped = min(light[0, y, x], light[1, y, x], light[2, y, x]) >= limit
         if clipped and not inside:
             runs.row[count], runs.first[count], runs.area[count] = y, x, count
         if clipped:
@@ -110,8 +111,7 @@ def _area(n, runs):
 
 
 @njit(cache=True)
-def _multiply(light, y, first, last, limit, factor):
+def _multiply(light, y, first, last, factor):
     for c in range(3):
         for x in range(first, last + 1):
-            if light[c, y, x] >= limit:
-                light[c, y, x] = np.int16((np.int32(light[c, y, x]) * factor + 128) >> 8)
+            light[c, y, x] = np.int16((np.int32(light[c, y, x]) * factor + 128) >> 8)

@@ -16,9 +16,10 @@ class Camera:
     """How the camera formation makes a picture (FORMAT.md, section 6). Raises ValueError out of range.
 
     ``motion``: "shift", the kernels of the bank in linear light, or "rotation", the mean over ``poses`` (32
-    to 64) of the picture as the camera sees it on a path in six degrees of freedom. ``focal_mm``: lowest and
-    highest focal length of the phones, in whole millimetres of a 35 mm camera, 13 to 200. ``clip_level``: the
-    grey level, 1 to 256, from which a channel counts as clipped and gets more light; 256: none does.
+    to 64) of the picture as the camera sees it on a path in six degrees of freedom. ``focal_mm``: lowest
+    and highest focal length of the phones, in whole millimetres of a 35 mm camera, 13 to 200.
+    ``clip_level``: the grey level, 1 to 256, from which on in all channels a pixel counts as clipped and gets
+    more light; 256: none.
     ``sensor``: whose gain and read noise are drawn. ``demosaic`` and ``tone``: how the picture is developed.
     """
 
