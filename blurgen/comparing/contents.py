@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
-from itertools import product
 from typing import Any, Final
 
 import numpy as np
@@ -39,7 +38,10 @@ class SharedFace:
 
 @dataclass(frozen=True)
 class NearFaces:
-    """Two faces that look the same, by name, with the bits of 256 that differ."""
+    """Two faces that look the same, by name, with the bits of 256 that differ.
+
+    Of one face of the first collection at most ``picture_hash.MOST_PAIRS`` are told.
+    """
 
     a: str
     b: str
@@ -66,16 +68,26 @@ class SharedIdentity:
 
 @dataclass(frozen=True)
 class SharedKernel:
-    """Two kernels of equal weights, by number; ``b`` is ``a`` moved by so many pixels."""
+    """A kernel that both have: the number of the first of its weights in each, and how many there are.
+
+    ``b`` is ``a`` moved by so many pixels.
+    """
 
     a: int
     b: int
     rows: int
     columns: int
+    count_a: int
+    count_b: int
 
     def __str__(self) -> str:
         moved = f", moved by {self.rows} rows and {self.columns} columns" if self.rows or self.columns else ""
-        return f"kernels {self.a} and {self.b} are the same{moved}"
+        many = (
+            f" ({self.count_a:,} and {self.count_b:,} such kernels)"
+            if self.count_a * self.count_b > 1
+            else ""
+        )
+        return f"kernels {self.a} and {self.b} are the same{moved}{many}"
 
 
 @dataclass(frozen=True)
@@ -168,12 +180,12 @@ def _persons(contents: Contents) -> dict[tuple[str, int], int]:
 
 def _shared_kernels(a: KernelBank, b: KernelBank) -> list[SharedKernel]:
     ours, theirs = _shapes(a), _shapes(b)
-    shared = [
-        SharedKernel(i, j, there[0] - here[0], there[1] - here[1])
-        for shape in ours.keys() & theirs.keys()
-        for (i, here), (j, there) in product(ours[shape], theirs[shape])
-    ]
-    return sorted(shared, key=lambda one: (one.a, one.b))
+    shared = []
+    for shape in ours.keys() & theirs.keys():
+        (i, here), (j, there) = ours[shape][0], theirs[shape][0]
+        counts = len(ours[shape]), len(theirs[shape])
+        shared.append(SharedKernel(i, j, there[0] - here[0], there[1] - here[1], *counts))
+    return sorted(shared, key=lambda one: one.a)
 
 
 def _shapes(bank: KernelBank) -> dict[bytes, list[tuple[int, tuple[int, int]]]]:

@@ -31,8 +31,8 @@ closer than 44 in 700,000; the same face saved at JPEG quality 30, halved, darke
 or with noise of sigma 0.03 was never farther than 26.
 """
 
-MOST_PAIRS: Final = 1 << 20
-"""``near_pairs`` names no more pairs than this, the nearest rows first."""
+MOST_PAIRS: Final = 8
+"""``near_pairs`` names no more pairs of one picture: a thousand equal ones are not a million facts."""
 
 _SIDE: Final = 32
 _LOW: Final = 16
@@ -80,17 +80,17 @@ def near_pairs(
 
     ``first`` uint64 ``[n, 4]``, ``second`` uint64 ``[m, 4]``. The result is int64 ``[pairs, 4]``: row of
     ``first``, row of ``second``, distance in bits, 1 where the second picture is the mirrored first (0 where
-    not); at most MOST_PAIRS, in ascending order of rows.
+    not); in ascending order of rows, of each row of ``first`` at most the first MOST_PAIRS.
     """
     if not 0 <= threshold < 64 * WORDS:
         raise ValueError(f"Argument 'threshold' must be from 0 to {64 * WORDS - 1}, not {threshold}.")
     ours, theirs = (np.ascontiguousarray(part, np.uint64).reshape(-1, WORDS) for part in (first, second))
     found = np.empty((1024, 4), np.int64)
     while True:
-        count = _compare(ours, theirs, _ODD_COLUMNS, np.uint64(threshold), found)
-        if count <= len(found) or len(found) >= MOST_PAIRS:
-            return found[: min(count, len(found))]
-        found = np.empty((min(count, MOST_PAIRS), 4), np.int64)
+        count = _compare(ours, theirs, _ODD_COLUMNS, np.uint64(threshold), MOST_PAIRS, found)
+        if count <= len(found):
+            return found[:count]
+        found = np.empty((count, 4), np.int64)
 
 
 @njit(cache=True, inline="always")
@@ -103,11 +103,14 @@ def _ones(word):
 
 
 @njit(cache=True, nogil=True)
-def _compare(ours, theirs, odd, threshold, found):
-    """Write pairs to ``found`` as far as it goes; return how many there are."""
+def _compare(ours, theirs, odd, threshold, most, found):
+    """Write pairs, ``most`` of each of ours, to ``found`` as far as it goes; return how many there are."""
     count = 0
     for i in range(len(ours)):
+        before = count
         for j in range(len(theirs)):
+            if count - before == most:
+                break
             differing = ours[i, 0] ^ theirs[j, 0]
             plain, mirrored = _ones(differing), _ones(differing ^ odd[0])
             # Few pictures agree in as much as the first quarter.
