@@ -78,6 +78,24 @@ def test_every_byte_is_that_of_the_shards(dataset, set, device):
         assert torch.equal(found.cpu(), expected), name
 
 
+def test_no_setting_of_the_whole_process_is_touched(dataset, monkeypatch):
+    """A training goes on in another thread meanwhile; settings put back late would be put back wrong."""
+
+    def touched(*_, **__):
+        raise AssertionError("a setting of the whole process")
+
+    for module, name in (
+        (torch.backends.cudnn, "set_flags"),
+        (torch.backends.cudnn, "flags"),
+        (torch._C, "_set_cudnn_enabled"),
+        (torch._C, "_set_mkldnn_enabled"),
+        (torch, "clear_autocast_cache"),
+    ):
+        monkeypatch.setattr(module, name, touched)
+    source, rows = DevicePatches(dataset, "full", torch.device("cpu")), np.arange(4)
+    assert torch.equal(source.read(rows).blurry, ShardPatches(dataset).read(rows).blurry)
+
+
 def test_it_is_exact_when_the_user_allows_rounding(dataset):
     ours, theirs = DevicePatches(dataset, "full", torch.device("cpu")), ShardPatches(dataset)
     before = torch.get_float32_matmul_precision()

@@ -7,11 +7,11 @@ a training wants.
 
 from __future__ import annotations
 
+import contextlib
 from typing import Any, Final
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -92,7 +92,11 @@ class DevicePatches:
         samples = rows if self._samples is None else self._samples[rows]
         index = self._renderer.plan(samples)
         columns = [index[name].astype(np.int64) for name in ("image", "top", "left", "kernel", "sample")]
-        image, top, left, kernel, sample = torch.from_numpy(np.stack(columns)).to(self._device)
+        numbers = torch.from_numpy(np.stack(columns))
+        if self._device.type == "cuda":
+            # So that the copy waits for nothing that the device has yet to do.
+            numbers = numbers.pin_memory()
+        image, top, left, kernel, sample = numbers.to(self._device, non_blocking=True)
 
         around = self._around(image, top, left)
         inner = slice(self._radius, self._radius + self.patch_size)
@@ -163,13 +167,30 @@ def blur(region: Tensor, weights: Tensor) -> Tensor:
     which float32 holds exactly in any order: a convolution that only multiplies and adds is exact. cuDNN may
     choose one that does more (FFT, Winograd) or rounds its input (TF32), so PyTorch's own is taken; on the
     CPU, float64 keeps oneDNN out for the same reason.
+
+    This runs in a background thread, beside the steps of a training. So no setting of the whole process is
+    touched: cuDNN is left out by an argument of the call, and autocast, whose end empties a cache that all
+    threads share, is entered only by a caller who has it on.
     """
-    kind = torch.float64 if region.device.type == "cpu" else torch.float32
-    with torch.autocast(region.device.type, enabled=False), torch.backends.cudnn.flags(enabled=False):
-        # Pictures as channels, colours as the batch: one depthwise convolution.
-        pictures = region.transpose(0, 1).to(kind, memory_format=torch.contiguous_format)
-        blurred = F.conv2d(pictures, weights[:, None].to(kind), groups=len(weights))
+    device = region.device.type
+    kind = torch.float64 if device == "cpu" else torch.float32
+    # Pictures as channels, colours as the batch: one depthwise convolution.
+    pictures = region.transpose(0, 1).to(kind, memory_format=torch.contiguous_format)
+    autocast_on = torch.is_autocast_enabled(device)
+    with torch.autocast(device, enabled=False) if autocast_on else contextlib.nullcontext():
+        blurred = _convolution_without_cudnn(pictures, weights[:, None].to(kind), groups=len(weights))
     return blurred.transpose(0, 1).int()
+
+
+def _convolution_without_cudnn(x: Tensor, weight: Tensor, *, groups: int) -> Tensor:
+    """Return what ``conv2d`` does with cuDNN off, which is an argument of the operator beneath it."""
+    once, none = [1, 1], [0, 0]
+    off: dict[str, bool] = dict.fromkeys(
+        ("transposed", "benchmark", "deterministic", "cudnn_enabled", "allow_tf32"), False
+    )
+    return torch.ops.aten._convolution(
+        x, weight, None, once, none, once, output_padding=none, groups=groups, **off
+    )
 
 
 def _unrounded_noise(sigma: float) -> NDArray[np.float32]:
