@@ -36,7 +36,8 @@ from umsn.training.stages import QUICK as QUICK_PRESET
 QUICK = Settings(preset="quick", iterations=2, batch_size=2, seed=1)
 ALONE = replace(QUICK, masks="labels", first_stage=False)
 """Stage umsn begins with no other."""
-CPU = {"device": "cpu", "quiet": True}
+CPU = {"device": "cpu", "precision": "fp32", "quiet": True}
+"""In one precision: which is faster may change from run to run."""
 
 
 @pytest.fixture(scope="module")
@@ -354,8 +355,8 @@ def build_with_unknown_pixels(folder):
     return build_dataset([source], bank, folder / "data", per_image=8, patch_size=PATCH).root
 
 
-def run_in_two_processes(program):
-    """Run Python code as torchrun runs it, and see both processes end well."""
+def run_in_two_processes(program, ends=0):
+    """Run Python code as torchrun runs it, and see both processes end as they should."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         address = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free.getsockname()[1])}
@@ -367,7 +368,7 @@ def run_in_two_processes(program):
         )
         for rank in "01"
     ]
-    assert [process.wait(120) for process in processes] == [0, 0]
+    assert [process.wait(120) for process in processes] == [ends, ends]
 
 
 def test_two_processes_train_like_one_with_the_joint_batch(tmp_path, monkeypatch):
@@ -384,7 +385,7 @@ def test_two_processes_train_like_one_with_the_joint_batch(tmp_path, monkeypatch
         "chosen = stages.QUICK.stages[0], stages.QUICK.stages[-1]\n"
         "curriculum.PRESETS = {'quick': replace(stages.QUICK, stages=chosen, log_every=1)}\n"
         f"curriculum.train({str(data)!r}, {str(tmp_path / 'two')!r}, {settings!r},"
-        " device='cpu', quiet=True)\n"
+        " device='cpu', precision='fp32', quiet=True)\n"
     )
     run_in_two_processes(program)
 
@@ -392,6 +393,59 @@ def test_two_processes_train_like_one_with_the_joint_batch(tmp_path, monkeypatch
     one, two = ([line["loss"] for line in map(json.loads, log) if "loss" in line] for log in logs)
     assert len(one) == 8
     assert two == pytest.approx(one, rel=1e-4)
+
+
+def test_two_processes_killed_and_resumed_end_with_the_same_bits(datasets, tmp_path):
+    def program(out, iterations, resume, then=""):
+        return (
+            "import os, signal\n"
+            "from dataclasses import replace\n"
+            "from umsn.training import curriculum, loop, stages\n"
+            "from umsn.training.curriculum import Settings\n"
+            "chosen = stages.QUICK.stages[0], stages.QUICK.stages[-1]\n"
+            "preset = replace(stages.QUICK, stages=chosen, log_every=2, save_every=2)\n"
+            "curriculum.PRESETS = {'quick': preset}\n"
+            f"{then}"
+            f"settings = {replace(ALONE, iterations=iterations, ema=0.9)!r}\n"
+            f"curriculum.train({str(datasets['data'])!r}, {str(out)!r}, settings, device='cpu',"
+            f" precision='fp32', quiet=True, resume={resume})\n"
+        )
+
+    run_in_two_processes(program(tmp_path / "whole", 5, False))
+    killed = (
+        "rate = loop.learning_rate\n"
+        "def kill(plan, done):\n"
+        "    if plan.stage.name == 'umsn' and done == 3: os.kill(os.getpid(), signal.SIGKILL)\n"
+        "    return rate(plan, done)\n"
+        "loop.learning_rate = kill\n"
+    )
+    run_in_two_processes(program(tmp_path / "parts", 5, False, killed), ends=-signal.SIGKILL)
+    _, about = checkpoint.load(tmp_path / "parts/umsn.state.safetensors", "training")
+    assert about["iteration"] == 2
+    run_in_two_processes(program(tmp_path / "parts", 5, True))
+    for name in ("segmentation", "umsn"):
+        for end in (".state", ""):
+            file = f"{name}{end}.safetensors"
+            assert (tmp_path / "parts" / file).read_bytes() == (tmp_path / "whole" / file).read_bytes()
+
+
+def test_processes_that_do_not_see_the_same_folder_do_not_begin(datasets, tmp_path):
+    """One that found no state would go on from the beginning, and the others from theirs."""
+    program = (
+        "import os\n"
+        "from umsn.training import curriculum\n"
+        "from umsn.training.curriculum import Settings\n"
+        f"out = {str(tmp_path)!r} + '/node ' + os.environ['RANK']\n"
+        "try:\n"
+        f"    curriculum.train({str(datasets['data'])!r}, out, {QUICK!r}, stage='segmentation', device='cpu',"
+        " quiet=True)\n"
+        "except curriculum.InputError as error:\n"
+        "    assert 'is not the same folder for all processes; choose an --out on a shared' in str(error)\n"
+        "else:\n"
+        "    raise AssertionError\n"
+    )
+    run_in_two_processes(program)
+    assert not [*tmp_path.glob("node */*"), *tmp_path.glob("node */.*")]
 
 
 def test_a_compiler_that_fails_in_one_process_is_done_without_in_both(datasets, tmp_path):

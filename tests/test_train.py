@@ -18,15 +18,17 @@ import pytest
 import torch
 from small_training import build
 from torch._dynamo.backends.debugging import aot_eager
+from torch._dynamo.utils import counters
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from blurgen.dataset.reading import open_dataset
 from blurgen.errors import InputError
 from umsn import checkpoint
 from umsn.nets import build_network
 from umsn.patches.batches import Batches, Patches, ShardPatches, to_device
-from umsn.runs.processes import mean_over_processes
 from umsn.training.learners import DeblurLearner, FirstStageLearner, SegmentationLearner
-from umsn.training.loop import Machine, Plan, Stopped, learning_rate, train_stage
+from umsn.training.loop import Plan, Stopped, learning_rate, train_stage
+from umsn.training.machine import Machine, arithmetic_of_a_gpu
 from umsn.training.precision import faster_precision
 from umsn.training.stages import Differences, Stage
 
@@ -471,20 +473,88 @@ def test_compiled_it_trains_the_same_with_one_graph(data, tmp_path, monkeypatch)
     assert files[0][1]["networks"] == files[1][1]["networks"]
 
 
-def test_trying_the_compiler_waits_for_no_other_process(data, tmp_path, monkeypatch):
-    """It may fail in one process alone: then the others would wait for ever."""
-    compile_module, asked = torch.nn.Module.compile, []
-    monkeypatch.setattr(torch.nn.Module, "compile", lambda self: compile_module(self, backend=aot_eager))
-
-    def counted(value):
-        asked.append(value)
-        return mean_over_processes(value)
-
-    monkeypatch.setattr("umsn.training.losses.mean_over_processes", counted)
-    train(data, tmp_path, 3, kind="segmentation", machine=Machine(CPU, compile=True))
-    assert len(asked) == 3
+@pytest.mark.parametrize("kind", ["segmentation", "first-stage", "umsn"])
+def test_a_whole_step_is_compiled_once_and_in_one_piece(data, tmp_path, monkeypatch, kind):
+    """Networks, masks and losses; whatever is validated, followed and saved beside it."""
+    torch.compiler.reset()
+    counters.clear()
+    compile_module = torch.nn.Module.compile
+    monkeypatch.setattr(torch.nn.Module, "compile", lambda self: compile_module(self, backend="eager"))
+    options = {"kind": kind, "validation": ShardPatches(open_dataset(data))}
+    train(data, tmp_path, 6, machine=Machine(CPU, compile=True), **options)
     (tried,) = [line for line in lines(tmp_path) if line.get("event") == "compile"]
     assert tried["works"]
+    assert counters["stats"]["unique_graphs"] == 1
+    assert not counters["graph_break"]
+    # What is finished is not compiled again.
+    torch.compiler.reset()
+    train(data, tmp_path, 6, machine=Machine(CPU, compile=True), resume=True, **options)
+    assert counters["stats"]["unique_graphs"] == 1
+
+
+class Read(TorchDispatchMode):
+    """Counts the numbers that are read from tensors, for which a processor has to wait for a GPU."""
+
+    count = 0
+
+    def __torch_dispatch__(self, function, types, arguments=(), options=None):
+        waits = (torch.ops.aten._local_scalar_dense.default, torch.ops.aten.nonzero.default)
+        self.count += function in waits
+        return function(*arguments, **(options or {}))
+
+
+@pytest.mark.parametrize("kind", ["segmentation", "first-stage", "umsn"])
+def test_no_step_waits_for_the_device(data, tmp_path, monkeypatch, kind):
+    counts = []
+
+    def counted(plan, done):
+        counts.append(mode.count)
+        return learning_rate(plan, done)
+
+    monkeypatch.setattr("umsn.training.loop.learning_rate", counted)
+    never = {"log_every": 100, "save_every": 100, "validate_every": 100, "ema": 0.9}
+    with Read() as mode:
+        train(data, tmp_path, 8, kind=kind, plan=never)
+    # The first steps may have set something up, the last one is logged and saved.
+    assert counts[2] == counts[7] < mode.count
+
+
+@pytest.mark.parametrize("kind", ["segmentation", "first-stage", "umsn"])
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_the_channels_stay_last_in_memory(data, kind, precision):
+    """From the pictures to the loss, or convolutions would copy every map before and after."""
+    learner, _ = learner_of(kind)
+    learner.to(memory_format=torch.channels_last)
+    others = []
+
+    def look(module, arguments, output):
+        for tensor in (*arguments, output):
+            is_map = isinstance(tensor, torch.Tensor) and tensor.ndim == 4 and min(tensor.shape[1:]) > 1
+            if is_map and not tensor.is_contiguous(memory_format=torch.channels_last):
+                others.append((type(module).__name__, tuple(tensor.shape), tensor.stride()))
+
+    for module in learner.modules():
+        module.register_forward_hook(look)
+    batch = Batches(ShardPatches(open_dataset(data)), batch_size=4, seed=0, device=CPU).at(0)
+    with Machine(CPU, precision=precision).autocast():
+        learner(batch)
+    assert not others
+
+
+def test_float32_on_a_gpu_is_float32_where_it_was_asked_for():
+    def now():
+        cudnn = torch.backends.cudnn
+        return torch.get_float32_matmul_precision(), cudnn.allow_tf32, cudnn.benchmark
+
+    before = now()
+    for precision, expected in (
+        ("fp32", ("highest", False, True)),
+        ("bf16", ("high", True, True)),
+        ("auto", ("high", True, True)),
+    ):
+        with arithmetic_of_a_gpu(precision):
+            assert now() == expected
+        assert now() == before
 
 
 def test_the_faster_precision_is_chosen_and_kept(data, tmp_path, monkeypatch):
@@ -550,7 +620,7 @@ class Clock:
             return torch.autocast("cpu", torch.bfloat16, enabled=machine.precision == "bf16")
 
         patched.setattr("umsn.training.precision.time", SimpleNamespace(perf_counter=lambda: self._now))
-        patched.setattr("umsn.training.loop.Machine.autocast", autocast)
+        patched.setattr("umsn.training.machine.Machine.autocast", autocast)
         patched.setattr("umsn.training.precision.torch.autograd.grad", self._trial)
 
     def _trial(self, *arguments, **options):

@@ -97,7 +97,8 @@ class ConfidenceNet(nn.Module):
 
     def log_confidence(self, masked_output: Tensor, masked_target: Tensor) -> Tensor:
         """log C [N] <= 0, float32; finite where C itself would round to 0."""
-        x = self.first(torch.cat((masked_output, masked_target), dim=1))
+        pair = torch.cat((masked_output, masked_target), dim=1)
+        x = self.first(pair.contiguous(memory_format=torch.channels_last))
         for i, stage in enumerate(self.stages):
             x = F.avg_pool2d(x, 2, ceil_mode=True)
             repeat = self.config.repeats_third and i == len(self.stages) - 1

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from blurgen.errors import InputError
-from blurgen.labels import CLASS_NAMES, CLASS_OF_LABEL
+from blurgen.labels import CLASS_NAMES, CLASS_OF_LABEL, NO_CLASS
 from blurgen.randomness.philox import Stream, words
 
 # Streams of random numbers of a training. Its seed and a recipe's may be equal: these numbers are not
@@ -67,17 +67,26 @@ class Batch:
     """float32 ``[N, 3, H, W]`` in [0, 1]; beyond it where noise was not clipped."""
     classes: Tensor
     """int64 ``[N, H, W]``: 0 to 3, 255 where unknown."""
+    known: Tensor | None = None
+    """Of processes that train together: ``count_known``, the mean over all of them; None for one alone."""
 
     @property
     def masks(self) -> Tensor:
         """float32 ``[N, 4, H, W]``, one-hot; all zero where the class is unknown."""
         return one_hot(self.classes)
 
+    def count_known(self) -> Tensor:
+        """Return the number of pixels whose class is known, a float32 scalar."""
+        return (self.classes != NO_CLASS).sum().float()
+
 
 def one_hot(classes: Tensor) -> Tensor:
-    """Return float32 masks ``[N, 4, H, W]`` of int64 class maps ``[N, H, W]``; unknown pixels are in none."""
+    """Return float32 masks ``[N, 4, H, W]`` of int64 class maps ``[N, H, W]``; unknown pixels are in none.
+
+    As in pictures, the channels are last in memory.
+    """
     numbers = torch.arange(len(CLASS_NAMES), device=classes.device)
-    return (classes.unsqueeze(1) == numbers[:, None, None]).float()
+    return (classes.unsqueeze(-1) == numbers).float().permute(0, 3, 1, 2)
 
 
 class ShardPatches:

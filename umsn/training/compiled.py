@@ -1,4 +1,4 @@
-"""torch.compile, where it works: a compiled network is used only if it learns what the plain one learns.
+"""torch.compile, where it works: a compiled step is used only if it learns what the plain one learns.
 
 A compiler's mistake can leave part of a network without a gradient, and the training would go on, a little
 worse, and say nothing. So one step is taken both ways before the first that counts.
@@ -22,16 +22,16 @@ _FLOOR: Final = 1e-3
 
 
 def compile_where_it_works(
-    network: nn.Module, loss: Callable[[], Tensor], parameters: Sequence[nn.Parameter], precision: str
+    module: nn.Module, loss: Callable[[], Tensor], parameters: Sequence[nn.Parameter], precision: str
 ) -> str | None:
-    """Compile ``network`` in place; take it back, and return why, if that fails or changes the gradients.
+    """Compile ``module`` in place; take it back, and return why, if that fails or changes the gradients.
 
-    ``loss`` is of one batch, always the same, by way of the network; ``parameters`` are what is trained;
+    ``loss`` is of one batch, always the same, by way of the module; ``parameters`` are what is trained;
     ``precision`` is "fp32" or "bf16". Nothing is learnt. Of processes that train together all compile, or
     none; ``loss`` must not wait for the others, for a compiler may fail in one of them only.
     """
     expected = _gradients(loss, parameters)
-    network.compile()
+    module.compile()
     reason = None
     try:
         found = _gradients(loss, parameters)
@@ -44,7 +44,7 @@ def compile_where_it_works(
             reason = f"compiled, {wrong} of {len(parameters)} parameters have another gradient"
     if not any_process(reason is not None, parameters[0].device):
         return None
-    network._compiled_call_impl = None
+    module._compiled_call_impl = None
     torch.compiler.reset()
     return reason or "it does not work in another process"
 

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import math
-import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -25,8 +23,9 @@ from umsn.nets import SIZES, VARIANTS, build_network, network_config, variant_co
 from umsn.patches.batches import FULL, PatchSource, ShardPatches
 from umsn.patches.device_patches import DevicePatches
 from umsn.training.learners import DeblurLearner, FirstStageLearner, Learner, SegmentationLearner
-from umsn.training.loop import Machine, Plan, train_stage
+from umsn.training.loop import Plan, train_stage
 from umsn.training.losses import Perceptual
+from umsn.training.machine import Machine, joined
 from umsn.training.stage_checkpoints import StageCheckpoints
 from umsn.training.stages import PRESETS, Differences, Preset, Schedule, Stage
 
@@ -128,7 +127,7 @@ def train(
     Raises InputError for whatever cannot work, before anything is trained; Stopped (``umsn.training.loop``)
     after SIGINT or SIGTERM, with the state saved.
     """
-    with _machine(device, precision, compile, threads) as machine:
+    with joined(device, precision, compile, threads) as machine:
         out = Path(out)
         preset = _preset(settings)
         stages = preset.select(stage)
@@ -445,23 +444,3 @@ def _about(settings: Settings, dataset: Dataset, stage: Stage) -> dict[str, Any]
     if stage.kind == "umsn":
         about |= {"variant": settings.variant, "masks": settings.masks}
     return about
-
-
-@contextlib.contextmanager
-def _machine(
-    device: str, precision: Literal["auto", "fp32", "bf16"], compile: bool | None, threads: int
-) -> Iterator[Machine]:
-    """Yield what to train on; with torchrun, this process's part of it."""
-    rank, ranks = int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
-    chosen = usable_device(device)
-    if chosen.type == "cuda" and ranks > 1:
-        chosen = torch.device("cuda", int(os.environ["LOCAL_RANK"]))
-    if compile is None:
-        compile = chosen.type == "cuda"
-    if ranks > 1:
-        dist.init_process_group("nccl" if chosen.type == "cuda" else "gloo")
-    try:
-        yield Machine(chosen, rank, ranks, precision, compile, threads)
-    finally:
-        if ranks > 1:
-            dist.destroy_process_group()

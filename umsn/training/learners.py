@@ -76,7 +76,7 @@ class SegmentationLearner(Learner):
         self.network, self._image = network, image
 
     def forward(self, batch: Batch) -> tuple[Terms, Terms]:
-        return {"cross_entropy": cross_entropy(self.output(batch), batch.classes)}, {}
+        return {"cross_entropy": cross_entropy(self.output(batch), batch.classes, batch.known)}, {}
 
     def output(self, batch: Batch) -> Tensor:
         """Return logits ``[N, 4, H, W]``."""

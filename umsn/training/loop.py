@@ -14,16 +14,17 @@ from __future__ import annotations
 import contextlib
 import json
 import math
+import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 import numpy as np
 import torch
-import torch.distributed as dist
 from numpy.typing import NDArray
 from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
 
 from blurgen.errors import InputError
 from umsn import checkpoint
@@ -34,11 +35,12 @@ from umsn.runs.folder import kept_path
 from umsn.runs.log import Log
 from umsn.runs.memory import keep_freed_memory
 from umsn.runs.meter import Meter
-from umsn.runs.processes import any_process
+from umsn.runs.processes import any_process, mean_over_processes, require_shared
 from umsn.runs.signals import Signals
 from umsn.training import schedules
 from umsn.training.compiled import compile_where_it_works
 from umsn.training.learners import Learner, Terms
+from umsn.training.machine import Machine
 from umsn.training.precision import Precision, faster_precision
 from umsn.training.stages import Stage
 from umsn.training.state import restore_state, save_state
@@ -51,28 +53,6 @@ _VANISHED: Final = 1e-3  # of the first learning rate
 
 class Stopped(Exception):
     """A signal asked the training to leave; its state is saved."""
-
-
-@dataclass(frozen=True)
-class Machine:
-    """What a training runs on. Of no influence on the result but for rounding."""
-
-    device: torch.device
-    rank: int = 0
-    ranks: int = 1
-    precision: Literal["auto", "fp32", "bf16"] = "fp32"
-    """``auto``: the faster of the two, tried out (``umsn.training.precision``); a training that is resumed
-    goes on with what it had."""
-    compile: bool = False
-    """Compile the network where that works (``umsn.training.compiled``)."""
-    threads: int = 1
-    """Background threads that read patches."""
-
-    def autocast(self) -> torch.autocast:
-        """Return a context in which networks run in bfloat16, where the precision is that."""
-        if self.precision == "auto":
-            raise ValueError("Argument 'precision' must be chosen before networks run.")
-        return torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bf16")
 
 
 @dataclass(frozen=True)
@@ -113,11 +93,14 @@ def train_stage(
     diverges: then what was saved before stays.
     """
     stage, device = plan.stage, machine.device
+    if machine.ranks > 1:
+        require_shared(run, device)
     trained_path, state_path = (run / f"{stage.name}{end}.safetensors" for end in ("", ".state"))
     # As it will come back from a file, lists for tuples.
     about = dict(json.loads(json.dumps({**about, **_identity(plan)})))
 
     # What is trained, and where it stands.
+    torch.manual_seed(plan.seed)
     keep_freed_memory()
     # Convolutions want the channels last, on a GPU and on a processor, as the pixels of a batch come.
     learner.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -132,13 +115,23 @@ def train_stage(
         done, best, recorded = restore_state(state_path, learner, optimizer, average, about)
         precision = recorded if precision == "auto" else precision
     leader = machine.rank == 0
+    model: nn.Module = learner
+    if machine.ranks > 1:
+        # Gradients are averaged in buckets whose order would change after the first step, and with it the
+        # rounding of a resumed training, were it not for find_unused_parameters.
+        model = DistributedDataParallel(learner, find_unused_parameters=True)
+        # It means 1x1 convolutions, whose strides have many names.
+        warnings.filterwarnings("ignore", "Grad strides do not match bucket view strides")
     if plan.keep_every:
         make_folder(kept_path(run, stage.name, done).parent)
 
     def forward(batch: Batch) -> tuple[Tensor, Terms, Terms]:
         """Return loss, terms and trace: in bfloat16 where the machine does that, losses always in float32."""
+        if machine.ranks > 1:
+            # Beside the step that is compiled, in which no process waits for another.
+            batch = replace(batch, known=mean_over_processes(batch.count_known()))
         with machine.autocast():
-            terms, trace = learner(batch)
+            terms, trace = model(batch)
         return torch.stack([stage.losses[name] * term for name, term in terms.items()]).sum(), terms, trace
 
     def save_trained(path: Path) -> None:
@@ -169,7 +162,7 @@ def train_stage(
         if precision == "auto":
             precision = _choose_precision(learner, batches.at(done), trained, log, machine)
         machine = replace(machine, precision=precision)
-        if machine.compile:
+        if machine.compile and done < stage.iterations:
             _compile(learner, batches.at(done), log, done, machine)
         _note_vanishing_rate(plan, log, done)
         meter = Meter(batches)
@@ -181,8 +174,6 @@ def train_stage(
             if done % stage.differences.step_every == 0:
                 optimizer.zero_grad(set_to_none=True)
                 loss.backward()
-                if machine.ranks > 1:
-                    _average_gradients(trained, machine.ranks)
                 for group in optimizer.param_groups:
                     group["lr"] = rate
                 optimizer.step()
@@ -270,15 +261,18 @@ def _choose_precision(
 
 
 def _compile(learner: Learner, batch: Batch, log: Log, iteration: int, machine: Machine) -> None:
-    """Compile the network if it then learns the same from a batch, and say so if not."""
+    """Compile the whole step if the same is then learnt from a batch, and say so if not.
+
+    Networks, losses and the S-Nets that make the masks are one graph. Validation and all else go by the
+    networks themselves, which stay as they are.
+    """
 
     def loss() -> Tensor:
-        # Any function of the output will do; that of the stage would wait for other processes.
         with machine.autocast():
-            return learner.output(batch).square().mean()
+            return torch.stack([*learner(batch)[0].values()]).sum()
 
-    parameters = [p for p in learner.network.parameters() if p.requires_grad]
-    why = compile_where_it_works(learner.network, loss, parameters, machine.precision)
+    parameters = [p for p in learner.parameters() if p.requires_grad]
+    why = compile_where_it_works(learner, loss, parameters, machine.precision)
     log.event(event="compile", at=iteration, works=why is None, why_not=why)
     if why is not None:
         log.say(f"{log.stage}: not compiled: {why}.")
@@ -314,7 +308,6 @@ def _refuse_divergence(
 
 
 @torch.no_grad()
-@torch.compiler.set_stance("force_eager")
 def _validate(learner: Learner, source: PatchSource, log: Log, iteration: int, machine: Machine) -> float:
     """Score the network on rows spread evenly over ``source``; return the score that chooses the best."""
     rows = _spread(source, _VALIDATION_PATCHES)
@@ -333,7 +326,6 @@ def _validate(learner: Learner, source: PatchSource, log: Log, iteration: int, m
     return next(iter(means.values()))
 
 
-@torch.compiler.set_stance("force_eager")
 def _follow(learner: Learner, source: PatchSource, log: Log, iteration: int, machine: Machine) -> None:
     """Record what the learner follows of a few images, always the same ones (as in Table VII)."""
     rows = _spread(source, _FOLLOWED)
@@ -352,16 +344,6 @@ def _identity(plan: Plan) -> dict[str, Any]:
     stage = {**asdict(replace(plan.stage, losses={})), "losses": dict(plan.stage.losses)}
     identity = {"stage": stage, "seed": plan.seed, "crop": plan.crop, "ema": plan.ema}
     return identity | ({"epoch": plan.epoch} if plan.stage.schedule == "halving" else {})
-
-
-def _average_gradients(parameters: list[nn.Parameter], ranks: int) -> None:
-    """Give every process the mean gradient: with it, all take the step of the joint batch."""
-    gradients = [p.grad for p in parameters if p.grad is not None]
-    together = torch.cat([g.flatten() for g in gradients])
-    dist.all_reduce(together)
-    together /= ranks
-    for gradient, mean in zip(gradients, together.split([g.numel() for g in gradients]), strict=True):
-        gradient.copy_(mean.view_as(gradient))
 
 
 @contextlib.contextmanager

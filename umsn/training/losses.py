@@ -18,7 +18,6 @@ from torch import Tensor, nn
 
 from blurgen.labels import CLASS_NAMES, NO_CLASS
 from umsn.nets.confidence import ConfidenceNet
-from umsn.runs.processes import mean_over_processes
 from umsn.vggface import load_vgg_face
 
 
@@ -118,18 +117,18 @@ TERMS: Final[Mapping[str, Callable[[Tensor, Tensor], Tensor]]] = {
 """What the released code adds to the loss of UMSN, each a function of output and target."""
 
 
-def cross_entropy(logits: Tensor, classes: Tensor) -> Tensor:
+def cross_entropy(logits: Tensor, classes: Tensor, known: Tensor | None = None) -> Tensor:
     """Mean cross entropy over the pixels of known class, 0 where there are none. A scalar.
-
-    Processes that train together divide by the mean number of such pixels among them: so the mean of their
-    gradients is that of the joint batch, wherever the unknown pixels lie.
 
     Args:
         logits: float [N, 4, H, W].
         classes: int64 [N, H, W], 0 to 3; 255 where unknown.
+        known: the number of pixels to divide by, a float scalar; None: those of known class. Processes that
+            train together divide by the mean number among them: so the mean of their gradients is that of
+            the joint batch, wherever the unknown pixels lie.
     """
     total = F.cross_entropy(logits, classes, ignore_index=NO_CLASS, reduction="sum")
-    known = mean_over_processes((classes != NO_CLASS).sum().to(total.dtype))
+    known = (classes != NO_CLASS).sum().to(total.dtype) if known is None else known
     return total / known.where(known > 0, 1)
 
 
