@@ -17,7 +17,6 @@ from blurgen.dataset.reading import Dataset, open_dataset
 from blurgen.errors import InputError
 from blurgen.labels import CLASS_NAMES
 from blurgen.testset.contents import read_contents
-from umsn.devices import usable_device
 from umsn.folders import make_folder
 from umsn.nets import SIZES, VARIANTS, build_network, network_config, variant_config
 from umsn.patches.batches import FULL, PatchSource, ShardPatches

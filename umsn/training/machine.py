@@ -11,7 +11,7 @@ from typing import Any, Final, Literal
 import torch
 import torch.distributed as dist
 
-from umsn.restore.deblur import usable_device
+from umsn.devices import usable_device
 
 _CUDNN: Final[Any] = torch.backends.cudnn
 
