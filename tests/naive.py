@@ -736,3 +736,69 @@ def halved(image):
     for n, c, y, x in np.ndindex(half.shape):
         half[n, c, y, x] = sum(image[n, c, 2 * y + i, 2 * x + j] for i in (0, 1) for j in (0, 1)) / 4
     return half
+
+
+# --- The Wiener filter (umsn/nets/wiener.py) ------------------------------------------------------------
+
+
+def wiener(picture, kernel, weight):
+    """Return the filtered picture ``[H, W]``: the sums of the Fourier transforms written out, in float64."""
+    height, width = picture.shape
+    rows, columns = (-(-(side + 16) // 16) * 16 for side in (height, width))
+    repeating = np.zeros((rows, columns))
+    for y in range(rows):
+        for x in range(columns):
+            repeating[y, x] = _continued(picture, y, x, rows, columns)
+    spectrum_of = [np.exp(-2j * np.pi * np.outer(np.arange(n), np.arange(n)) / n) for n in (rows, columns)]
+
+    def transformed(image):
+        return spectrum_of[0] @ image @ spectrum_of[1]
+
+    def back(spectrum):
+        return (spectrum_of[0].conj() @ spectrum @ spectrum_of[1].conj()).real / (rows * columns)
+
+    placed, radius = np.zeros((rows, columns)), len(kernel) // 2
+    for v in range(len(kernel)):
+        for u in range(len(kernel)):
+            placed[(v - radius) % rows, (u - radius) % columns] = kernel[v, u]
+    transfer = transformed(placed)
+    blurred = back(transformed(repeating) * transfer)
+    tapered = np.zeros((rows, columns))
+    for y in range(rows):
+        for x in range(columns):
+            inside = _inwards(y, height) * _inwards(x, width)
+            tapered[y, x] = inside * repeating[y, x] + (1 - inside) * blurred[y, x]
+    differences = np.zeros((rows, columns))
+    differences[0, 0], differences[0, 1], differences[1, 0] = 4, -1, -1
+    differences[0, -1], differences[-1, 0] = -1, -1
+    power = np.abs(transfer) ** 2 + weight * transformed(differences).real
+    return back(transformed(tapered) * transfer.conj() / power)[:height, :width]
+
+
+def _continued(picture, y, x, rows, columns):
+    """Return a pixel of the picture continued so that it repeats: columns are continued after rows."""
+
+    def along_row(x):
+        height = len(picture)
+        if y < height:
+            return picture[y, x]
+        share = (y - height + 0.5) / (rows - height)
+        last, first = picture[_mirror(y, height), x], picture[_mirror(y - rows, height), x]
+        return (1 - share) * last + share * first
+
+    width = picture.shape[1]
+    if x < width:
+        return along_row(x)
+    share = (x - width + 0.5) / (columns - width)
+    return (1 - share) * along_row(_mirror(x, width)) + share * along_row(_mirror(x - columns, width))
+
+
+def _mirror(place, size):
+    """Mirror at the border itself: the line at the border comes twice."""
+    while not 0 <= place < size:
+        place = -1 - place if place < 0 else 2 * size - 1 - place
+    return place
+
+
+def _inwards(place, size):
+    return min(1, max(0, min(place + 1, size - place) / 15))

@@ -7,6 +7,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import small_dataset
 import torch
 
 from blurgen.errors import InputError
@@ -38,7 +39,14 @@ class Numbered:
     def read(self, rows):
         n, p = len(rows), self.patch_size
         clean = torch.from_numpy(np.asarray(rows, np.uint8)).reshape(n, 1, 1, 1).expand(n, p, p, 3)
-        return Patches(clean.contiguous(), clean.contiguous(), clean[..., 0].contiguous())
+        return Patches(clean.contiguous(), clean.contiguous(), clean[..., 0].contiguous(), _kernels(n))
+
+
+def _kernels(count):
+    """Return kernels of one tap, two columns left of the middle."""
+    kernels = torch.zeros(count, 5, 5, dtype=torch.int32)
+    kernels[:, 2, 0] = 32768
+    return kernels
 
 
 def rows_of(batches, first, count):
@@ -102,7 +110,7 @@ def test_crops_move_together_and_stay_inside():
             y, x = torch.meshgrid(torch.arange(8), torch.arange(8), indexing="ij")
             place = (8 * y + x).byte().expand(len(rows), 8, 8)
             image = place[..., None].expand(-1, -1, -1, 3).contiguous()
-            return Patches(image, image + 1, place % 11)
+            return Patches(image, image + 1, place % 11, _kernels(len(rows)))
 
     seen = set()
     for batch in islice(Batches(Places(5), batch_size=5, seed=0, device=CPU, crop=6).starting_at(0), 20):
@@ -118,7 +126,7 @@ def test_half_of_the_patches_are_mirrored_whole_and_always_the_same_ones():
         def read(self, rows):
             x = torch.arange(8).byte().expand(len(rows), 8, 8)
             image = x[..., None].expand(-1, -1, -1, 3).contiguous()
-            return Patches(image, image + 1, x.contiguous())
+            return Patches(image, image + 1, x.contiguous(), _kernels(len(rows)))
 
     def mirrored(first, count, **options):
         batches = Batches(Slopes(10), batch_size=4, seed=3, device=CPU, flips=True, **options)
@@ -131,6 +139,8 @@ def test_half_of_the_patches_are_mirrored_whole_and_always_the_same_ones():
             for row in clean[:, 0, 0].tolist():
                 assert row in ([*range(8)], [*range(7, -1, -1)])
                 found.append(row[0] == 7)
+            taps = batch.kernels[:, 2, [0, 4]]
+            assert taps.tolist() == [[0, 1] if f else [1, 0] for f in found[-len(taps) :]]
         return found
 
     whole = mirrored(0, 50)
@@ -138,6 +148,18 @@ def test_half_of_the_patches_are_mirrored_whole_and_always_the_same_ones():
     assert mirrored(20, 30) == whole[80:]
     shares = [mirrored(0, 50, rank=r, ranks=2) for r in range(2)]
     assert [f for i in range(0, 100, 2) for s in shares for f in s[i : i + 2]] == whole
+
+
+def test_kernels_are_what_the_pictures_were_blurred_with(tmp_path):
+    dataset = small_dataset.build(small_dataset.write_photos(tmp_path / "photos"), tmp_path / "data")
+    batch = next(Batches(ShardPatches(dataset), batch_size=4, seed=0, device=CPU, flips=True).starting_at(0))
+    radius = batch.kernels.shape[-1] // 2
+    turned = batch.kernels.flip(1, 2)[:, None]
+    for clean, blurry, weights in zip(batch.clean, batch.blurry, turned, strict=True):
+        blurred = torch.nn.functional.conv2d(clean[:, None], weights[None])[:, 0]
+        inside = blurry[:, radius:-radius, radius:-radius]
+        # What is left is the noise of the recipe.
+        assert (blurred - inside).square().mean().sqrt() < 1.2 * dataset.recipe.noise_sigma
 
 
 def test_pictures_come_with_the_channels_last():
@@ -149,7 +171,7 @@ def test_pictures_come_with_the_channels_last():
 def test_pixels_and_masks_are_what_the_networks_take():
     image = torch.arange(2 * 4 * 4 * 3, dtype=torch.uint8).reshape(2, 4, 4, 3)
     labels = torch.tensor([0, 1, 2, 9, 10, 255, 6, 8], dtype=torch.uint8).reshape(2, 2, 2).repeat(1, 2, 2)
-    batch = to_device(Patches(image, image, labels), CPU)
+    batch = to_device(Patches(image, image, labels, _kernels(2)), CPU)
     assert batch.clean.shape == (2, 3, 4, 4)
     assert batch.clean.dtype == torch.float32
     assert (as_pixels(batch.clean) == image.numpy()).all()

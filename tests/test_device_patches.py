@@ -72,7 +72,7 @@ def test_every_byte_is_that_of_the_shards(dataset, set, device):
     assert len(ours) == len(theirs)
     rows = np.random.default_rng(0).permutation(len(ours))[:16]
     for name, found, expected in zip(
-        ("clean", "blurry", "labels"), ours.read(rows), theirs.read(rows), strict=True
+        ("clean", "blurry", "labels", "kernels"), ours.read(rows), theirs.read(rows), strict=True
     ):
         assert found.device.type == device
         assert torch.equal(found.cpu(), expected), name

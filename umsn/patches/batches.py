@@ -32,6 +32,8 @@ _FLIP_STREAM: Final = cast(Stream, 103)
 
 FULL: Final = "full"
 
+_ONE: Final = 32768  # 1 in Q15
+
 
 class Patches(NamedTuple):
     """Patches as the format has them, channels last."""
@@ -42,6 +44,8 @@ class Patches(NamedTuple):
     """uint8 ``[N, P, P, 3]``; float32 in grey levels, and beyond 0 to 255, where it was not made 8 bits."""
     labels: Tensor
     """uint8 ``[N, P, P]``, values of ``blurgen.labels.Label``."""
+    kernels: Tensor
+    """int32 ``[N, M, M]`` in Q15, as in the bank."""
 
 
 class PatchSource(Protocol):
@@ -67,6 +71,8 @@ class Batch:
     """float32 ``[N, 3, H, W]`` in [0, 1]; beyond it where noise was not clipped."""
     classes: Tensor
     """int64 ``[N, H, W]``: 0 to 3, 255 where unknown."""
+    kernels: Tensor
+    """float32 ``[N, M, M]``, of sum 1: what each picture was blurred with."""
     known: Tensor | None = None
     """Of processes that train together: ``count_known``, the mean over all of them; None for one alone."""
 
@@ -99,7 +105,7 @@ class ShardPatches:
         self._length = len(dataset) if set_name == FULL else len(dataset.open_set(set_name))
         self.patch_size = dataset.recipe.patch_size
         if not self._length:
-            raise InputError(f"The set '{set}' of the dataset has no rows; build it from more faces.")
+            raise InputError(f"The set '{set_name}' of the dataset has no rows; build it from more faces.")
 
     def __len__(self) -> int:
         return self._length
@@ -107,11 +113,12 @@ class ShardPatches:
     def read(self, rows: NDArray[np.int64]) -> Patches:
         """Return the patches of the given rows, on the CPU."""
         triplets = self._dataset.batch(rows, set_name=self._set_name)
+        kernels = self._dataset.bank.weights[triplets.index["kernel"]].astype(np.int32)
         # Maps of files are read-only, which a tensor cannot be: hence a copy where the batch is one.
         return Patches(
             *(
                 torch.from_numpy(np.require(array, requirements=["C", "W", "O"]))
-                for array in (triplets.clean, triplets.blurry, triplets.mask)
+                for array in (triplets.clean, triplets.blurry, triplets.mask, kernels)
             )
         )
 
@@ -214,7 +221,10 @@ class Batches:
         corners = [words(self._seed, _CROP_STREAM, first + i, 2) for i in range(self._share)]
         places = [[(int(word) * room) >> 32 for word in corner] for corner in corners]
         squares = [(slice(top, top + self._side), slice(left, left + self._side)) for top, left in places]
-        return Patches(*(torch.stack([p[s] for p, s in zip(t, squares, strict=True)]) for t in patches))
+        clean, blurry, labels = (
+            torch.stack([p[s] for p, s in zip(t, squares, strict=True)]) for t in patches[:3]
+        )
+        return Patches(clean, blurry, labels, patches.kernels)
 
     def _mirrored(self, patches: Patches, first: int) -> Patches:
         """Mirror each patch or not, left to right, by the seed and the position in the walk."""
@@ -250,8 +260,9 @@ class PatchDataset(torch.utils.data.Dataset[tuple[Tensor, Tensor, Tensor]]):
 
 def to_device(patches: Patches, device: torch.device) -> Batch:
     """Move patches to the device as uint8 and turn them into what networks take."""
-    clean, blurry, labels = (t.to(device, non_blocking=True) for t in patches)
-    return Batch(as_image(clean), as_image(blurry), _class_table(device)[labels.long()])
+    clean, blurry, labels, kernels = (t.to(device, non_blocking=True) for t in patches)
+    classes = _class_table(device)[labels.long()]
+    return Batch(as_image(clean), as_image(blurry), classes, kernels.float() / _ONE)
 
 
 @lru_cache

@@ -103,10 +103,11 @@ class DevicePatches:
         region, labels = self._pixels[around], self._labels[around[:, inner, inner]]
         clean = region[:, inner, inner]
         weights = self._kernels[kernel]
+        stored = weights.flip(1, 2).int()
         if self._camera is not None:
             member = None if self._class < 0 else self._members(self._labels[around])
             clean, blurry = self._camera.take(region, member, sample, index["kernel"], weights)
-            return Patches(clean, blurry, labels)
+            return Patches(clean, blurry, labels, stored)
         if self._class < 0:
             blurred = blur(region.permute(0, 3, 1, 2).float(), weights)
         else:
@@ -117,7 +118,7 @@ class DevicePatches:
             blurry = ((blurred + noise + 16384) >> 15).clamp(0, 255).byte()
         else:
             blurry = (blurred / _ONE + noise).contiguous()
-        return Patches(clean.contiguous(), blurry, labels)
+        return Patches(clean.contiguous(), blurry, labels, stored)
 
     def _around(self, image: Tensor, top: Tensor, left: Tensor) -> Tensor:
         """Return where each pixel that a patch's blur reads lies in the flat faces, int64 ``[n, S, S]``."""
