@@ -7,6 +7,8 @@ from pathlib import Path
 
 import click
 
+from blurgen_cli.options import Whole
+
 
 @click.command("audit")
 @click.argument("a", type=click.Path(path_type=Path))
@@ -16,7 +18,7 @@ import click
 )
 @click.option(
     "--threshold",
-    type=click.IntRange(0, 255),
+    type=Whole(0, 255),
     default=28,
     show_default=True,
     help="Most bits of 256 in which the hashes of faces that look the same differ.",

@@ -15,7 +15,7 @@ from blurgen_cli.errors import OneLineErrors
 from blurgen_cli.export import export
 from blurgen_cli.faces import make_faces
 from blurgen_cli.kernels import import_kernels, kernel_info, make_kernels
-from blurgen_cli.options import JOBS, FiniteRange
+from blurgen_cli.options import JOBS, FiniteRange, Whole
 from blurgen_cli.testset import build_testset
 
 _PATH = click.Path(path_type=Path)
@@ -61,13 +61,11 @@ class _ShardRange(click.ParamType):
     "--split", type=click.Choice(["all", "train", "validation", "test"]), default="all", show_default=True
 )
 @click.option("--align", is_flag=True, help="Turn faces upright, onto the template of the aligned faces.")
-@click.option("--limit", type=click.IntRange(1), help="Take only N faces of each source, chosen by --seed.")
+@click.option("--limit", type=Whole(1), help="Take only N faces of each source, chosen by --seed.")
 @click.option("--kernels", type=_PATH, required=True, help="The kernel bank, from 'blurgen make-kernels'.")
 @click.option("--out", type=_PATH, required=True, help="Folder of the dataset; one begun there is finished.")
-@click.option(
-    "--per-image", type=click.IntRange(1), default=63, show_default=True, help="Crops of each face."
-)
-@click.option("--count", type=click.IntRange(1, 10**12), help="Triplets in all, instead of --per-image.")
+@click.option("--per-image", type=Whole(1), default=63, show_default=True, help="Crops of each face.")
+@click.option("--count", type=Whole(1, 10**12), help="Triplets in all, instead of --per-image.")
 @click.option("--class-isolated", is_flag=True, help="Also sets in which only one class is blurred.")
 @click.option(
     "--isolation",
@@ -76,7 +74,7 @@ class _ShardRange(click.ParamType):
     show_default=True,
     help="Blur the pixels of the class in place, or move it as an object over the rest.",
 )
-@click.option("--patch-size", type=click.IntRange(8, 1024), default=128, show_default=True, help="In pixels.")
+@click.option("--patch-size", type=Whole(8, 1024), default=128, show_default=True, help="In pixels.")
 @click.option(
     "--noise-sigma",
     type=FiniteRange(0, 0.2),
@@ -84,10 +82,8 @@ class _ShardRange(click.ParamType):
     help="Of full scale; paper formation only.",
 )
 @camera_options
-@click.option("--seed", type=click.IntRange(0, 2**64 - 1), default=0, show_default=True)
-@click.option(
-    "--shard-size", type=click.IntRange(1, 2**20), default=4096, show_default=True, help="In triplets."
-)
+@click.option("--seed", type=Whole(0, 2**64 - 1), default=0, show_default=True)
+@click.option("--shard-size", type=Whole(1, 2**20), default=4096, show_default=True, help="In triplets.")
 @click.option("--shards", type=_ShardRange(), help="Make only shards A to B - 1, for job arrays.")
 @click.option("--recipe-only", is_flag=True, help="Write no shards: readers make the pixels on the fly.")
 @click.option(
@@ -134,14 +130,14 @@ def build_dataset(
     if camera is not None and noise_sigma is not None:
         raise click.UsageError("--noise-sigma is for --formation paper; a camera's noise is its --sensor's.")
     from blurgen.building.build import build_dataset as build
-    from blurgen.faces import parse_sources
+    from blurgen.faces import read_faces
     from blurgen.jobs.progress import Console
     from blurgen.kernels.bank import KernelBank
 
     bank = KernelBank.load(kernels)
-    sources = parse_sources(
-        specs,
-        min_side=patch_size + bank.max_size - 1,
+    sources = read_faces(
+        *specs,
+        kernel_size=bank.max_size,
         patch_size=patch_size,
         seed=seed,
         split=split,
@@ -187,11 +183,14 @@ def info(path: Path, as_json: bool, plot: Path | None) -> None:
         return
     if plot is not None:
         raise click.UsageError("--plot is for kernel banks; 'blurgen preview' draws a dataset.")
+    if not path.exists():
+        raise click.UsageError(f"{path} does not exist.")
     from blurgen import info as about
+    from blurgen.check import is_testset
 
-    is_testset = _is_testset(path)
-    found = about.testset_info(path) if is_testset else about.dataset_info(path)
-    text = about.testset_text if is_testset else about.info_text
+    tested = is_testset(path)
+    found = about.testset_info(path) if tested else about.dataset_info(path)
+    text = about.testset_text if tested else about.info_text
     click.echo(json.dumps(found, indent=2) if as_json else text(found, str(path)))
 
 
@@ -204,17 +203,16 @@ def verify(ctx: click.Context, path: Path, jobs: int) -> None:
 
     Exit status 0 if nothing is, 2 otherwise.
     """
-    from blurgen.building.verify import verify as find_problems
+    from blurgen.check import is_testset
+    from blurgen.check import verify as find_problems
     from blurgen.jobs.progress import Console
-    from blurgen.testset.verify import verify_testset
 
-    is_testset = _is_testset(path)
-    problems = (verify_testset if is_testset else find_problems)(path, jobs=jobs, progress=Console())
+    problems = find_problems(path, jobs=jobs, progress=Console())
     for problem in problems:
         click.echo(f"{path}/{problem}")
     if problems:
         count = "1 problem" if len(problems) == 1 else f"{len(problems):,} problems"
-        remedy = "." if is_testset else "; 'blurgen repair' makes shards again."
+        remedy = "." if is_testset(path) else "; 'blurgen repair' makes shards again."
         click.echo(f"Error: {path}: {count}{remedy}", err=True)
         ctx.exit(2)
     click.echo(f"{path}: all is well")
@@ -226,7 +224,9 @@ def verify(ctx: click.Context, path: Path, jobs: int) -> None:
 @click.pass_context
 def repair(ctx: click.Context, path: Path, jobs: int) -> None:
     """Make damaged or missing shards again, bit for bit, and touch no others."""
-    if _is_testset(path):
+    from blurgen.check import is_testset
+
+    if is_testset(path):
         raise click.UsageError(f"{path} is a test set; 'blurgen build-testset' makes again what is missing.")
     from blurgen.building.repair import repair as make_again
     from blurgen.jobs.progress import Console
@@ -244,10 +244,8 @@ def repair(ctx: click.Context, path: Path, jobs: int) -> None:
 @main.command()
 @click.argument("path", metavar="DIR", type=_PATH)
 @click.option("--out", type=_PATH, required=True, help="The picture, such as sheet.png.")
-@click.option("--rows", type=click.IntRange(1, 200), default=8, show_default=True)
-@click.option(
-    "--seed", type=click.IntRange(0, 2**64 - 1), default=0, show_default=True, help="Other samples."
-)
+@click.option("--rows", type=Whole(1, 200), default=8, show_default=True)
+@click.option("--seed", type=Whole(0, 2**64 - 1), default=0, show_default=True, help="Other samples.")
 @click.option("--stages", is_flag=True, help="How a camera's pictures come about, instead of what there is.")
 def preview(path: Path, out: Path, rows: int, seed: int, stages: bool) -> None:
     """Draw a contact sheet: clean, blurry, mask, kernel, and each class blurred alone.
@@ -259,7 +257,3 @@ def preview(path: Path, out: Path, rows: int, seed: int, stages: bool) -> None:
 
     save_sheet((stage_sheet if stages else contact_sheet)(open_dataset(path), rows, seed), out)
     click.echo(str(out))
-
-
-def _is_testset(path: Path) -> bool:
-    return (path / "testset.json").exists() and not (path / "dataset.json").exists()

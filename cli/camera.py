@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from blurgen_cli.options import Whole
+
 if TYPE_CHECKING:
     from blurgen.synthesis.camera.settings import Camera
 
@@ -44,9 +46,7 @@ _OPTIONS = (
         show_default="shift",
         help="Camera: the kernels of the bank, or a path in six degrees of freedom.",
     ),
-    click.option(
-        "--poses", type=click.IntRange(32, 64), show_default="32", help="Camera: of a path with rotation."
-    ),
+    click.option("--poses", type=Whole(32, 64), show_default="32", help="Camera: of a path with rotation."),
     click.option(
         "--focal-mm",
         type=_Lengths(),
@@ -55,7 +55,7 @@ _OPTIONS = (
     ),
     click.option(
         "--clip-level",
-        type=click.IntRange(1, 256),
+        type=Whole(1, 256),
         show_default="250",
         help="Camera: grey level from which the scene was brighter than its picture; 256: never.",
     ),

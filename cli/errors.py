@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from blurgen.errors import InputError
+from blurgen.errors import Argument, ArgumentError, InputError
 
 _DONE, _FAILED, _BAD_INPUT, _INTERRUPTED = 0, 1, 2, 130
 _TRACEBACK = "--traceback"
@@ -47,8 +47,8 @@ class OneLineErrors(click.Group):
         except click.Abort:
             _complain("Interrupted.", show)
             sys.exit(_INTERRUPTED)
-        except InputError as error:
-            _complain(str(error), show)
+        except (InputError, ArgumentError) as error:
+            _complain(error.text(Argument.option), show)
             sys.exit(_BAD_INPUT)
         except Exception as error:
             hint = "" if show else f" (run it again with {_TRACEBACK} to see where)"

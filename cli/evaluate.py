@@ -7,6 +7,8 @@ from typing import Any
 
 import click
 
+from blurgen_cli.options import Whole
+
 _PATH = click.Path(path_type=Path)
 
 
@@ -34,7 +36,7 @@ class _Named(click.ParamType):
 @click.option("--blurry", type=_PATH, help="Or: a folder of blurry pictures ...")
 @click.option("--clean", type=_PATH, help="... with the clean ones ...")
 @click.option("--labels", type=_PATH, help="... and perhaps their label maps.  [Tables I, II]")
-@click.option("--limit", type=click.IntRange(1), help="Take only the first N pictures.")
+@click.option("--limit", type=Whole(1), help="Take only the first N pictures.")
 @click.option(
     "--compare",
     type=_Named(),
@@ -77,9 +79,7 @@ class _Named(click.ParamType):
     help="Other pictures of the persons: a sub-folder for each, or pictures <identity>_<n>.  [Table V]",
 )
 @click.option("--identities", type=_PATH, help="Lines '<file> <identity>', as CelebA's identity_CelebA.txt.")
-@click.option(
-    "--embedder-size", type=click.IntRange(1), help="Side of its pictures.  [default: as the file says]"
-)
+@click.option("--embedder-size", type=Whole(1), help="Side of its pictures.  [default: as the file says]")
 @click.option(
     "--embedder-range",
     type=click.Choice(["-1..1", "0..1", "0..255"]),

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import click
+
+from blurgen_cli.options import JOBS, Whole
 
 
 @click.command("export")
@@ -13,19 +14,22 @@ import click
 @click.option("--to", "to", type=click.Choice(["png", "lmdb", "webdataset", "parquet"]), required=True)
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="A new or empty folder.")
 @click.option(
-    "--set", "set_name", default="full", show_default=True, help="Or isolated/skin and so on.", metavar="NAME"
+    "--set",
+    "set_name",
+    default="full",
+    show_default=True,
+    metavar="NAME",
+    help="Which set: full, or the one in which only skin, hair, features or background is blurred.",
 )
-@click.option("--limit", type=click.IntRange(1), help="Take only the first N rows.")
+@click.option("--limit", type=Whole(1), help="Take only the first N rows.")
 @click.option(
     "--shard-size",
-    type=click.IntRange(1),
+    type=Whole(1),
     default=1000,
     show_default=True,
     help="Rows of a WebDataset or Parquet file.",
 )
-@click.option(
-    "--jobs", type=click.IntRange(1), default=os.cpu_count(), show_default="all cores", help="Processes."
-)
+@JOBS
 def export(
     path: Path, to: str, out: Path, set_name: str, limit: int | None, shard_size: int, jobs: int
 ) -> None:

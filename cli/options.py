@@ -8,20 +8,40 @@ from typing import Any
 
 import click
 
-# A job of a batch system may be allowed fewer cores than the machine has.
-_CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
 
-JOBS = click.option(
-    "--jobs", type=click.IntRange(1), default=_CORES, show_default="all cores", help="How many work at once."
-)
-"""How many processes or threads work; the result is the same for any number."""
+def _between(low: Any, high: Any, low_open: bool, high_open: bool) -> str:
+    """Say which numbers will do."""
+    above = "" if low is None else f"{'above ' if low_open else ''}{low:,}"
+    if high is None:
+        return above if low_open else f"{above} or more"
+    below = f"{'below ' if high_open else ''}{high:,}"
+    return f"{above} to {below}" if above else f"up to {below}"
+
+
+class Whole(click.IntRange):
+    """A whole number of a range that people can read."""
+
+    def _describe_range(self) -> str:
+        return _between(self.min, self.max, self.min_open, self.max_open)
 
 
 class FiniteRange(click.FloatRange):
     """A number of a range, which infinity and "not a number" are in none of."""
+
+    def _describe_range(self) -> str:
+        return _between(self.min, self.max, self.min_open, self.max_open)
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         number = super().convert(value, param, ctx)
         if not math.isfinite(number):
             self.fail(f"{value} is not a finite number.", param, ctx)
         return number
+
+
+# A job of a batch system may be allowed fewer cores than the machine has.
+_CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+
+JOBS = click.option(
+    "--jobs", type=Whole(1), default=_CORES, show_default="all cores", help="How many work at once."
+)
+"""How many processes or threads work; the result is the same for any number."""

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import click
 
+from blurgen_cli.options import Whole
+
 
 @click.command("report")
 @click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
@@ -16,7 +18,7 @@ import click
 @click.option("--kernels", type=click.Path(path_type=Path), help="A kernel bank to show.")
 @click.option(
     "--pictures",
-    type=click.IntRange(0),
+    type=Whole(0),
     default=200,
     show_default=True,
     help="In the gallery, at most; fewer where they are large.",

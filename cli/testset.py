@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from blurgen_cli.options import JOBS, FiniteRange
+from blurgen_cli.options import JOBS, FiniteRange, Whole
 
 _PATH = click.Path(path_type=Path)
 
@@ -49,10 +49,10 @@ class _Sizes(click.ParamType):
     show_default=True,
     help="How a published set was made. mspl: 80 faces, no noise, pictures mirrored at their border.",
 )
-@click.option("--face-count", type=click.IntRange(1), show_default="100")
+@click.option("--face-count", type=Whole(1), show_default="100")
 @click.option("--sizes", type=_Sizes(), show_default="13,15,17,19,21,23,25,27", help="Of the kernels.")
-@click.option("--per-size", type=click.IntRange(1), show_default="10", help="Kernels of each size.")
-@click.option("--seed", type=click.IntRange(0, 2**64 - 1), default=0, show_default=True)
+@click.option("--per-size", type=Whole(1), show_default="10", help="Kernels of each size.")
+@click.option("--seed", type=Whole(0, 2**64 - 1), default=0, show_default=True)
 @click.option(
     "--noise-sigma",
     type=FiniteRange(0, 0.2),
@@ -65,7 +65,7 @@ class _Sizes(click.ParamType):
     show_default="real",
     help="What the blur reads around a picture: the photograph, or the picture mirrored.",
 )
-@click.option("--patch-size", type=click.IntRange(8, 1024), default=128, show_default=True, help="In pixels.")
+@click.option("--patch-size", type=Whole(8, 1024), default=128, show_default=True, help="In pixels.")
 @click.option("--name", help="Name of the set in final_NAME_gt; by default that of the source.")
 @click.option(
     "--against",

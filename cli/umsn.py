@@ -12,7 +12,7 @@ from blurgen.errors import InputError
 from blurgen_cli.doctor import doctor
 from blurgen_cli.errors import OneLineErrors
 from blurgen_cli.evaluate import evaluate
-from blurgen_cli.options import FiniteRange
+from blurgen_cli.options import FiniteRange, Whole
 from blurgen_cli.report import report
 
 _INTERRUPTED = 130
@@ -59,7 +59,7 @@ def _differences(command: Callable[..., None]) -> Callable[..., None]:
             ),
             click.option(
                 "--step-every",
-                type=click.IntRange(min=1),
+                type=Whole(min=1),
                 metavar="N",
                 help="UMSN: a step for every Nth batch only; the other gradients are thrown away.",
             ),
@@ -159,10 +159,8 @@ _DEVICE = click.option("--device", default="auto", show_default=True, help="auto
 @click.option(
     "--perceptual/--no-perceptual", default=True, help="Use the preset's perceptual loss, if it has one."
 )
-@click.option("--iterations", type=click.IntRange(min=1), help="For each stage.  [default: the preset's]")
-@click.option(
-    "--batch-size", type=click.IntRange(min=1), help="Of all processes together.  [default: the preset's]"
-)
+@click.option("--iterations", type=Whole(min=1), help="For each stage.  [default: the preset's]")
+@click.option("--batch-size", type=Whole(min=1), help="Of all processes together.  [default: the preset's]")
 @click.option("--learning-rate", type=FiniteRange(min=0, min_open=True), help="[default: the preset's]")
 @click.option(
     "--schedule",
@@ -178,11 +176,11 @@ _DEVICE = click.option("--device", default="auto", show_default=True, help="auto
 )
 @click.option(
     "--keep-every",
-    type=click.IntRange(min=0),
+    type=Whole(min=0),
     default=0,
     help="Keep the networks of every so many iterations in OUT/checkpoints.  [default: none]",
 )
-@click.option("--seed", type=click.IntRange(min=0, max=2**64 - 1), default=0, show_default=True)
+@click.option("--seed", type=Whole(min=0, max=2**64 - 1), default=0, show_default=True)
 @_DEVICE
 @click.option(
     "--precision",
@@ -200,9 +198,7 @@ _DEVICE = click.option("--device", default="auto", show_default=True, help="auto
 @click.option(
     "--endless", is_flag=True, help="On the device, and ever new ones, not only those of the dataset."
 )
-@click.option(
-    "--threads", type=click.IntRange(min=1), default=1, show_default=True, help="That read patches."
-)
+@click.option("--threads", type=Whole(min=1), default=1, show_default=True, help="That read patches.")
 def train(
     shards: Path,
     out: Path,

@@ -131,7 +131,7 @@ def test_preview_draws_a_sheet(folder, tmp_path):
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (("info", "nowhere"), "is no dataset"),
+        (("info", "nowhere"), "nowhere does not exist."),
         (("verify", "nowhere"), "is no dataset"),
         (("repair", "nowhere"), "is no dataset"),
         (("preview", "nowhere", "--out", "x.png"), "is no dataset"),

@@ -41,8 +41,8 @@ def test_make_kernels_draws_a_gallery(run, tmp_path):
     [
         (("--min-size", 14), "Error: --min-size must be odd, 3 to 101, not 14."),
         (("--max-size", 11), "Error: --min-size must not be above --max-size (11), not 13."),
-        (("--count", 0), "Error: --count must be between 1"),
-        (("--exposure", 2), "Error: --exposure must be between 0.01 and 1, not 2.0."),
+        (("--count", -1), "Invalid value for '--count': -1 is not in the range 1 to 16,777,216."),
+        (("--exposure", 2), "Invalid value for '--exposure': 2.0 is not in the range 0.01 to 1."),
         (("--model", "brownian"), "'brownian' is not one of"),
         (("--out", "nowhere/k.h5"), "Error: Cannot write nowhere/k.h5: No such file or directory"),
     ],

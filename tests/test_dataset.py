@@ -145,7 +145,7 @@ def test_batches_go_into_every_other_row_of_larger_arrays(root):
 
 
 @pytest.mark.parametrize(
-    "rows", [[42], [-1], [0.5], [[1]], ["a"], [True], [2**63], np.array([0, 2**64 - 1], np.uint64)]
+    "rows", [[42], [-43], [0.5], [[1]], ["a"], [True], [2**63], np.array([0, 2**64 - 1], np.uint64)]
 )
 def test_rows_that_do_not_exist_raise_index_error(root, rows):
     with pytest.raises(IndexError, match="'rows'"):

@@ -12,7 +12,7 @@ from PIL import Image
 from small_faces import MIN_SIDE, as_decoded, face_labels, face_pixels, write_picture
 
 from blurgen.errors import InputError
-from blurgen.faces import SOURCES, in_split, parse_source, parse_sources
+from blurgen.faces import SOURCES, in_split, parse_source, read_faces
 
 
 def folder(path, **options):
@@ -202,10 +202,8 @@ def test_a_rotated_photograph_is_upright_with_its_labels(tmp_path):
 def test_labels_go_to_the_sources_that_come_without(tmp_path):
     write_picture(tmp_path / "p" / "a.png", picture(0))
     write_picture(tmp_path / "l" / "a.png", np.full((150, 140), 6, np.uint8))
-    drawn, plain = parse_sources(
-        ["procedural:1", f"folder:{tmp_path / 'p'}"], min_side=156, labels=str(tmp_path / "l")
-    )
+    drawn, plain = read_faces("procedural:1", f"folder:{tmp_path / 'p'}", labels=str(tmp_path / "l"))
     assert (plain.read(0).labels == 6).all()
     assert len(np.unique(drawn.read(0).labels)) > 5
-    with pytest.raises(InputError, match="--labels is of no use: procedural:1 come with labels"):
-        parse_sources(["procedural:1"], min_side=156, labels=str(tmp_path / "l"))
+    with pytest.raises(InputError, match="'labels' is of no use: procedural:1 come with labels"):
+        read_faces("procedural:1", labels=str(tmp_path / "l"))

@@ -197,7 +197,7 @@ def test_path_lengths_and_extents_lie_where_the_model_puts_them():
         ({"model": "brownian"}, "Argument 'model' must be one of camera3d, "),
         ({"center": "left"}, "Argument 'center' must be mass or box, not left"),
         ({"seed": -1}, "Argument 'seed' must be between 0"),
-        ({"jobs": 0}, "Argument 'jobs' must be at least 1"),
+        ({"threads": 0}, "Argument 'threads' must be at least 1"),
         ({"samples": 3}, "Argument 'samples' must be between 50"),
         ({"exposure": 0}, "Argument 'exposure' must be between 0.01 and 1"),
     ],

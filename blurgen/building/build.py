@@ -35,8 +35,8 @@ from blurgen.dataset.manifest import (
 from blurgen.dataset.reading import Dataset
 from blurgen.dataset.render import Renderer
 from blurgen.dataset.shards import row_bytes
-from blurgen.errors import DiskLost, InputError
-from blurgen.faces import FaceSource
+from blurgen.errors import Argument, DiskLost, InputError
+from blurgen.faces import FaceSource, read_faces
 from blurgen.jobs.parallel import Workers, run_jobs
 from blurgen.jobs.progress import Bar, Reporter, Silent, size_text
 from blurgen.kernels.bank import KernelBank
@@ -49,8 +49,8 @@ _OVERHEAD = 16384  # most bytes of a shard beside its rows: headers and page ali
 
 
 def build_dataset(
-    sources: Sequence[FaceSource],
-    bank: KernelBank,
+    sources: str | FaceSource | Sequence[str | FaceSource],
+    bank: KernelBank | str | Path,
     out: str | Path,
     *,
     per_image: int = 63,
@@ -72,6 +72,13 @@ def build_dataset(
 ) -> Dataset:
     """Make a dataset in the folder ``out``, or finish one that was begun there, and return it.
 
+    ``sources`` are faces: strings such as ``"helen:PATH"`` or ``"procedural:500"``, or what
+    ``blurgen.read_faces`` opened, which has more options. ``bank`` is a kernel bank or its file.
+
+    >>> dataset = blurgen.build_dataset("procedural:1:7", small_bank, new_folder, per_image=2, patch_size=32)
+    >>> len(dataset), dataset.complete
+    (2, True)
+
     The result is a pure function of the faces, the kernels and the options down to ``shard_size``; the
     others say how it is made. ``per_image`` crops of each face (the paper: 63), or ``count`` triplets in
     all; ``class_isolated`` adds a set per class (section IV-A.2a); ``noise_sigma`` is 0.03 (the paper's)
@@ -88,6 +95,8 @@ def build_dataset(
     wanted = Wanted(seed, per_image, count, patch_size, sigma, shard_size, class_isolated, isolation, camera)
     workers = Workers(jobs, backend, scheduler)
     _check_options(wanted, shards)
+    bank = bank if isinstance(bank, KernelBank) else KernelBank.load(bank)
+    sources = _opened(sources, patch_size, bank.max_size, seed)
     _make_folder(root)
     locked = lock_whole(root) if shards is None else lock_slice(root, *shards)
     with locked:
@@ -119,6 +128,19 @@ def build_dataset(
             return Dataset(root, _finish(root, recipe_only))
 
 
+def _opened(
+    sources: str | FaceSource | Sequence[str | FaceSource], patch_size: int, kernel_size: int, seed: int
+) -> list[FaceSource]:
+    each = list(sources) if isinstance(sources, list | tuple) else [sources]
+    opened: list[FaceSource] = []
+    for one in each:
+        if isinstance(one, str):
+            opened += read_faces(one, patch_size=patch_size, kernel_size=kernel_size, seed=seed)
+        else:
+            opened.append(one)  # type: ignore[arg-type]
+    return opened
+
+
 def _check_options(wanted: Wanted, shards: tuple[int, int] | None) -> None:
     if wanted.per_image < 1:
         raise ValueError(f"Argument 'per_image' must be at least 1, not {wanted.per_image}.")
@@ -144,7 +166,8 @@ def _unfinished(root: Path, manifest: DatasetManifest, shards: tuple[int, int] |
     first, end = shards or (0, manifest.recipe.shard_count)
     if first >= manifest.recipe.shard_count:
         raise InputError(
-            f"--shards {first}:{end}: the dataset has shards 0 to {manifest.recipe.shard_count - 1} only."
+            Argument("shards"),
+            f" {first}:{end}: the dataset has shards 0 to {manifest.recipe.shard_count - 1} only.",
         )
     numbers = range(first, min(end, manifest.recipe.shard_count))
     gone = missing_shards(root, manifest)
@@ -178,7 +201,9 @@ def _announce(root: Path, manifest: DatasetManifest, numbers: list[int], reporte
     if size > free:
         raise InputError(
             f"{root}: {size_text(size)} do not fit on the disk, which has {size_text(free)} free; free some "
-            "space, choose another disk, or use --recipe-only."
+            "space, choose another disk, or use ",
+            Argument("recipe_only", True),
+            ".",
         )
 
 

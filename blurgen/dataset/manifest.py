@@ -100,6 +100,11 @@ def set_names(recipe: Recipe) -> tuple[str, ...]:
     return (FULL, *ISOLATED) if recipe.class_isolated else (FULL,)
 
 
+def set_called(name: str) -> str:
+    """Return the name of a set; a class by itself, such as "skin", is short for "isolated/skin"."""
+    return f"isolated/{name}" if name in CLASS_NAMES else name
+
+
 def shard_file(set_name: str, number: int) -> str:
     """Return the path of a shard, relative to the dataset."""
     return f"{set_name}/shard-{number:05d}.h5"

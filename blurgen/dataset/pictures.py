@@ -11,10 +11,11 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
 from blurgen.dataset.manifest import FULL, ISOLATED
-from blurgen.dataset.reading import Dataset
+from blurgen.dataset.reading import Dataset, Triplet
 from blurgen.dataset.render import Renderer
 from blurgen.errors import InputError
 from blurgen.files.atomic import write_aside
+from blurgen.files.png import encode_png
 from blurgen.labels import Label
 from blurgen.randomness.philox import Stream, words
 from blurgen.synthesis.recipe import INDEX_DTYPE
@@ -69,6 +70,16 @@ def stage_sheet(dataset: Dataset, rows: int = 8, seed: int = 0) -> Image.Image:
         renderer.close()
     tiles = [list(pictures.values()) for pictures in stages]
     return _sheet(dataset, list(stages[0]), chosen, tiles)
+
+
+def triplet_picture(triplet: Triplet) -> bytes:
+    """Return clean, blurry and mask of one triplet side by side, as a PNG file."""
+    return png(Image.fromarray(np.hstack([triplet.clean, triplet.blurry, LABEL_COLOURS[triplet.mask]])))
+
+
+def png(picture: Image.Image) -> bytes:
+    """Return a picture as a PNG file."""
+    return encode_png(np.asarray(picture))
 
 
 def _check_rows(rows: int) -> None:

@@ -11,12 +11,12 @@ from dataclasses import dataclass
 from functools import cached_property, partial
 from itertools import accumulate, pairwise
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 from numpy.typing import NDArray
 
-from blurgen.dataset.manifest import FULL, DatasetManifest, read_manifest, set_names, shard_file
+from blurgen.dataset.manifest import FULL, DatasetManifest, read_manifest, set_called, set_names, shard_file
 from blurgen.dataset.mapped_rows import MappedRows
 from blurgen.dataset.render import Renderer, open_faces, open_kernels
 from blurgen.dataset.shards import MappedShard, ShardArrays, ShardLayout, map_shard, read_layout
@@ -28,10 +28,16 @@ from blurgen.kernels.bank import KernelBank
 from blurgen.synthesis.recipe import INDEX_DTYPE, Recipe
 
 _LEAST_MAPPED, _MOST_MAPPED = 16, 1 << 14  # shards; Linux allows some 65,000 maps of any kind
+if TYPE_CHECKING:
+    from blurgen.dataset.table import SampleTable
+
+Rows = Sequence[int] | NDArray[np.integer[Any]] | NDArray[np.bool_] | slice
+"""Several rows of a set: their numbers, a mask of all of them, or a slice."""
+
 _SAMPLES_COUNTED = 1 << 16  # at a time, so that finding the rows of class sets takes no memory to speak of
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class Triplet:
     """One row of a set."""
 
@@ -44,6 +50,28 @@ class Triplet:
     index: np.void
     """INDEX_DTYPE: sample number, face number, corner of the crop, kernel number."""
 
+    def __repr__(self) -> str:
+        side, made_of = len(self.mask), self.index
+        return (
+            f"Triplet(sample {made_of['sample']}, {side} x {side}: face {made_of['image']} at row "
+            f"{made_of['top']}, column {made_of['left']}; kernel {made_of['kernel']})"
+        )
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Triplet):
+            return NotImplemented
+        ours, theirs = (self.clean, self.blurry, self.mask), (other.clean, other.blurry, other.mask)
+        same = all(np.array_equal(a, b) for a, b in zip(ours, theirs, strict=True))
+        return same and bool(self.index == other.index)
+
+    def __hash__(self) -> int:
+        return hash(self.index.tobytes())
+
+    def _repr_png_(self) -> bytes:
+        from blurgen.dataset.pictures import triplet_picture  # noqa: PLC0415
+
+        return triplet_picture(self)
+
 
 class ShardSet:
     """The rows of one set of a dataset, in order; a sequence of Triplet."""
@@ -55,21 +83,33 @@ class ShardSet:
     def __len__(self) -> int:
         return self._dataset.set_length(self.set_name)
 
-    def __getitem__(self, row: int) -> Triplet:
-        """Return one row; mapped arrays are read-only. Raises IndexError past the end."""
+    def __repr__(self) -> str:
+        return f"ShardSet('{self.set_name}', {len(self):,} rows of {self._dataset.root})"
+
+    @overload
+    def __getitem__(self, row: int) -> Triplet: ...
+    @overload
+    def __getitem__(self, row: Rows) -> ShardArrays: ...
+    def __getitem__(self, row: int | Rows) -> Triplet | ShardArrays:
+        """Return one row by number, or several as ``Dataset.batch`` does. Raises IndexError past the end."""
+        if not isinstance(row, int | np.integer):
+            return self.batch(row)
         row = range(len(self))[row]
         rows = self.batch(slice(row, row + 1))
         return Triplet(rows.clean[0], rows.blurry[0], rows.mask[0], rows.index[0])
 
-    def batch(
-        self, rows: Sequence[int] | NDArray[np.integer[Any]] | slice, *, out: ShardArrays | None = None
-    ) -> ShardArrays:
+    def batch(self, rows: Rows, *, out: ShardArrays | None = None) -> ShardArrays:
         """Return several rows (see ``Dataset.batch``)."""
         return self._dataset.batch(rows, self.set_name, out=out)
 
 
 class Dataset:
-    """A dataset in a folder; ``len`` and ``[i]`` are those of its full set."""
+    """A dataset in a folder; ``len`` and ``[i]`` are those of its full set.
+
+    >>> with blurgen.open_dataset(small_dataset) as dataset:
+    ...     dataset, dataset[0].clean.shape, dataset[-2:].blurry.shape
+    (Dataset('...', 6 triplets of 32 x 32, complete), (32, 32, 3), (2, 32, 32, 3))
+    """
 
     def __init__(self, root: Path, manifest: DatasetManifest) -> None:
         self.root = root
@@ -108,12 +148,53 @@ class Dataset:
     def __len__(self) -> int:
         return self.set_length(FULL)
 
-    def __getitem__(self, row: int) -> Triplet:
-        """Return one triplet of the full set."""
+    def __repr__(self) -> str:
+        side, done = self.recipe.patch_size, len(self)
+        state = "complete" if self.complete else f"of {self.recipe.count:,} so far"
+        state += ", made on the fly" if self._manifest.recipe_only else ""
+        return f"Dataset('{self.root}', {done:,} triplets of {side} x {side}, {state})"
+
+    @overload
+    def __getitem__(self, row: int) -> Triplet: ...
+    @overload
+    def __getitem__(self, row: Rows) -> ShardArrays: ...
+    def __getitem__(self, row: int | Rows) -> Triplet | ShardArrays:
+        """Return one triplet of the full set by its number, or several as ``batch`` does."""
         return self.open_set(FULL)[row]
 
+    def __enter__(self) -> Dataset:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let go of all files; what is used again is opened again. Arrays that were given out stay valid."""
+        if "faces" in self.__dict__:
+            self.faces.close()
+        if "_renderer" in self.__dict__:
+            self._renderer.close()
+        for name in ("faces", "bank", "_mapped", "_renderer"):
+            self.__dict__.pop(name, None)
+
+    def table(self, set_name: str = FULL) -> SampleTable:
+        """Return what every row of a set is made of, a column for each thing; see ``SampleTable``.
+
+        >>> blurgen.open_dataset(small_dataset).table()["kernel_size"].shape
+        (6,)
+        """
+        from blurgen.dataset.table import sample_table  # noqa: PLC0415
+
+        return sample_table(self, set_name)
+
+    def _repr_png_(self) -> bytes | None:
+        from blurgen.dataset.pictures import contact_sheet, png  # noqa: PLC0415
+
+        return png(contact_sheet(self, 4)) if len(self) else None
+
     def open_set(self, set_name: str) -> ShardSet:
-        """Return one set by name; InputError when the dataset has no such set."""
+        """Return one set by name, "isolated/skin" or just "skin"; InputError when there is none."""
+        set_name = set_called(set_name)
         self._check_set(set_name)
         return ShardSet(self, set_name)
 
@@ -126,19 +207,19 @@ class Dataset:
 
     def batch(
         self,
-        rows: Sequence[int] | NDArray[np.integer[Any]] | slice,
+        rows: Rows,
         set_name: str = FULL,
         *,
         out: ShardArrays | None = None,
     ) -> ShardArrays:
         """Return rows of one set, in the order asked for.
 
-        ``rows`` are row numbers (0 to the length of the set less 1) or a slice. A run of consecutive rows
-        that lies in one shard comes as read-only views, nothing copied; anything else as fresh arrays, which
-        share one block of memory, so that to keep one of them is to keep all. With ``out``, writeable arrays
-        of that many rows, all go there (into pinned memory, say), and it is returned. Raises IndexError for a
-        row that does not exist, ValueError for arrays that do not fit, InputError when a shard is missing or
-        damaged.
+        ``rows`` are row numbers, negative ones from the end; a slice; or a mask, bool ``[set length]``.
+        A run of consecutive rows that lies in one shard comes as read-only views, nothing copied; anything
+        else as fresh arrays, which share one block of memory, so that to keep one of them is to keep all.
+        With ``out``, writeable arrays of that many rows, all go there (into pinned memory, say), and it is
+        returned. Raises IndexError for a row that does not exist, ValueError for arrays that do not fit,
+        InputError when a shard is missing or damaged.
         """
         self._check_set(set_name)
         numbers = self._row_numbers(rows, set_name)
@@ -149,6 +230,16 @@ class Dataset:
             made = self._renderer.rows(self._renderer.plan(samples), set_name)
             return made if out is None else made.copy_into(out)
         return self._mapped.batch(numbers + self._stored_rows[set_name].start, out)
+
+    def index(self, set_name: str = FULL) -> NDArray[np.void]:
+        """Return what every row of a set is made of, INDEX_DTYPE ``[len of the set]``; no pixel is read."""
+        self._check_set(set_name)
+        if self._manifest.recipe_only:
+            samples = np.arange(self.recipe.count) if set_name == FULL else self._members[set_name]
+            return self._renderer.plan(samples)
+        places = [i for i, (name, _) in enumerate(self._shards) if name == set_name]
+        parts = [self._mapped.shard(place).index for place in places]
+        return np.concatenate(parts) if parts else np.empty(0, INDEX_DTYPE)
 
     def find(self, sample: int, set_name: str = FULL) -> int | None:
         """Return the row of a set that was made from sample number ``sample``, or None if it has none."""
@@ -171,16 +262,21 @@ class Dataset:
                 "sets of classes are made with --class-isolated."
             )
 
-    def _row_numbers(self, rows: Sequence[int] | NDArray[Any] | slice, set_name: str) -> NDArray[np.int64]:
+    def _row_numbers(self, rows: Rows, set_name: str) -> NDArray[np.int64]:
         length = self.set_length(set_name)
         if isinstance(rows, slice):
             return np.arange(*rows.indices(length))
         numbers = np.asarray(rows)
+        if numbers.dtype == np.bool_ and numbers.shape == (length,):
+            return np.flatnonzero(numbers)
         if numbers.ndim != 1 or (numbers.size and numbers.dtype.kind not in "iu"):
             raise IndexError(f"Argument 'rows' must be row numbers [n], not {numbers.dtype} {numbers.shape}.")
         found = np.array(numbers, np.int64)  # a copy: what is checked here is what is read
         if found.size and found.view(np.uint64).max() >= length:  # what is negative is very large there
-            raise IndexError(f"Argument 'rows' must be from 0 to {length - 1}.")
+            if numbers.dtype.kind == "i":
+                found[found < 0] += length
+            if found.view(np.uint64).max() >= length:
+                raise IndexError(f"Argument 'rows' must be from {-length} to {length - 1}.")
         return found
 
     # --- shards ---------------------------------------------------------------------------------------
@@ -225,6 +321,9 @@ class Dataset:
 
 def open_dataset(root: str | Path) -> Dataset:
     """Open the dataset in a folder, with or without shards.
+
+    >>> blurgen.open_dataset(small_dataset)[0]
+    Triplet(sample 0, 32 x 32: face 0 at row ..., column ...; kernel ...)
 
     InputError when there is none, when its ``dataset.json`` is damaged, when the build was not finished, or
     when shards are missing. Nothing outside the folder is ever read.

@@ -11,7 +11,7 @@ import pickle
 from pathlib import Path
 from typing import Final
 
-from blurgen.dataset.manifest import FULL
+from blurgen.dataset.manifest import FULL, set_called
 from blurgen.dataset.reading import Dataset, open_dataset
 from blurgen.errors import InputError
 from blurgen.export.folder import check_room, new_folder
@@ -62,7 +62,7 @@ def export(
     if shard_size < 1:
         raise ValueError(f"Argument 'shard_size' must be at least 1, not {shard_size}.")
     workers, reporter, out = Workers(jobs), progress or Silent(), Path(out)
-    dataset = open_dataset(root)
+    dataset, set_name = open_dataset(root), set_called(set_name)
     count = len(dataset.open_set(set_name))
     count = count if limit is None else min(count, limit)
     if count == 0:

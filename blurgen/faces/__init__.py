@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from importlib import import_module
 
-from blurgen.errors import InputError
+from blurgen.errors import Argument, InputError
 from blurgen.faces.selection import SPLITS, in_split
 from blurgen.faces.source import Face, FaceSource, SourceOptions
 
-__all__ = ["SOURCES", "Face", "FaceSource", "SourceOptions", "in_split", "parse_source", "parse_sources"]
+__all__ = ["SOURCES", "Face", "FaceSource", "SourceOptions", "in_split", "parse_source", "read_faces"]
 
 SOURCES = {
     "folder": "blurgen.faces.adapters.folder",
@@ -25,10 +24,9 @@ SOURCES = {
 _WITHOUT_LABELS = ("folder", "celeba")
 
 
-def parse_sources(
-    specs: Sequence[str],
-    *,
-    min_side: int,
+def read_faces(
+    *specs: str,
+    kernel_size: int = 29,
     patch_size: int = 128,
     seed: int = 0,
     split: str = "all",
@@ -36,18 +34,25 @@ def parse_sources(
     labels: str | None = None,
     align: bool = False,
 ) -> list[FaceSource]:
-    """Open several sources to be mixed; see ``parse_source``.
+    """Open sources of faces, to be mixed in a dataset or test set; see ``parse_source``.
 
-    ``labels`` goes to those that may come without label maps, so that labelled and unlabelled datasets mix.
-    Raises InputError also where ``labels`` is of use to none of them.
+    Faces are large enough for patches of ``patch_size`` under kernels of up to ``kernel_size`` pixels.
+    ``labels`` goes to those sources that may come without label maps, so that labelled and unlabelled
+    ones mix. Raises InputError also where ``labels`` is of use to none of them.
+
+    >>> (source,) = blurgen.read_faces("procedural:3", seed=1)
+    >>> len(source), source.read(0).pixels.dtype
+    (3, dtype('uint8'))
     """
     bare = [spec.partition(":")[0] in _WITHOUT_LABELS for spec in specs]
     if labels is not None and not any(bare):
-        raise InputError(f"--labels is of no use: {', '.join(specs)} come with labels; leave it out.")
+        raise InputError(
+            Argument("labels"), f" is of no use: {', '.join(specs)} come with labels; leave it out."
+        )
     return [
         parse_source(
             spec,
-            min_side=min_side,
+            min_side=patch_size + kernel_size - 1,
             patch_size=patch_size,
             seed=seed,
             split=split,

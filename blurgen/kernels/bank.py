@@ -24,7 +24,7 @@ import numpy as np
 import xxhash
 from numpy.typing import NDArray
 
-from blurgen.errors import InputError
+from blurgen.errors import Argument, ArgumentError, InputError
 from blurgen.files.atomic import write_aside
 from blurgen.files.hdf5 import create_plain, json_attribute, open_plain, plain_dataset, read_all
 from blurgen.kernels.paths import LANES, MODELS, MOST_ATTEMPTS, MOST_SAMPLES, Paths, walk
@@ -40,12 +40,17 @@ _MOST_KERNELS = 1 << 24
 _SPAN = 64 * LANES  # kernels a thread takes at a time
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class KernelBank:
     """Kernels of one or several sizes, with what they were made with.
 
     ``weights`` uint16 [K, M, M], Q15, each kernel centred in the largest size M (odd) and summing to 32768;
     ``sizes`` uint8 [K], the odd size each kernel fits; ``made_with``, JSON-able.
+
+    >>> small_bank.save(f"{small_dataset}.kernels.h5")
+    >>> bank = blurgen.KernelBank.load(f"{small_dataset}.kernels.h5")
+    >>> bank == small_bank, bank[-1].shape
+    (True, (5, 5))
     """
 
     weights: NDArray[np.uint16]
@@ -54,6 +59,29 @@ class KernelBank:
 
     def __len__(self) -> int:
         return len(self.weights)
+
+    def __repr__(self) -> str:
+        model = self.made_with.get("model", "imported")
+        return f"KernelBank({len(self):,} {model} kernels, {self.sizes.min()} to {self.sizes.max()} pixels)"
+
+    def __eq__(self, other: object) -> bool:
+        """Whether the kernels are the same; what they were made with is not asked."""
+        if not isinstance(other, KernelBank):
+            return NotImplemented
+        return self.weights.shape == other.weights.shape and self.digest == other.digest
+
+    def __hash__(self) -> int:
+        return hash(self.digest)
+
+    def __getitem__(self, i: int) -> NDArray[np.uint16]:
+        """Return kernel ``i``, from the end where it is negative, as ``kernel`` does."""
+        return self.kernel(range(len(self))[i])
+
+    def _repr_png_(self) -> bytes:
+        from blurgen.files.png import encode_png  # noqa: PLC0415
+        from blurgen.kernels.pictures import gallery  # noqa: PLC0415
+
+        return encode_png(np.asarray(gallery(self)))
 
     @property
     def max_size(self) -> int:
@@ -148,6 +176,10 @@ def make_bank(
     progress: Callable[[int], object] | None = None,
 ) -> KernelBank:
     """Make ``count`` camera-shake kernels of every odd size from ``min_size`` to ``max_size`` in turn.
+
+    >>> bank = blurgen.make_kernels(6, 13, 17, seed=3)
+    >>> bank, int(bank[0].sum()), bank == blurgen.make_kernels(6, 13, 17, seed=3)
+    (KernelBank(6 camera3d kernels, 13 to 17 pixels), 32768, True)
 
     ``model`` is one of ``blurgen.kernels.paths.MODELS``. A whole path has ``samples`` samples, of which the
     share ``exposure`` (0.01 to 1) from the start is seen; what is seen fills the size. ``threads`` threads
@@ -329,21 +361,26 @@ def _check_arguments(
     exposure: float,
 ) -> None:
     if not 1 <= count <= _MOST_KERNELS:
-        raise ValueError(f"Argument 'count' must be between 1 and {_MOST_KERNELS}, not {count}.")
+        raise ArgumentError(Argument("count"), f" must be between 1 and {_MOST_KERNELS}, not {count}.")
     for name, size in (("min_size", min_size), ("max_size", max_size)):
         if not _is_size(size):
-            raise ValueError(f"Argument '{name}' must be odd, 3 to {LARGEST_SIZE}, not {size}.")
+            raise ArgumentError(Argument(name), f" must be odd, 3 to {LARGEST_SIZE}, not {size}.")
     if min_size > max_size:
-        raise ValueError(f"Argument 'min_size' must not be above 'max_size' ({max_size}), not {min_size}.")
+        raise ArgumentError(
+            Argument("min_size"),
+            " must not be above ",
+            Argument("max_size"),
+            f" ({max_size}), not {min_size}.",
+        )
     if model not in MODELS:
-        raise ValueError(f"Argument 'model' must be one of {', '.join(MODELS)}, not {model}.")
+        raise ArgumentError(Argument("model"), f" must be one of {', '.join(MODELS)}, not {model}.")
     if center not in CENTERS:
-        raise ValueError(f"Argument 'center' must be mass or box, not {center}.")
+        raise ArgumentError(Argument("center"), f" must be mass or box, not {center}.")
     if not 0 <= seed < 1 << 64:
-        raise ValueError(f"Argument 'seed' must be between 0 and 2**64 - 1, not {seed}.")
+        raise ArgumentError(Argument("seed"), f" must be between 0 and 2**64 - 1, not {seed}.")
     if threads < 1 and threads != -1:
-        raise ValueError(f"Argument 'threads' must be at least 1, or -1 for all cores, not {threads}.")
+        raise ArgumentError(Argument("threads"), f" must be at least 1, or -1 for all cores, not {threads}.")
     if not 50 <= samples <= MOST_SAMPLES:
-        raise ValueError(f"Argument 'samples' must be between 50 and {MOST_SAMPLES}, not {samples}.")
+        raise ArgumentError(Argument("samples"), f" must be between 50 and {MOST_SAMPLES}, not {samples}.")
     if not 0.01 <= exposure <= 1:
-        raise ValueError(f"Argument 'exposure' must be between 0.01 and 1, not {exposure}.")
+        raise ArgumentError(Argument("exposure"), f" must be between 0.01 and 1, not {exposure}.")

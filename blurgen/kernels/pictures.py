@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
 from blurgen.errors import InputError
-from blurgen.files.atomic import write_aside, write_file
+from blurgen.files.atomic import write_file
+from blurgen.files.png import encode_png
 from blurgen.kernels.bank import CameraPath, KernelBank, has_paths, trajectory
 from blurgen.kernels.statistics import DIRECTION_BINS, center_offsets
 
@@ -24,10 +25,13 @@ _INK: Final = (200, 204, 212)
 _PLOT_FONT_SIZE = 9
 
 
-def save_gallery(
-    bank: KernelBank, path: str | os.PathLike[str], *, columns: int = 6, per_size: int = 4
-) -> None:
-    """Write a gallery of a bank as a PNG file.
+def save_gallery(bank: KernelBank, path: str | os.PathLike[str], **layout: int) -> None:
+    """Write a gallery of a bank as a PNG file; see ``gallery``."""
+    write_file(path, encode_png(np.asarray(gallery(bank, **layout))))
+
+
+def gallery(bank: KernelBank, *, columns: int = 6, per_size: int = 4) -> Image.Image:
+    """Return a gallery of a bank.
 
     ``per_size`` kernels of each of up to nine sizes, small to large: the weights (left) and the camera
     path (right; bright where it lingers, the start marked by a ring, the centre of mass by a cross) with
@@ -56,8 +60,7 @@ def save_gallery(
             _frame(draw, left + side + 2, top, size, side)
             caption += f", path {path_of_kernel.length:.0f} px"
         draw.text((left, top + side + 1), caption, fill=_INK, font=font)
-    with write_aside(path) as aside:
-        sheet.save(aside, format="PNG")
+    return sheet
 
 
 def save_plots(statistics: dict[str, Any], path: str | os.PathLike[str]) -> None:
