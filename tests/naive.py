@@ -802,3 +802,20 @@ def _mirror(place, size):
 
 def _inwards(place, size):
     return min(1, max(0, min(place + 1, size - place) / 15))
+
+
+# --- Scores -------------------------------------------------------------------------------------------
+
+
+def squared_error(restored, clean, shift, far):
+    """Return the sum of squared differences where ``restored`` is moved by ``shift`` (rows, columns).
+
+    A border of ``far`` pixels of ``clean`` does not count. Python's integers have no largest.
+    """
+    height, width, channels = clean.shape
+    total = 0
+    for y, x, c in np.ndindex(height - 2 * far, width - 2 * far, channels):
+        total += (
+            int(restored[y + far - shift[0], x + far - shift[1], c]) - int(clean[y + far, x + far, c])
+        ) ** 2
+    return total

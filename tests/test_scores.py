@@ -4,12 +4,22 @@ from __future__ import annotations
 
 import math
 
+import naive
 import numpy as np
 import pytest
 
 from umsn.scoring.metrics import psnr, ssim
 from umsn.scoring.pairs import Pair
-from umsn.scoring.scores import best_shift, by_face, interval, mean, resample, score
+from umsn.scoring.scores import (
+    FURTHEST_SHIFT,
+    best_shift,
+    by_face,
+    interval,
+    mean,
+    resample,
+    score,
+    squared_error,
+)
 
 RNG = np.random.default_rng(5)
 
@@ -46,6 +56,21 @@ def test_the_best_shift_is_that_of_a_search_by_hand():
     best = best_shift(restored, one.clean)
     assert found[best] == max(found.values())
     assert score("m", one, restored).psnr_shifted == max(found.values())
+
+
+def test_errors_of_shifts_are_whole_numbers_of_any_size():
+    # The largest error there is, at a size at which 32 bits overflow, and 53 bits do not.
+    white, black = np.full((300, 200, 3), 255, np.uint8), np.zeros((300, 200, 3), np.uint8)
+    assert squared_error(white, black, (0, 0)) == 294 * 194 * 3 * 255**2 > 2**31
+    one = pair(picture(11, 9))
+    for shift in ((0, 0), (2, -3), (-3, 3)):
+        expected = naive.squared_error(one.blurry, one.clean, shift, FURTHEST_SHIFT)
+        assert squared_error(one.blurry, one.clean, shift) == expected
+
+
+def test_the_shift_of_a_large_picture_is_found():
+    clean = picture(1024, 1024)
+    assert best_shift(np.roll(clean, (-2, -1), (0, 1)), clean) == (2, 1)
 
 
 def test_a_flat_picture_stays_where_it_is():

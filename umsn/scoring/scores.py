@@ -42,6 +42,7 @@ DEFINITIONS: Final = (
 )
 """What the numbers of ``score`` and ``mean`` mean, to be printed with every table of them."""
 
+_BAND: Final = 128  # rows that are compared at a time
 _RESAMPLES: Final = 1000
 _CONFIDENCE: Final = 0.95
 # Not among the streams of FORMAT.md, nor among those of a training (umsn.patches.batches).
@@ -155,15 +156,22 @@ def interval(value: float, resampled: NDArray[np.float64], count: int) -> Mean:
 
 def best_shift(restored: NDArray[np.uint8], clean: NDArray[np.uint8]) -> tuple[int, int]:
     """Return the rows and columns by which to move ``restored`` for the highest PSNR."""
-    inner = shifted(clean, (0, 0)).astype(np.int32)
-
-    def error(shift: tuple[int, int]) -> int:
-        difference = shifted(restored, shift) - inner
-        return int(np.vdot(difference, difference))
-
     # The shift of no movement comes first and wins a tie.
     steps = range(-FURTHEST_SHIFT, FURTHEST_SHIFT + 1)
-    return min(sorted(product(steps, steps), key=lambda s: (s[0] ** 2 + s[1] ** 2, s)), key=error)
+    nearest_first = sorted(product(steps, steps), key=lambda s: (s[0] ** 2 + s[1] ** 2, s))
+    return min(nearest_first, key=lambda shift: squared_error(restored, clean, shift))
+
+
+def squared_error(restored: NDArray[np.uint8], clean: NDArray[np.uint8], shift: tuple[int, int]) -> int:
+    """Return the exact sum of squared differences, ``restored`` moved by ``shift`` (see ``shifted``)."""
+    moved, inner = shifted(restored, shift), shifted(clean, (0, 0))
+    total = 0
+    for top in range(0, len(inner), _BAND):
+        rows = slice(top, top + _BAND)
+        # Whole numbers below 2^53: in float64 they and their sums are exact, and the product is fast.
+        difference = np.subtract(moved[rows], inner[rows], dtype=np.float64).ravel()
+        total += int(difference @ difference)
+    return total
 
 
 def shifted(picture: NDArray[np.uint8], shift: tuple[int, int]) -> NDArray[np.uint8]:
