@@ -276,6 +276,8 @@ def test_a_signal_saves_and_leaves(data, undisturbed, tmp_path, monkeypatch, num
     train(data, tmp_path, plan={"ema": 0.9}, resume=True)
     name = "tiny.state.safetensors"
     assert (tmp_path / name).read_bytes() == (undisturbed / name).read_bytes()
+    # Means in the log are of the whole window, the part before the stop too.
+    assert losses(tmp_path) == losses(undisturbed)
 
 
 def test_stopped_between_two_steps_it_resumes_with_the_same_bits(data, tmp_path, monkeypatch):

@@ -110,9 +110,9 @@ def train_stage(
         trained, lr=stage.learning_rate, weight_decay=stage.weight_decay, fused=True
     )
     average = [p.detach().clone() for p in learner.network.parameters()] if plan.ema else []
-    done, best, precision = 0, -math.inf, machine.precision
+    done, best, precision, window = 0, -math.inf, machine.precision, dict[str, Tensor]()
     if resume and state_path.exists():
-        done, best, recorded = restore_state(state_path, learner, optimizer, average, about)
+        done, best, recorded, window = restore_state(state_path, learner, optimizer, average, about)
         precision = recorded if precision == "auto" else precision
     leader = machine.rank == 0
     model: nn.Module = learner
@@ -165,7 +165,7 @@ def train_stage(
         if machine.compile and done < stage.iterations:
             _compile(learner, batches.at(done), log, done, machine)
         _note_vanishing_rate(plan, log, done)
-        meter = Meter(batches)
+        meter = Meter(batches, {name: value.to(device) for name, value in window.items()})
         while done < stage.iterations:
             loss, terms, trace = forward(next(stream))
 
@@ -219,6 +219,8 @@ def train_stage(
                     done=done,
                     best=best,
                     precision=machine.precision,
+                    window=meter.window(),
+                )
                 )
                 save_trained(trained_path)
             if stopping:

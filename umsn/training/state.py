@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import torch
 from torch import Tensor
@@ -14,6 +14,15 @@ from blurgen.errors import InputError
 from umsn import checkpoint
 from umsn.training import schedules
 from umsn.training.learners import Learner
+
+
+class Standing(NamedTuple):
+    """Where a training stands: arguments of ``save_state``."""
+
+    done: int
+    best: float
+    precision: Literal["fp32", "bf16"]
+    window: dict[str, Tensor]
 
 
 def save_state(
@@ -26,11 +35,12 @@ def save_state(
     done: int,
     best: float,
     precision: str,
+    window: Mapping[str, Tensor],
 ) -> None:
     """Write weights, optimiser, ``average``, random state and where the training stands, with ``about`` it.
 
     ``done`` is the number of iterations done, ``best`` the best validation score, -inf for none,
-    ``precision`` that of the steps. InputError when there is no room.
+    ``precision`` that of the steps, ``window`` what ``Meter.window`` gives. InputError when there is no room.
     """
     tensors: dict[str, Tensor] = {"random": torch.get_rng_state()}
     for name, p in learner.named_parameters():
@@ -38,6 +48,7 @@ def save_state(
             tensors[f"weight.{name}"] = p
             tensors |= {f"adam.{name}.{key}": value for key, value in optimizer.state[p].items()}
     tensors |= {f"average.{i}": value for i, value in enumerate(average)}
+    tensors |= checkpoint.with_prefix("window", window)
     standing = {"iteration": done, "best": best if math.isfinite(best) else None, "precision": precision}
     checkpoint.save(path, "training", tensors, {**about, **standing})
 
@@ -48,8 +59,8 @@ def restore_state(
     optimizer: torch.optim.Adam,
     average: list[Tensor],
     about: Mapping[str, Any],
-) -> tuple[int, float, Literal["fp32", "bf16"]]:
-    """Bring everything back to where ``save_state`` left it; return iteration, best score and precision.
+) -> Standing:
+    """Bring everything back to where ``save_state`` left it; return where the training stands.
 
     InputError when the file is damaged or of a training other than the one it is ``about``.
     """
@@ -73,7 +84,8 @@ def restore_state(
         if saved["precision"] not in ("fp32", "bf16"):
             raise ValueError(f"no precision: {saved['precision']}")
         best = -math.inf if saved["best"] is None else float(saved["best"])
-        return int(saved["iteration"]), best, saved["precision"]
+        window = checkpoint.under_prefix("window", tensors)
+        return Standing(int(saved["iteration"]), best, saved["precision"], window)
     except (KeyError, RuntimeError, ValueError, TypeError) as error:
         raise InputError(f"{path} does not fit its own description; train this stage again.") from error
 
