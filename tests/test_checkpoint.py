@@ -4,14 +4,25 @@ from __future__ import annotations
 
 import json
 import os
+import resource
+import struct
+import time
 
 import pytest
 import torch
+from fuzz_readers import check, damaged, damages, the_settings
+from hypothesis import given, seed
 from safetensors.torch import save_file
 from torch import nn
 
 from blurgen.errors import InputError
 from umsn import checkpoint
+from umsn.nets import build_network, config_of
+from umsn.checkpoint import load_networks
+from umsn.runs import folder as run_folder
+
+CPU = torch.device("cpu")
+TINY = {"width": 2, "blocks": 1, "last_width": 2}
 
 
 @pytest.fixture
@@ -94,3 +105,102 @@ def test_another_network_is_refused_by_the_name_of_its_tensor():
         InputError, match=r"'weight' is torch.float32 \[2, 3\], expected torch.float32 \[3, 2\]"
     ):
         checkpoint.fill(network, {**good, "weight": good["weight"].T}, "f")
+
+
+# --- half precision ---------------------------------------------------------------------------------------
+
+
+def save_bnet(path, config=None, *, half=False, **about):
+    torch.manual_seed(0)
+    network = build_network("bnet", TINY)
+    made = {"name": "bnet", "config": config_of(network) | (config or {})}
+    tensors = checkpoint.with_prefix("network", network.state_dict())
+    checkpoint.save(path, "networks", tensors, {"networks": {"network": made}, **about}, half=half)
+    return network
+
+
+def test_half_precision_is_half_as_large_and_comes_back_as_float32(tmp_path):
+    network = save_bnet(tmp_path / "whole.safetensors")
+    save_bnet(tmp_path / "half.safetensors", half=True)
+    found = load_networks(tmp_path / "half.safetensors", CPU)["network"]
+    for name, expected in network.state_dict().items():
+        assert found.state_dict()[name].dtype == torch.float32
+        assert torch.equal(found.state_dict()[name], expected.half().float())
+    forms = checkpoint.read_header(tmp_path / "half.safetensors", "networks").forms
+    assert {dtype for dtype, _ in forms.values()} == {torch.float16}
+
+
+def test_numbers_too_large_for_half_precision_are_named(tmp_path):
+    tensors = {"a": torch.ones(2, dtype=torch.int64), "b": torch.tensor([1e6])}
+    with pytest.raises(InputError, match="'b' has numbers too large for half precision"):
+        checkpoint.save(tmp_path / "a.safetensors", "networks", tensors, {}, half=True)
+    assert not list(tmp_path.iterdir())
+
+
+# --- files that mean harm ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("config", "message"),
+    [
+        ({"blocks": 10_000_000}, "'blocks' must be from 1 to 64, not 10,000,000"),
+        ({"width": 10_000_000}, "'width' must be from 1 to 4,096"),
+        ({"blocks": 64}, "is missing; the checkpoint is of another network"),
+        ({"width": 4_096}, "the checkpoint is of another network"),
+    ],
+)
+def test_a_network_larger_than_its_tensors_is_refused_at_once(tmp_path, config, message):
+    path = tmp_path / "bomb.safetensors"
+    save_bnet(path, config)
+    start = time.process_time()
+    with pytest.raises(InputError, match=message):
+        load_networks(path, CPU)
+    assert time.process_time() - start < 5
+
+
+def test_networks_by_the_thousand_are_not_built(tmp_path):
+    path = tmp_path / "bomb.safetensors"
+    made = {"name": "bnet", "config": TINY}
+    about = {"networks": {str(number): made for number in range(20_000)}}
+    checkpoint.save(path, "networks", {"a": torch.ones(1)}, about)
+    start = time.process_time()
+    with pytest.raises(InputError, match="another network"):
+        load_networks(path, CPU)
+    assert time.process_time() - start < 5
+
+
+@pytest.mark.parametrize("claimed", [0, 1, 10**7, 2**40, 2**64 - 1])
+def test_a_header_out_of_proportion_is_not_read(tmp_path, claimed):
+    path = tmp_path / "bomb.safetensors"
+    with path.open("wb") as file:
+        file.write(struct.pack("<Q", claimed) + b'{"a": ')
+        file.truncate(2 << 30)  # takes no room on the disk
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with pytest.raises(InputError, match=r"bomb\.safetensors is not a umsn checkpoint"):
+        load_networks(path, CPU)
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 100 << 10  # in kB
+
+
+def test_what_a_checkpoint_says_is_read_without_its_tensors(tmp_path, monkeypatch):
+    save_bnet(tmp_path / "umsn.safetensors", variant="bnet")
+    monkeypatch.setattr(checkpoint, "read_tensors", None)
+    monkeypatch.setattr(checkpoint, "safe_open", None)
+    assert run_folder.describe(tmp_path / "umsn.safetensors").variant == "bnet"
+
+
+def test_a_damaged_checkpoint_is_refused_or_read_within_bounds(tmp_path):
+    path = tmp_path / "umsn.safetensors"
+    save_bnet(path)
+    sound = path.read_bytes()
+
+    @seed(0)
+    @given(ways=damages(len(sound)))
+    @the_settings(150)
+    def run(ways):
+        path.write_bytes(damaged(sound, ways))
+        try:
+            load_networks(path, CPU)
+        except InputError as error:
+            check(error, tmp_path)
+
+    run()

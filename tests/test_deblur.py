@@ -101,7 +101,7 @@ def test_networks_of_a_training_that_diverged_are_refused(tmp_path, spoilt, valu
 def test_a_checkpoint_that_contradicts_itself_is_refused(tmp_path):
     network = build_network("bnet", TINY)
     tensors = checkpoint.with_prefix("network", network.state_dict())
-    made = {"name": "bnet", "config": {**config_of(network), "width": 10**6}}
+    made = {"name": "bnet", "config": {**config_of(network), "width": 4_000}}
     path = tmp_path / "huge.safetensors"
     checkpoint.save(path, "networks", tensors, {"networks": {"network": made}})
     with pytest.raises(InputError, match=r"expected .*; the checkpoint is of another network"):

@@ -444,11 +444,15 @@ def test_preset_configurations_are_json(name: str, size: str) -> None:
         ("umsn", {"depth": 3}, "network 'umsn' has an unknown field 'depth'"),
         ("umsn", {"width": "64"}, "width = '64'; it must be a int"),
         ("umsn", {"width": True}, "width = True; it must be a int"),
-        ("umsn", {"width": 0}, "'width' must be at least 1, not 0"),
+        ("umsn", {"width": 0}, "'width' must be from 1 to 4,096, not 0"),
         ("bnet", {"nested": True}, "'nested' must be False where 'masks' is False"),
         ("bnet", {"inner": [4, 4]}, "'inner' must have 8 numbers or none, not 2"),
         ("bnet", {"inner": 4}, "inner = 4; it must be a list"),
-        ("bnet", {"blocks": 1, "inner": [4, "x", 4]}, "'inner' must hold whole numbers from 1 up, not 'x'"),
+        (
+            "bnet",
+            {"blocks": 1, "inner": [4, "x", 4]},
+            "'inner' must hold whole numbers from 1 to 4,096, not 'x'",
+        ),
         ("first-stage", {"inner": -1}, "'inner' must not be negative"),
     ],
 )

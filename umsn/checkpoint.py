@@ -3,6 +3,9 @@
 A file appears under its name whole or not at all. The safetensors header holds ``umsn``, a JSON object:
 ``format`` ("umsn-checkpoint"), ``version`` (1), ``kind`` and what the writer adds. Kinds: ``networks`` are
 finished networks, everything needed to use them; ``training`` is a training to be continued.
+
+A file may be foreign: its header is read first, by itself and never more than ``MOST_HEADER`` of it, and
+networks are held against it (``require_fit``) before a tensor is read.
 """
 
 from __future__ import annotations
@@ -10,8 +13,9 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -25,45 +29,100 @@ from umsn.nets import build_network
 FORMAT: Final = "umsn-checkpoint"
 VERSION: Final = 1
 
+MOST_HEADER: Final = 1 << 22
+"""Bytes; the state of a training of the paper's UMSN has a header of about a tenth of it."""
+
+_DTYPES: Final = {
+    "F16": torch.float16,
+    "BF16": torch.bfloat16,
+    "F32": torch.float32,
+    "F64": torch.float64,
+    "U8": torch.uint8,
+    "I64": torch.int64,
+}
+_MOST_NETWORKS: Final = 8  # of a checkpoint: three are used
+_HALF: Final = (torch.float16, torch.bfloat16)
+
+Form = tuple[object, tuple[int, ...]]
+"""Type (a torch.dtype where it is one that checkpoints have) and shape of a tensor."""
+
+
+_Value = TypeVar("_Value")
+
+
+@dataclass(frozen=True)
+class Header:
+    """What a checkpoint says before its tensors are read."""
+
+    about: dict[str, Any]
+    forms: dict[str, Form]
+    """By name of the tensor."""
+
 
 def save(
-    path: str | os.PathLike[str], kind: str, tensors: Mapping[str, Tensor], about: dict[str, Any]
+    path: str | os.PathLike[str],
+    kind: str,
+    tensors: Mapping[str, Tensor],
+    about: Mapping[str, Any],
+    *,
+    half: bool = False,
 ) -> None:
     """Write a checkpoint, whole or not at all.
 
-    ``about`` is JSON-able. Raises InputError when the folder cannot be written or the disk is full.
+    ``about`` is JSON-able. With ``half``, float32 tensors are written as float16, of half the size;
+    ``fill`` makes float32 of them again. Raises InputError when the folder cannot be written, the disk is
+    full, or a number is too large for float16.
     """
     header = {"format": FORMAT, "version": VERSION, "kind": kind, **about}
     # Tied or strided tensors are not for safetensors: every one is written out on its own.
     plain = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
+    if half:
+        plain = {name: _halved(name, tensor, path) for name, tensor in plain.items()}
     data = serialise(plain, metadata={"umsn": json.dumps(header, sort_keys=True)})
     write_file(path, data)
 
 
 def load(path: str | os.PathLike[str], kind: str) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """Return the tensors (on the CPU) and the header of a checkpoint of one kind.
+    """Return the tensors (on the CPU) and what else a checkpoint of one kind says.
 
     Raises InputError when the file is missing, damaged, foreign, of a newer version or of another kind.
+    """
+    header = read_header(path, kind)
+    return read_tensors(path), header.about
+
+
+def read_header(path: str | os.PathLike[str], kind: str) -> Header:
+    """Return what a checkpoint of one kind says of itself, without reading its tensors.
+
+    Raises InputError as ``load`` does.
     """
     path = Path(path)
     if not path.is_file():
         raise InputError(f"{path}: there is no such checkpoint.")
-    foreign = f"{path} is not a umsn checkpoint; give a .safetensors file written by 'umsn train'."
     try:
-        with safe_open(path, framework="pt", device="cpu") as file:
-            about = json.loads((file.metadata() or {}).get("umsn", "null"))
-            if not isinstance(about, dict) or about.get("format") != FORMAT:
-                raise InputError(foreign)
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except (SafetensorError, ValueError, RecursionError, OSError) as error:
-        raise InputError(f"{foreign} (Damaged or of another kind.)") from error
+        fields = _read_fields(path)
+        about = json.loads((fields.pop("__metadata__", None) or {}).get("umsn", "null"))
+        forms = {name: _form(field) for name, field in fields.items()}
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError, OSError) as error:
+        raise _foreign(path, damaged=True) from error
+    if not isinstance(about, dict) or about.get("format") != FORMAT:
+        raise _foreign(path)
     if about.get("version") != VERSION:
         raise InputError(
             f"{path} is a umsn checkpoint of version {about.get('version')}; this umsn reads {VERSION}."
         )
     if about.get("kind") != kind:
         raise InputError(f"{path} holds '{about.get('kind')}', not '{kind}'; {_REMEDY[kind]}.")
-    return tensors, about
+    return Header(about, forms)
+
+
+def read_tensors(path: str | os.PathLike[str]) -> dict[str, Tensor]:
+    """Return the tensors of a checkpoint, on the CPU; InputError when the file is damaged."""
+    try:
+        with safe_open(path, framework="pt", device="cpu") as file:
+            return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except (SafetensorError, ValueError, RuntimeError, OSError) as error:
+        raise _foreign(Path(path), damaged=True) from error
 
 
 _REMEDY: Final = {
@@ -72,13 +131,46 @@ _REMEDY: Final = {
 }
 
 
+def _foreign(path: Path, *, damaged: bool = False) -> InputError:
+    line = f"{path} is not a umsn checkpoint; give a .safetensors file written by 'umsn train'."
+    return InputError(f"{line} (Damaged or of another kind.)" if damaged else line)
+
+
+def _read_fields(path: Path) -> dict[str, Any]:
+    """Return the JSON at the head of a safetensors file; ValueError where it is none or out of proportion."""
+    with path.open("rb") as file:
+        length = int.from_bytes(file.read(8), "little")
+        if not 2 <= length <= min(MOST_HEADER, path.stat().st_size - 8):
+            raise ValueError(f"A header of {length} bytes.")
+        fields = json.loads(file.read(length))
+    if not isinstance(fields, dict):
+        raise ValueError("A header that is no object.")
+    return fields
+
+
+def _form(field: Any) -> Form:
+    shape = field["shape"]
+    if not isinstance(shape, list) or not all(type(side) is int and side >= 0 for side in shape):
+        raise ValueError("A shape that is none.")
+    return _DTYPES.get(field["dtype"], field["dtype"]), tuple(shape)
+
+
+def _halved(name: str, tensor: Tensor, path: str | os.PathLike[str]) -> Tensor:
+    if tensor.dtype != torch.float32:
+        return tensor
+    half = tensor.half()
+    if not torch.isfinite(half).all() and torch.isfinite(tensor).all():
+        raise InputError(f"{path}: '{name}' has numbers too large for half precision; keep the full one.")
+    return half
+
+
 def with_prefix(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Return ``tensors`` with ``prefix.`` before each name."""
     return {f"{prefix}.{name}": tensor for name, tensor in tensors.items()}
 
 
-def under_prefix(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Return the tensors whose names begin with ``prefix.``, without it."""
+def under_prefix(prefix: str, tensors: Mapping[str, _Value]) -> dict[str, _Value]:
+    """Return the tensors, or what is said of them, whose names begin with ``prefix.``, without it."""
     return {
         name.removeprefix(f"{prefix}."): tensor
         for name, tensor in tensors.items()
@@ -86,23 +178,35 @@ def under_prefix(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor
     }
 
 
-def fill(network: nn.Module, tensors: Mapping[str, Tensor], path: str | os.PathLike[str]) -> None:
-    """Give ``network`` (which may be on the meta device) the weights ``tensors``.
+def require_fit(network: nn.Module, forms: Mapping[str, Form], path: str | os.PathLike[str]) -> None:
+    """Raise InputError unless tensors of these ``forms`` are the weights of ``network``.
 
-    Raises InputError naming the first that is missing, extra, or of another shape or type.
+    It names the first that is missing, extra, or of another shape or type; half precision will do where the
+    network has float32.
     """
     wanted = network.state_dict()
-    for name in sorted(wanted.keys() | tensors.keys()):
-        if name not in tensors:
+    for name in sorted(wanted.keys() | forms.keys()):
+        if name not in forms:
             raise InputError(f"{path}: '{name}' is missing; the checkpoint is of another network.")
         if name not in wanted:
             raise InputError(f"{path}: '{name}' is not part of the network that the checkpoint names.")
-        found, expected = (f"{t.dtype} {list(t.shape)}" for t in (tensors[name], wanted[name]))
-        if found != expected:
+        (dtype, shape), expected = forms[name], wanted[name]
+        same_type = dtype == expected.dtype or (dtype in _HALF and expected.dtype == torch.float32)
+        if not same_type or shape != expected.shape:
             raise InputError(
-                f"{path}: '{name}' is {found}, expected {expected}; the checkpoint is of another network."
+                f"{path}: '{name}' is {dtype} {list(shape)}, expected {expected.dtype} "
+                f"{list(expected.shape)}; the checkpoint is of another network."
             )
-    network.load_state_dict(dict(tensors), assign=True)
+
+
+def fill(network: nn.Module, tensors: Mapping[str, Tensor], path: str | os.PathLike[str]) -> None:
+    """Give ``network`` (which may be on the meta device) the weights ``tensors``, as float32.
+
+    Raises InputError as ``require_fit`` does.
+    """
+    require_fit(network, {name: (t.dtype, tuple(t.shape)) for name, t in tensors.items()}, path)
+    whole = {name: t.float() if t.dtype in _HALF else t for name, t in tensors.items()}
+    network.load_state_dict(whole, assign=True)
 
 
 def load_networks(path: str | os.PathLike[str], device: torch.device) -> dict[str, nn.Module]:
@@ -111,15 +215,18 @@ def load_networks(path: str | os.PathLike[str], device: torch.device) -> dict[st
     Raises InputError when the file is missing, damaged, foreign, of another network than it says, or of a
     training that diverged.
     """
-    tensors, about = load(path, "networks")
+    header = read_header(path, "networks")
     networks = {}
     try:
         # On the meta device, so that the sizes a file claims take no memory before its tensors prove them.
         with torch.device("meta"):
-            for name, made in about["networks"].items():
+            for name, made in list(header.about["networks"].items())[:_MOST_NETWORKS]:
                 networks[name] = build_network(made["name"], made["config"])
-    except (KeyError, TypeError, AttributeError, InputError) as error:
+    except (KeyError, TypeError, AttributeError, RuntimeError, InputError) as error:
         raise InputError(f"{path} does not say which networks it holds ({error}).") from error
+    for name, network in networks.items():
+        require_fit(network, under_prefix(name, header.forms), path)
+    tensors = read_tensors(path)
     for name, network in networks.items():
         fill(network, under_prefix(name, tensors), path)
         if not all(torch.isfinite(p).all() for p in network.parameters()):

@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from umsn.nets.blocks import EXPANSION
+
+MOST_BLOCKS: Final = 64
+"""At each place. A configuration may come from a foreign file, and a network takes time to build."""
+
+MOST_CHANNELS: Final = 4_096
 
 
 def require_positive(**sizes: int) -> None:
-    """Raise ValueError unless every number is at least 1."""
+    """Raise ValueError unless every number is from 1 to the most that a number of its kind may be."""
     for name, size in sizes.items():
-        if size < 1:
-            raise ValueError(f"Argument '{name}' must be at least 1, not {size}.")
+        most = MOST_BLOCKS if name.endswith(("blocks", "stages")) else MOST_CHANNELS
+        if not 1 <= size <= most:
+            raise ValueError(f"Argument '{name}' must be from 1 to {most:,}, not {size:,}.")
 
 
 def require_inner(inner: tuple[int, ...], blocks: int) -> None:
@@ -17,8 +25,10 @@ def require_inner(inner: tuple[int, ...], blocks: int) -> None:
     if inner and len(inner) != blocks + 2:
         raise ValueError(f"Argument 'inner' must have {blocks + 2} numbers or none, not {len(inner)}.")
     for channels in inner:
-        if type(channels) is not int or channels < 1:
-            raise ValueError(f"Argument 'inner' must hold whole numbers from 1 up, not {channels!r}.")
+        if type(channels) is not int or not 1 <= channels <= MOST_CHANNELS:
+            raise ValueError(
+                f"Argument 'inner' must hold whole numbers from 1 to {MOST_CHANNELS:,}, not {channels!r}."
+            )
 
 
 def default_inner(width: int, blocks: int, last_width: int) -> tuple[int, ...]:

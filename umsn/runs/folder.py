@@ -48,7 +48,7 @@ class Trained:
 
 def describe(path: str | os.PathLike[str]) -> Trained:
     """Read what a checkpoint says about itself. Raises InputError when it is missing, damaged or foreign."""
-    _, about = checkpoint.load(path, "networks")
+    about = checkpoint.read_header(path, "networks").about
     stage = about.get("stage")
     stage = stage if isinstance(stage, dict) else {}
 

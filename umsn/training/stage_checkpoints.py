@@ -46,7 +46,7 @@ class StageCheckpoints:
         """
         path = self.path(name)
         network: Any = load_networks(path, torch.device("cpu"))["network"]
-        about = checkpoint.load(path, "networks")[1]
+        about = checkpoint.read_header(path, "networks").about
         if about["iteration"] < about["stage"]["iterations"]:
             raise InputError(
                 f"{path} is of iteration {about['iteration']} of {about['stage']['iterations']}; "
