@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from blurgen.errors import InputError
+from blurgen_cli.deblur import deblur, export_weights, segment
 from blurgen_cli.doctor import doctor
 from blurgen_cli.errors import OneLineErrors
 from blurgen_cli.evaluate import evaluate
@@ -243,82 +243,9 @@ def train(
             click.echo(path)
 
 
-@main.command()
-@click.argument("images", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.option(
-    "--checkpoint", required=True, type=click.Path(path_type=Path), help="Such as RUN/umsn.safetensors."
-)
-@click.option("--out", required=True, type=click.Path(path_type=Path), help="Folder for the results.")
-@click.option("--align", is_flag=True, help="Find the faces and deblur each as in training.")
-@click.option(
-    "--landmarks", type=click.Path(path_type=Path), help="Faces for --align: lines 'NAME x1 y1 ... x5 y5'."
-)
-@_DEVICE
-def deblur(
-    images: tuple[Path, ...], checkpoint: Path, out: Path, align: bool, landmarks: Path | None, device: str
-) -> None:
-    """Sharpen photographs of faces (files or folders); each becomes OUT/NAME.png, of the same size.
-
-    Without --align a picture should show what the training saw: a face that fills most of a frame some 128
-    to 300 pixels high. With it, only faces are changed; a picture without one gives no result.
-    """
-    from umsn.restore.deblur import Deblurrer
-
-    if align or landmarks is not None:
-        _process_faces(checkpoint, device, images, out, landmarks)
-    else:
-        _process(Deblurrer(checkpoint, device), images, out, keep_metadata=True)
-
-
-@main.command()
-@click.argument("images", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.option(
-    "--checkpoint",
-    required=True,
-    type=click.Path(path_type=Path),
-    help="Such as RUN/segmentation.safetensors.",
-)
-@click.option("--out", required=True, type=click.Path(path_type=Path), help="Folder for the label maps.")
-@_DEVICE
-def segment(images: tuple[Path, ...], checkpoint: Path, out: Path, device: str) -> None:
-    """Find background, skin, features and hair; each picture becomes a label map OUT/NAME.png.
-
-    The map holds 0 for background, 1 for skin, 6 for all features and 10 for hair: with it, a folder of
-    unlabelled faces becomes a labelled one for blurgen.
-    """
-    from umsn.restore.deblur import Segmenter
-
-    _process(Segmenter(checkpoint, device), images, out)
-
-
-def _process_faces(
-    checkpoint: Path, device: str, images: tuple[Path, ...], out: Path, landmarks: Path | None
-) -> None:
-    from umsn.restore.deblur import Deblurrer
-    from umsn.restore.photographs import by_detector, by_file, process_photographs
-
-    find_faces = by_detector() if landmarks is None else by_file(landmarks)
-    failed = 0
-    for done in process_photographs(Deblurrer(checkpoint, device), images, out, find_faces):
-        for remark in done.remarks:
-            click.echo(f"Note: {remark}", err=True)
-        click.echo(f"Error: {done.error}" if done.error else done.target, err=done.error is not None)
-        failed += done.error is not None
-    if failed:
-        raise InputError(f"{failed} of the pictures could not be used; the others are in {out}.")
-
-
-def _process(function: Any, images: tuple[Path, ...], out: Path, **options: bool) -> None:
-    from umsn.restore.deblur import process_files
-
-    failed = 0
-    for path, error in process_files(function, images, out, **options):
-        click.echo(f"Error: {error}" if error else out / f"{path.stem}.png", err=error is not None)
-        failed += error is not None
-    if failed:
-        raise InputError(f"{failed} of the pictures could not be used; the others are in {out}.")
-
-
+main.add_command(deblur)
+main.add_command(segment)
+main.add_command(export_weights)
 main.add_command(evaluate)
 main.add_command(report)
 main.add_command(doctor)

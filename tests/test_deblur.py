@@ -12,8 +12,9 @@ from blurgen.labels import CLASS_OF_LABEL
 from umsn import checkpoint
 from umsn.devices import usable_device
 from umsn.nets import build_network, config_of, network_name
-from umsn.patches.batches import to_image
-from umsn.restore.deblur import LABEL_OF_CLASS, Deblurrer, Segmenter, in_tiles, picture_files, process_files
+from umsn.restore import tiles
+from umsn.restore.deblur import LABEL_OF_CLASS, Deblurrer, Segmenter
+from umsn.restore.files import picture_files, process_files, whole
 
 TINY = {"width": 4, "blocks": 1, "last_width": 4}
 TINY_UMSN = {**TINY, "class_width": 2, "class_blocks": 1, "class_channels": 2}
@@ -112,26 +113,48 @@ def test_a_checkpoint_that_contradicts_itself_is_refused(tmp_path):
             Deblurrer(path, "cpu")
 
 
-def test_tiles_leave_no_seam():
-    # A function that looks 3 pixels far gives the same in tiles as in one piece.
-    def smooth(image):
-        return torch.nn.functional.avg_pool2d(image, 7, stride=1, padding=3, count_include_pad=False)
-
-    image = to_image(picture(201, 150), torch.device("cpu"))
-    whole, tiled = smooth(image), in_tiles(smooth, image, tile=64, overlap=32)
-    assert torch.allclose(whole[..., 8:-8, 8:-8], tiled[..., 8:-8, 8:-8], atol=0.02)
-    assert torch.allclose(in_tiles(lambda x: x, image, tile=64, overlap=16), image, atol=1e-6)
+def test_a_batch_is_what_its_pictures_are_one_by_one(trained):
+    pictures = np.stack([picture(40, 50, seed) for seed in range(3)])
+    for network in (Deblurrer(trained, "cpu"), Segmenter(trained, "cpu")):
+        together = network.batch(pictures)
+        for one, result in zip(pictures, together, strict=True):
+            assert np.array_equal(network(one), result)
 
 
-def test_no_tile_is_larger_than_allowed():
-    seen = []
-    in_tiles(lambda x: seen.append(x.shape[-2:]) or x, torch.zeros(1, 3, 1000, 513), tile=512, overlap=64)
-    assert max(max(shape) for shape in seen) == 512
-    assert len(seen) == 3 * 2
+def test_masks_that_depend_on_the_batch_are_made_one_by_one(tmp_path):
+    torch.manual_seed(1)
+    networks = {
+        "network": build_network("umsn", TINY_UMSN),
+        "s_net": build_network("snet", TINY | {"batch_statistics": True}),
+    }
+    deblur = Deblurrer(save(tmp_path / "umsn.safetensors", **networks), "cpu")
+    pictures = np.stack([picture(40, 40, seed) // (1 + seed) for seed in range(3)])
+    together = deblur.batch(pictures)
+    assert all(np.array_equal(deblur(one), result) for one, result in zip(pictures, together, strict=True))
+
+
+def test_windows_are_as_large_as_the_patches_of_the_training(tmp_path):
+    network = build_network("bnet", TINY)
+    tensors = checkpoint.with_prefix("network", network.state_dict())
+    networks = {"network": {"name": "bnet", "config": config_of(network)}}
+    path = tmp_path / "bnet.safetensors"
+    for about, side in (
+        ({"crop": 64, "data": {"patch_size": 96}}, 64),
+        ({"crop": None, "data": {"patch_size": 96}}, 96),
+        ({"crop": "64", "data": [96]}, 128),
+        ({"crop": 10**9}, 128),
+    ):
+        checkpoint.save(path, "networks", tensors, {"networks": networks, **about})
+        deblur = Deblurrer(path, "cpu")
+        assert deblur.tiling(300, 300) == tiles.windows(side)
+        shown = []
+        deblur.network.register_forward_pre_hook(lambda _, x, shown=shown: shown.append(x[0].shape[-2:]))
+        deblur(picture(150, 200))
+        assert set(shown) == {(side, side)}
 
 
 def test_wrong_pixels_are_named(trained):
-    with pytest.raises(ValueError, match=r"'pixels' must be uint8 \[H, W, 3\], not float64 \[4, 4, 3\]"):
+    with pytest.raises(ValueError, match=r"must be uint8 \[H, W, 3\], not float64 \[4, 4, 3\]"):
         Deblurrer(trained, "cpu")(np.zeros((4, 4, 3)))
 
 
@@ -157,13 +180,13 @@ def test_a_bad_file_does_not_stop_the_others(tmp_path):
     for name in ("a", "c"):
         Image.fromarray(picture(20, 30)).save(tmp_path / f"{name}.png")
     (tmp_path / "b.png").write_bytes(b"no picture")
-    done = list(process_files(lambda pixels: pixels, [tmp_path], tmp_path / "out"))
-    assert [(path.name, error is None) for path, error in done] == [
+    done = list(process_files(whole(np.copy), [tmp_path], tmp_path / "out"))
+    assert [(d.path.name, d.error is None) for d in done] == [
         ("a.png", True),
         ("b.png", False),
         ("c.png", True),
     ]
-    assert "b.png" in str(done[1][1])
+    assert "b.png" in str(done[1].error)
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["a.png", "c.png"]
     assert (np.asarray(Image.open(tmp_path / "out" / "a.png")) == picture(20, 30)).all()
 
@@ -176,7 +199,8 @@ def test_what_a_photograph_says_beside_its_pixels_is_kept_on_demand(tmp_path):
     stored.save(tmp_path / "a.png", exif=exif, icc_profile=b"a profile")
     for keep in (True, False):
         out = tmp_path / str(keep)
-        assert [e for _, e in process_files(np.copy, [tmp_path / "a.png"], out, keep_metadata=keep)] == [None]
+        (done,) = process_files(whole(np.copy), [tmp_path / "a.png"], out, keep_metadata=keep)
+        assert done.error is None
         with Image.open(out / "a.png") as result:
             assert (np.asarray(result) == upright).all()
             expected = {0x010F: "A camera", 0x0112: 1} if keep else {}
@@ -184,11 +208,39 @@ def test_what_a_photograph_says_beside_its_pixels_is_kept_on_demand(tmp_path):
             assert result.info.get("icc_profile") == (b"a profile" if keep else None)
 
 
+def test_where_a_photograph_was_taken_is_kept_on_demand_only(tmp_path):
+    exif = Image.Exif()
+    exif[0x010F] = "A camera"
+    exif.get_ifd(0x8825).update({1: "N", 2: (52.0, 30.0, 0.0)})
+    Image.fromarray(picture(30, 20)).save(tmp_path / "a.jpg", exif=exif)
+    with Image.open(tmp_path / "a.jpg") as source:
+        assert source.getexif().get_ifd(0x8825)[1] == "N"
+    for gps in (False, True):
+        (done,) = process_files(
+            whole(np.copy), [tmp_path / "a.jpg"], tmp_path / str(gps), keep_metadata=True, keep_gps=gps
+        )
+        with Image.open(done.target) as result:
+            assert result.getexif()[0x010F] == "A camera"
+            assert bool(result.getexif().get_ifd(0x8825)) == gps
+
+
+@pytest.mark.parametrize("name", ["a.png", "a.tif"])
+def test_a_picture_of_sixteen_bits_is_remarked_upon(tmp_path, name):
+    Image.fromarray(np.arange(600, dtype=np.uint16).reshape(20, 30) * 100).save(tmp_path / name)
+    (done,) = process_files(whole(np.copy), [tmp_path / name], tmp_path / "out")
+    assert done.remarks == (
+        f"{tmp_path / name}: has 16 bits a channel; the networks work with 8, and so the result has 8",
+    )
+    Image.fromarray(picture(20, 30)).save(tmp_path / name)
+    (done,) = process_files(whole(np.copy), [tmp_path / name], tmp_path / "out")
+    assert done.error is None and done.remarks == ()
+
+
 def test_no_picture_is_lost(tmp_path):
     Image.fromarray(picture(20, 30)).save(tmp_path / "a.png")
     with pytest.raises(InputError, match=r"a.png would be replaced by its own result; choose another --out"):
-        list(process_files(lambda pixels: pixels, [tmp_path / "a.png"], tmp_path))
+        list(process_files(whole(np.copy), [tmp_path / "a.png"], tmp_path))
     Image.fromarray(picture(20, 30)).save(tmp_path / "a.jpg")
     with pytest.raises(InputError, match=r"a.png and .*a.jpg would both become"):
-        list(process_files(lambda pixels: pixels, [tmp_path], tmp_path / "out"))
+        list(process_files(whole(np.copy), [tmp_path], tmp_path / "out"))
     assert not (tmp_path / "out").exists()

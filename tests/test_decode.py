@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import io
 import struct
+import sys
 import zlib
 
 import numpy as np
+import pillow_heif
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -14,7 +16,7 @@ from PIL import Image
 
 from blurgen.errors import InputError
 from blurgen.faces import decode
-from blurgen.faces.decode import decode_labels, decode_numbers, decode_picture
+from blurgen.faces.decode import bits_per_channel, decode_labels, decode_numbers, decode_picture
 
 COLOURS = np.random.default_rng(1).integers(0, 256, (5, 7, 3), np.uint8)
 
@@ -217,3 +219,70 @@ def test_a_grey_map_that_an_optimiser_made_a_palette_of_is_refused():
     harmless = Image.fromarray(np.array([[0, 1, 2]], np.uint8), "P")
     harmless.putpalette([0, 0, 0, 1, 1, 1, 2, 2, 2])
     assert decode_numbers(encoded(harmless), "m.png").tolist() == [[0, 1, 2]]
+
+
+# --- inks, depth, HEIC --------------------------------------------------------------------------------------
+
+
+def ink_profile(lab_of_ink):
+    """Return an ICC profile (version 2, lut8Type) in which inks, each none or all, have these colours."""
+    corners = b"".join(
+        bytes([round(lightness * 255 / 100), a + 128, b + 128])
+        for inks in np.ndindex(2, 2, 2, 2)
+        for lightness, a, b in [lab_of_ink(*inks)]
+    )
+    identity = struct.pack(">9i", *(65536 * (i % 4 == 0) for i in range(9)))
+    table = (
+        b"mft1\0\0\0\0"
+        + bytes([4, 3, 2, 0])
+        + identity
+        + bytes(range(256)) * 4
+        + corners
+        + bytes(range(256)) * 3
+    )
+    head = struct.pack(">4sI4s4s4s12x4s", b"", 0x02400000, b"prtr", b"CMYK", b"Lab ", b"acsp")
+    head += struct.pack(">28x3I", 0xF6D6, 0x10000, 0xD32D) + bytes(48)
+    body = struct.pack(">I4sII", 1, b"A2B0", 144, len(table)) + table
+    return struct.pack(">I", 4 + len(head) + len(body)) + head + body
+
+
+def test_inks_are_the_colours_that_their_profile_says():
+    # To this printer, cyan is a middle grey.
+    profile = ink_profile(lambda c, m, y, k: (0 if k or m or y else 54 if c else 100, 0, 0))
+    ink = np.zeros((4, 6, 4), np.uint8)
+    ink[:, :3, 0] = 255
+    picture = decode_picture(encoded(Image.fromarray(ink, "CMYK"), "TIFF", icc_profile=profile), "p")
+    assert np.abs(picture[:, :3].astype(int) - 129).max() <= 2 and picture[:, 3:].min() >= 253
+    without = decode_picture(encoded(Image.fromarray(ink, "CMYK"), "TIFF"), "p")
+    assert without[0, 0].tolist() == [0, 255, 255]
+    broken = decode_picture(encoded(Image.fromarray(ink, "CMYK"), "TIFF", icc_profile=profile[:200]), "p")
+    assert np.array_equal(broken, without)
+
+
+def test_a_picture_from_a_telephone_is_read_where_that_can_be(monkeypatch):
+    pillow_heif.register_heif_opener()
+    data = encoded(Image.fromarray(np.full((64, 80, 3), (200, 100, 50), np.uint8)), "HEIF", quality=95)
+    picture = decode_picture(data, "a.heic")
+    assert picture.shape == (64, 80, 3) and np.abs(picture.astype(int) - (200, 100, 50)).max() <= 4
+    with pytest.raises(InputError, match=r"a\.heic (cannot be decoded|is not a picture)"):
+        decode_picture(data[: len(data) // 2], "a.heic")
+    monkeypatch.setitem(sys.modules, "pillow_heif", None)
+    with pytest.raises(
+        InputError, match=r"a.heic is a HEIC picture; to read those: pip install 'blurgen\[heic\]'"
+    ):
+        decode_picture(data, "a.heic")
+
+
+@pytest.mark.parametrize(
+    ("data", "bits"),
+    [
+        (png(2, 2, 16, 2, b"\0" * 13), 16),
+        (encoded(Image.fromarray(COLOURS)), 8),
+        (encoded(Image.fromarray(COLOURS), "JPEG"), 8),
+        (encoded(Image.fromarray(COLOURS), "TIFF"), 8),
+        (encoded(Image.fromarray(np.zeros((3, 4), np.uint16)), "TIFF"), 16),
+        (b"no picture", None),
+    ],
+)
+def test_how_many_bits_a_file_has(data, bits):
+    assert bits_per_channel(data) == bits

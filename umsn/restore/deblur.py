@@ -1,41 +1,40 @@
-"""A photograph in, a sharper one out; or the map of its semantic classes.
+"""A picture in, a sharper one out; or the map of its semantic classes.
 
-Any size: a picture larger than a tile is worked on in overlapping tiles, so that memory is bounded.
-Pictures should show what the training saw: a face that fills most of a frame some 128 to 300 pixels high.
+Any size: how it goes through a network, in one piece or in tiles, is ``umsn.restore.tiles``. Pictures should
+show what the training saw: a face that fills most of a frame some 128 to 300 pixels high.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator
-from pathlib import Path
-from typing import Final
+import time
+from collections.abc import Callable
+from functools import cached_property
+from typing import Any, Final, Literal
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 
 from blurgen.errors import InputError
-from blurgen.faces.decode import PICTURE_SUFFIXES, decode_picture
-from blurgen.files.png import save_picture
-from blurgen.labels import Label
-from umsn.checkpoint import load_networks
+from blurgen.jobs.progress import Reporter, Silent
+from blurgen.labels import CLASS_NAMES, Label
+from umsn.checkpoint import load_networks, read_header
 from umsn.devices import usable_device
-from umsn.folders import make_folder
 from umsn.nets import config_of, network_name
 from umsn.nets.segmentation import segment
-from umsn.patches.batches import as_pixels, one_hot, to_image
-from umsn.restore.metadata import kept_metadata
+from umsn.patches.batches import as_image, as_pixels, one_hot
+from umsn.restore import tiles
+from umsn.restore.tiles import Tiling, count_tiles, in_tiles
 
-TILE: Final = 512
-"""Side of the largest square that goes through a network in one piece, in pixels."""
+_CONVERTED: Final = 256  # rows of a picture whose colours are made whole numbers at a time
+_MANY: Final = 64  # tiles: more take long enough for a bar
+_TRIED: Final = 256  # side of the picture with which precisions are compared
+_WORTH: Final = 0.8
+"""Share of the time of float32 below which bfloat16 is chosen."""
 
-OVERLAP: Final = 64
-"""How far neighbouring tiles overlap; there they fade into each other."""
-
-SMALLEST: Final = 32
-"""Smaller pictures are mirrored up to this many pixels: instance normalisation needs a few to average."""
+Precision = Literal["auto", "fp32", "bf16"]
 
 LABEL_OF_CLASS: Final[NDArray[np.uint8]] = np.array(
     [Label.BACKGROUND, Label.SKIN, Label.NOSE, Label.HAIR], np.uint8
@@ -43,19 +42,114 @@ LABEL_OF_CLASS: Final[NDArray[np.uint8]] = np.array(
 """One label for each class, so that a class map is a label map that ``blurgen`` reads: features are all 6."""
 
 
-class Deblurrer:
+class _Restorer:
+    """What a deblurring and a segmenting network have in common: pictures of any size go through them."""
+
+    def __init__(
+        self, path: str | os.PathLike[str], device: str, precision: Precision, reporter: Reporter
+    ) -> None:
+        self.path, self.device = path, usable_device(device)
+        self.networks = load_networks(path, self.device)
+        self._precision, self._reporter = precision, reporter
+
+    @property
+    def _used(self) -> list[nn.Module]:
+        """The networks that a picture goes through."""
+        raise NotImplementedError
+
+    def _apply(self, picture: Tensor) -> Tensor:
+        """Return what uint8 pictures ``[n, h, w, 3]`` become, ``[n, C, h, w]``."""
+        raise NotImplementedError
+
+    def _reaches(self) -> list[int | None]:
+        """Return how far each network sees (``tiles.reach``); together they see as far as the sum."""
+        raise NotImplementedError
+
+    @cached_property
+    def window(self) -> Tiling:
+        """What training showed: ``tiles.windows`` of the size of its patches."""
+        return tiles.windows(_trained_side(read_header(self.path, "networks").about))
+
+    @cached_property
+    def _cropped(self) -> Tiling:
+        reaches = self._reaches()
+        known = [reach for reach in reaches if reach is not None]
+        return tiles.cropped(sum(known)) if len(known) == len(reaches) else self.window
+
+    def tiling(self, height: int, width: int) -> Tiling:
+        """Return how a picture of that size is cut."""
+        if any(tiles.normalises(network) for network in self._used):
+            return self.window
+        # How far a network sees takes a while to find out, and matters only where there are cuts.
+        return self._cropped if max(height, width) > tiles.TILE else tiles.cropped(0)
+
+    @cached_property
+    def in_bfloat16(self) -> bool:
+        """Whether large pictures are worked on in bfloat16."""
+        if self._precision != "auto":
+            return self._precision == "bf16"
+        picture = torch.zeros(1, _TRIED, _TRIED, 3, dtype=torch.uint8, device=self.device)
+        seconds = {}
+        for bf16 in (False, True):
+            times = []
+            for _ in range(3):
+                start = time.perf_counter()
+                with torch.no_grad(), self._autocast(bf16):
+                    float(self._apply(picture).float().mean())
+                times.append(time.perf_counter() - start)
+            seconds[bf16] = min(times[1:])
+        return seconds[True] < _WORTH * seconds[False]
+
+    def _autocast(self, bf16: bool) -> torch.autocast:
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=bf16)
+
+    def _results(self, pictures: NDArray[np.uint8], convert: Callable[[Tensor], Any], out: Any) -> Any:
+        """Fill ``out`` with what pictures ``[N, H, W, 3]`` become, by way of ``convert``; return it."""
+        if pictures.dtype != np.uint8 or pictures.ndim != 4 or pictures.shape[3] != 3 or not pictures.size:
+            raise ValueError(
+                f"Pictures must be uint8 [H, W, 3], not {pictures.dtype} {list(pictures.shape[1:])}."
+            )
+        tiling = self.tiling(*pictures.shape[1:3])
+        count = count_tiles((pictures,), tiling)
+        # Small pictures always get the same bits: what is faster is measured, and may be another each time.
+        large = max(pictures.shape[1:3]) > tiles.TILE
+        bf16 = self.in_bfloat16 if self._precision != "auto" or large else False
+        reporter = self._reporter if large or count > _MANY else Silent()
+        most = {"most": 0} if self._sees_the_batch else {}
+        with self._autocast(bf16), reporter.bar("tiles", count, "tiles") as bar:
+            for rows, part in in_tiles(self._apply, (pictures,), tiling, self.device, bar=bar, **most):
+                for first in range(0, part.shape[2], _CONVERTED):
+                    some = part[:, :, first : first + _CONVERTED]
+                    top = rows.start + first
+                    out[:, top : top + some.shape[2]] = convert(some)
+        return out
+
+    @property
+    def _sees_the_batch(self) -> bool:
+        """Whether what a picture becomes depends on the others of its batch."""
+        return any(config_of(network).get("batch_statistics", False) for network in self._used)
+
+
+class Deblurrer(_Restorer):
     """A trained deblurring network, with the S-Net that makes its masks.
 
         deblur = Deblurrer("run/umsn.safetensors")
         sharp = deblur(blurry)      # uint8 [H, W, 3] RGB, both
 
-    Raises InputError when the checkpoint holds no deblurring network, or one that needs masks and no S-Net.
+    ``precision`` is that of the arithmetic: float32, bfloat16, or for pictures larger than a tile
+    (``umsn.restore.tiles.TILE``) whatever is faster here, and float32 for all others. Raises InputError when
+    the checkpoint holds no deblurring network, or one that needs masks and no S-Net.
     """
 
-    def __init__(self, path: str | os.PathLike[str], device: str = "auto") -> None:
-        self.device = usable_device(device)
-        networks = load_networks(path, self.device)
-        self.network, self.s_net = networks["network"], networks.get("s_net")
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        device: str = "auto",
+        precision: Precision = "auto",
+        reporter: Reporter = Silent(),
+    ) -> None:
+        super().__init__(path, device, precision, reporter)
+        self.network, self.s_net = self.networks["network"], self.networks.get("s_net")
         kind, config = network_name(self.network), config_of(self.network)
         if kind not in ("umsn", "bnet"):
             raise InputError(
@@ -70,26 +164,49 @@ class Deblurrer:
 
     def __call__(self, blurry: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """Deblur one picture, uint8 ``[H, W, 3]`` RGB of any size."""
-        return as_pixels(in_tiles(self._deblur, to_image(blurry, self.device)))[0]
+        return self.batch(blurry[None])[0]
 
-    def _deblur(self, tile: Tensor) -> Tensor:
+    def batch(self, blurry: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """Deblur pictures of one size, uint8 ``[N, H, W, 3]`` RGB, some at a time."""
+        return self._results(blurry, as_pixels, np.empty_like(blurry))
+
+    @property
+    def _used(self) -> list[nn.Module]:
+        return [self.network, self.s_net] if self.needs_masks and self.s_net is not None else [self.network]
+
+    def _apply(self, picture: Tensor) -> Tensor:
+        image = as_image(picture)
         if not self.needs_masks or self.s_net is None:
-            return self.network(tile)
-        return self.network(tile, one_hot(segment(self.s_net, tile)))
+            return self.network(image)
+        return self.network(image, one_hot(segment(self.s_net, image)))
+
+    def _reaches(self) -> list[int | None]:
+        if not self.needs_masks or self.s_net is None:
+            return [tiles.reach(self.network, 3, self.device)]
+        return [
+            tiles.reach(self.s_net, 3, self.device),
+            tiles.reach(lambda x: self.network(x[:, :3], x[:, 3:]), 3 + len(CLASS_NAMES), self.device),
+        ]
 
 
-class Segmenter:
+class Segmenter(_Restorer):
     """A trained S-Net: uint8 ``[H, W, 3]`` RGB in, a label map uint8 ``[H, W]`` of ``LABEL_OF_CLASS`` out.
 
     Takes the checkpoint of a segmentation stage, or one that holds an S-Net for its masks; else InputError.
+    ``precision`` as in ``Deblurrer``.
     """
 
-    def __init__(self, path: str | os.PathLike[str], device: str = "auto") -> None:
-        self.device = usable_device(device)
-        networks = load_networks(path, self.device)
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        device: str = "auto",
+        precision: Precision = "auto",
+        reporter: Reporter = Silent(),
+    ) -> None:
+        super().__init__(path, device, precision, reporter)
         found = [
             n
-            for n in (networks["network"], networks.get("s_net"))
+            for n in (self.networks["network"], self.networks.get("s_net"))
             if n is not None and network_name(n) == "snet"
         ]
         if not found:
@@ -98,124 +215,32 @@ class Segmenter:
 
     def __call__(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """Return the label map of one picture of any size."""
-        logits = in_tiles(self.s_net, to_image(image, self.device))
-        return LABEL_OF_CLASS[logits.argmax(1)[0].cpu().numpy()]
+        return self.batch(image[None])[0]
+
+    def batch(self, images: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """Return the label maps ``[N, H, W]`` of pictures of one size, uint8 ``[N, H, W, 3]``."""
+        return self._results(
+            images,
+            lambda logits: LABEL_OF_CLASS[logits.argmax(1).cpu().numpy()],
+            np.empty(images.shape[:3], np.uint8),
+        )
+
+    @property
+    def _used(self) -> list[nn.Module]:
+        return [self.s_net]
+
+    def _apply(self, picture: Tensor) -> Tensor:
+        return self.s_net(as_image(picture))
+
+    def _reaches(self) -> list[int | None]:
+        return [tiles.reach(self.s_net, 3, self.device)]
 
 
-@torch.no_grad()
-def in_tiles(
-    function: Callable[[Tensor], Tensor], image: Tensor, *, tile: int = TILE, overlap: int = OVERLAP
-) -> Tensor:
-    """Apply ``function`` ``[1, 3, h, w] -> [1, C, h, w]`` to a picture ``[1, 3, H, W]`` tile by tile.
-
-    The parts where tiles overlap are means, weighted towards the tile whose middle is nearer. Pictures
-    smaller than ``SMALLEST`` are mirrored up to it.
-    """
-    height, width = image.shape[-2:]
-    image = mirrored(image, max(height, SMALLEST), max(width, SMALLEST))
-    total: Tensor | None = None
-    weights = image.new_zeros(image.shape[-2:])
-    for rows in _spans(image.shape[-2], tile, overlap):
-        for columns in _spans(image.shape[-1], tile, overlap):
-            part = function(image[..., rows, columns]).float()
-            total = image.new_zeros(1, part.shape[1], *image.shape[-2:]) if total is None else total
-            weight = torch.minimum(
-                *torch.meshgrid(_ramp(rows, overlap), _ramp(columns, overlap), indexing="ij")
-            )
-            total[..., rows, columns] += part * weight.to(image.device)
-            weights[rows, columns] += weight.to(image.device)
-    assert total is not None
-    return (total / weights)[..., :height, :width]
-
-
-def mirrored(image: Tensor, height: int, width: int) -> Tensor:
-    """Extend a picture ``[1, C, H, W]`` at the bottom and the right by mirroring, as often as that takes."""
-    rows, columns = (
-        torch.from_numpy(np.pad(np.arange(size), (0, wanted - size), mode="reflect")).to(image.device)
-        for size, wanted in zip(image.shape[-2:], (height, width), strict=True)
-    )
-    return image[:, :, rows][..., columns]
-
-
-def _spans(length: int, tile: int, overlap: int) -> list[slice]:
-    """Cut ``length`` into equal overlapping spans of at most ``tile``, all even in length if that can be."""
-    if length <= tile:
-        return [slice(0, length)]
-    count = -(-(length - overlap) // (tile - overlap))
-    starts = [(length - tile) * i // (count - 1) for i in range(count)]
-    return [slice(start, start + tile) for start in starts]
-
-
-def _ramp(span: slice, overlap: int) -> Tensor:
-    """Return the weight of each line of a tile: 1 inside, falling towards its ends, never 0."""
-    inwards = torch.arange(1, span.stop - span.start + 1, dtype=torch.float32)
-    return torch.minimum(inwards, inwards.flip(0)).div(overlap).clamp(max=1)
-
-
-def picture_files(paths: Iterable[Path]) -> list[Path]:
-    """Return the given files, and in place of a folder the pictures in it, by name.
-
-    Raises InputError for a path that does not exist and a folder without pictures.
-    """
-    found: list[Path] = []
-    for path in paths:
-        if path.is_dir():
-            inside = sorted(p for p in path.iterdir() if p.suffix.lower() in PICTURE_SUFFIXES and p.is_file())
-            if not inside:
-                raise InputError(f"{path} holds no pictures ({', '.join(PICTURE_SUFFIXES)}).")
-            found += inside
-        elif path.exists():
-            found.append(path)
-        else:
-            raise InputError(f"{path}: there is no such file or folder.")
-    return found
-
-
-def result_names(paths: Iterable[Path], out: Path) -> dict[Path, Path]:
-    """Return for each result, ``out/<stem>.png``, the picture file it is made from.
-
-    Raises InputError where two results would have one name or a result would replace a picture that went
-    in, and as ``picture_files`` does.
-    """
-    files = picture_files(paths)
-    inputs = {path.resolve() for path in files}
-    taken: dict[Path, Path] = {}
-    for path in files:
-        target = out / f"{path.stem}.png"
-        if target in taken:
-            raise InputError(
-                f"{path} and {taken[target]} would both become {target}; give them one at a time."
-            )
-        if target.resolve() in inputs:
-            raise InputError(f"{target} would be replaced by its own result; choose another --out.")
-        taken[target] = path
-    return taken
-
-
-def process_files(
-    function: Callable[[NDArray[np.uint8]], NDArray[np.uint8]],
-    paths: Iterable[Path],
-    out: Path,
-    *,
-    keep_metadata: bool = False,
-) -> Iterator[tuple[Path, InputError | None]]:
-    """Apply ``function`` to picture files; each result is ``out/<stem>.png``, of the picture's size.
-
-    It stands upright, whatever the camera's rotation; with ``keep_metadata`` it has the picture's EXIF data
-    and colour profile.
-
-    Yields each path when it is done: with None, or with what was wrong with the file; the others are
-    still worked on. Raises InputError, before anything is written, as ``result_names`` does.
-    """
-    taken = result_names(paths, out)
-    make_folder(out)
-    for target, path in taken.items():
-        try:
-            data = path.read_bytes()
-            result = function(decode_picture(data, str(path)))
-            save_picture(target, result, **(kept_metadata(data) if keep_metadata else {}))
-            yield path, None
-        except InputError as error:
-            yield path, error
-        except OSError as error:
-            yield path, InputError(f"{path}: {error.strerror or error}.")
+def _trained_side(about: dict[str, Any]) -> int:
+    """Return the side of the patches that a network was trained on, from what its checkpoint says."""
+    data = about.get("data")
+    of_data = data.get("patch_size") if isinstance(data, dict) else None
+    for side in (about.get("crop"), of_data):
+        if type(side) is int and tiles.SMALLEST <= side <= tiles.TILE:
+            return side
+    return tiles.WINDOW

@@ -7,8 +7,7 @@ whatever the size of the face, and what goes back into the photograph is the cha
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -17,30 +16,15 @@ from numpy.typing import NDArray
 
 from blurgen.errors import InputError
 from blurgen.faces.align import AlignedFace, align, paste
-from blurgen.faces.decode import decode_picture
 from blurgen.faces.detect import Detector
 from blurgen.faces.landmarks import read_landmarks
-from blurgen.files.png import save_picture
-from umsn.folders import make_folder
-from umsn.restore.deblur import result_names
-from umsn.restore.metadata import kept_metadata
+from umsn.restore.files import Restore
 
 LARGE: Final = 2.0
 """A face more than this many times larger, or smaller, than the template's is remarked upon."""
 
 FindFaces = Callable[[Path, NDArray[np.uint8]], Sequence[NDArray[np.float64]]]
 """Path and pixels of a photograph in, the five points ``[5, 2]`` of each face out; InputError if it fails."""
-
-
-@dataclass(frozen=True)
-class Done:
-    """What became of one photograph."""
-
-    path: Path
-    target: Path | None = None
-    """The result; None when nothing was written."""
-    remarks: tuple[str, ...] = ()
-    error: InputError | None = None
 
 
 def by_detector() -> FindFaces:
@@ -52,7 +36,7 @@ def by_detector() -> FindFaces:
         if not found:
             raise InputError(
                 f"{path}: no face was found, and nothing written; give the points of its faces in a file, "
-                "--landmarks FILE, or deblur the whole picture without --align."
+                "--landmarks FILE, or deblur the whole picture with --no-align."
             )
         return [face.points for face in found]
 
@@ -89,32 +73,14 @@ def deblur_faces(
     return paste(photograph, faces, [deblur(face.pixels) for face in faces]), faces
 
 
-def process_photographs(
-    deblur: Callable[[NDArray[np.uint8]], NDArray[np.uint8]],
-    paths: Iterable[Path],
-    out: Path,
-    find_faces: FindFaces,
-) -> Iterator[Done]:
-    """Deblur the faces of picture files and folders; each result is ``out/<stem>.png``, of the same size.
+def face_by_face(deblur: Callable[[NDArray[np.uint8]], NDArray[np.uint8]], find_faces: FindFaces) -> Restore:
+    """Return how photographs are restored face by face; one without a face gives no result but an error."""
 
-    It stands upright, whatever the camera's rotation, and keeps EXIF data and colour profile. A picture
-    without a face, or one that cannot be read, gives no result but an error, and the others are still
-    worked on. Raises InputError, before anything is written, where two results would have one name or a
-    result would replace a picture that went in.
-    """
-    names = result_names(paths, out)
-    make_folder(out)
-    for target, path in names.items():
-        try:
-            data = path.read_bytes()
-            photograph = decode_picture(data, str(path))
-            result, faces = _deblur_named(deblur, photograph, find_faces(path, photograph), path)
-            save_picture(target, result, **kept_metadata(data))
-            yield Done(path, target, _remarks(path, faces))
-        except InputError as error:
-            yield Done(path, error=error)
-        except OSError as error:
-            yield Done(path, error=InputError(f"{path}: {error.strerror or error}."))
+    def restore(path: Path, photograph: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], tuple[str, ...]]:
+        result, faces = _deblur_named(deblur, photograph, find_faces(path, photograph), path)
+        return result, _remarks(path, faces)
+
+    return restore
 
 
 def _deblur_named(
