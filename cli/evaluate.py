@@ -29,7 +29,7 @@ class _Named(click.ParamType):
     "--checkpoint",
     type=_PATH,
     help="RUN/umsn.safetensors, or that of another variant; what its training left beside it is used too.  "
-    "[Tables VII, VIII]",
+    "[Tables VII, VIII; default: the weights that come with the package, if any]",
 )
 @click.option("--shards", type=_PATH, help="A dataset of held-out faces and kernels.")
 @click.option("--testset", type=_PATH, help="Or: a test set made by blurgen build-testset.")
@@ -89,7 +89,13 @@ class _Named(click.ParamType):
 )
 @click.option("--embedder-colours", type=click.Choice(["rgb", "bgr"]), default="rgb", show_default=True)
 @click.option("--save-pictures", is_flag=True, help="Keep every restored picture in OUT/pictures.")
+@click.option("--no-network", is_flag=True, help="Only compare, also where weights come with the package.")
 @click.option("--device", default="auto", show_default=True)
+@click.option(
+    "--jobs",
+    type=click.IntRange(1),
+    help="Threads that score; results do not depend on it.  [default: all cores]",
+)
 @click.option("--out", type=_PATH, required=True, help="Folder for tables and figures.")
 def evaluate(
     shards: Path | None,
@@ -103,7 +109,10 @@ def evaluate(
     embedder_size: int | None,
     embedder_range: str,
     embedder_colours: str,
+    checkpoint: Path | None,
+    no_network: bool,
     device: str,
+    jobs: int | None,
     out: Path,
     **request: Any,
 ) -> None:
@@ -120,23 +129,31 @@ def evaluate(
         raise click.UsageError("--labels goes with --blurry and --clean; the others have their own.")
     if len(dict(compare)) < len(compare):
         raise click.UsageError("Each --compare needs a name of its own.")
+    if no_network and checkpoint is not None:
+        raise click.UsageError("Give a --checkpoint or --no-network, not both.")
     from blurgen.jobs.progress import Console
     from umsn.evaluation.evaluate import Request
     from umsn.evaluation.evaluate import evaluate as run
     from umsn.runs.folder import ablation_rows
     from umsn.scoring.embedder import InputFormat
     from umsn.scoring.pairs import open_pairs
+    from umsn.weights import shipped_checkpoint
+
+    if checkpoint is None and not no_network:
+        checkpoint = shipped_checkpoint("deblur")
 
     made = run(
         open_pairs(shards=shards, testset=testset, blurry=blurry, clean=clean, labels=labels, limit=limit),
         out,
         Request(
+            checkpoint=checkpoint,
             compare=dict(compare),
             ablation=ablation_rows(ablation),
             input_format=InputFormat(embedder_size, embedder_range, embedder_colours),
             **request,
         ),
         device=device,
+        jobs=jobs,
         reporter=Console(),
     )
     click.echo(f"\n{made.markdown()}")

@@ -819,3 +819,25 @@ def squared_error(restored, clean, shift, far):
             int(restored[y + far - shift[0], x + far - shift[1], c]) - int(clean[y + far, x + far, c])
         ) ** 2
     return total
+
+
+def ssim(image, truth):
+    """Return Wang et al. 2004, Eq. 13, mean over all 11 x 11 windows inside and over the channels."""
+    weights = [
+        [math.exp(-((i - 5) ** 2 + (j - 5) ** 2) / (2 * 1.5**2)) for j in range(11)] for i in range(11)
+    ]
+    total = sum(map(sum, weights))
+    c1, c2 = (0.01 * 255) ** 2, (0.03 * 255) ** 2
+    values = []
+    for top, left, c in np.ndindex(image.shape[0] - 10, image.shape[1] - 10, image.shape[2]):
+        window = [
+            (weights[i][j] / total, float(image[top + i, left + j, c]), float(truth[top + i, left + j, c]))
+            for i in range(11)
+            for j in range(11)
+        ]
+        x, y = sum(w * a for w, a, _ in window), sum(w * b for w, _, b in window)
+        xx = sum(w * (a - x) ** 2 for w, a, _ in window)
+        yy = sum(w * (b - y) ** 2 for w, _, b in window)
+        xy = sum(w * (a - x) * (b - y) for w, a, b in window)
+        values.append((2 * x * y + c1) * (2 * xy + c2) / ((x * x + y * y + c1) * (xx + yy + c2)))
+    return sum(values) / len(values)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import json
 import shutil
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -23,6 +25,8 @@ from blurgen.testset.build import build_testset
 from blurgen_cli.umsn import main
 from umsn import checkpoint
 from umsn.evaluation.evaluate import Request, evaluate
+from umsn.evaluation.methods import Pictures
+from umsn.evaluation.restoring import groups, restore_all
 from umsn.restore.deblur import Deblurrer
 from umsn.scoring.metrics import psnr
 from umsn.scoring.pairs import DatasetPairs, FolderPairs
@@ -263,11 +267,56 @@ def invoke(*words):
     return CliRunner().invoke(main, ["evaluate", *map(str, words)])
 
 
+@pytest.fixture
+def mixed(tmp_path):
+    """Folders of 30 pictures of three sizes, and those of another method."""
+    random = np.random.default_rng(0)
+    for number in range(30):
+        clean = random.integers(0, 256, ((32, 40, 36)[number % 7 % 3], 32, 3)).astype(np.uint8)
+        for kind, noise in (("clean", 1), ("blurry", 40), ("other", 20)):
+            (tmp_path / kind).mkdir(exist_ok=True)
+            noisy = (clean + random.integers(0, noise, clean.shape)).clip(0, 255).astype(np.uint8)
+            Image.fromarray(noisy).save(tmp_path / kind / f"{number:02d}.png")
+    return tmp_path
+
+
+def test_results_are_the_same_for_any_number_of_jobs(mixed, run):
+    pairs = FolderPairs(mixed / "blurry", mixed / "clean")
+    request = Request(checkpoint=run / "umsn.safetensors", compare={"other": mixed / "other"})
+    outs = [mixed / f"out{jobs}" for jobs in (1, 2, 5)]
+    for jobs, out in zip((1, 2, 5), outs, strict=True):
+        evaluate(pairs, out, request, jobs=jobs)
+    for file in ("scores.csv", "tables.json", "tables.csv"):
+        assert len({(out / file).read_bytes() for out in outs}) == 1
+    names = [line["name"] for line in csv.DictReader((outs[0] / "scores.csv").open())]
+    assert names == [f"{number:02d}" for number in range(30) for _ in range(3)]
+
+
+def test_networks_are_given_pictures_of_one_size_together(mixed):
+    pairs = list(FolderPairs(mixed / "blurry", mixed / "clean"))
+    found = list(groups(pairs))
+    assert [pair.name for group in found for pair in group] == [pair.name for pair in pairs]
+    assert all(len({pair.blurry.shape for pair in group}) == 1 for group in found)
+    assert all(a[0].blurry.shape != b[0].blurry.shape for a, b in pairwise(found))
+    assert [len(group) for group in groups([pairs[0]] * 40)] == [16, 16, 8]
+
+
+def test_what_a_method_raises_is_raised_at_its_picture(mixed):
+    (mixed / "other" / "07.png").write_bytes(b"no picture")
+    methods = {"other": Pictures(mixed / "other", [f"{number:02d}" for number in range(30)])}
+    with pytest.raises(InputError, match=r"07\.png is not a picture"):
+        list(restore_all(FolderPairs(mixed / "blurry", mixed / "clean"), methods, 3))
+    with contextlib.closing(
+        restore_all(FolderPairs(mixed / "blurry", mixed / "clean"), methods, 3)
+    ) as results:
+        assert next(results).pair.name == "00"
+
+
 def test_the_command_scores_other_methods_without_a_checkpoint(folders, tmp_path):
     out = tmp_path / "out"
     done = invoke(
         *("--blurry", folders / "blurry", "--clean", folders / "clean", "--out", out),
-        *("--compare", f"perfect={folders / 'other'}", "--device", "cpu"),
+        *("--compare", f"perfect={folders / 'other'}", "--device", "cpu", "--no-network", "--jobs", 2),
     )
     assert done.exit_code == 0, done.output
     assert "| perfect | inf | 1.000 (1.000 to 1.000) | inf |" in done.output
@@ -295,7 +344,8 @@ def test_the_command_reads_folders_and_a_run(folders, run, tmp_path):
 
 def test_the_command_takes_a_dataset_on_which_it_knows_the_kernels(held_out, tmp_path):
     done = invoke(
-        "--shards", held_out.root, "--references", "--limit", 2, "--out", tmp_path, "--device", "cpu"
+        *("--shards", held_out.root, "--references", "--limit", 2, "--out", tmp_path, "--device", "cpu"),
+        "--no-network",
     )
     assert done.exit_code == 0, done.output
     assert "| Wiener, true kernel |" in done.output and "balance 0.5" in done.output

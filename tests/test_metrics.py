@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+import naive
 import numpy as np
 import pytest
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
@@ -39,6 +40,16 @@ def test_ssim_is_that_of_scikit_image(shape):
         channel_axis=2 if len(shape) == 3 else None,
     )
     assert ssim(image, truth) == pytest.approx(reference, abs=1e-4)
+
+
+def test_ssim_is_its_definition_window_by_window():
+    image, truth = images(4, (14, 13, 3))
+    assert ssim(image, truth) == pytest.approx(naive.ssim(image, truth), rel=1e-12)
+    # Also of parts of larger pictures, and of what cannot be written.
+    wide = np.zeros((20, 30, 3), np.uint8)
+    wide[3:17, 9:22] = image
+    truth.flags.writeable = False
+    assert ssim(wide[3:17, 9:22], truth) == ssim(image, truth)
 
 
 def test_one_grey_level_off_is_48_dB():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -9,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
+import joblib
 import numpy as np
 import torch
 from PIL import Image
@@ -26,6 +28,7 @@ from umsn.evaluation.figures import Shown
 from umsn.evaluation.kept_pictures import GalleryPictures
 from umsn.evaluation.methods import TITLES, Method, Network, Pictures, blurry
 from umsn.evaluation.moments import Moment, over_training
+from umsn.evaluation.restoring import restore_all
 from umsn.evaluation.two_kernels import TwoKernels
 from umsn.folders import make_folder
 from umsn.nets import VARIANTS, ConfidenceNet
@@ -114,13 +117,15 @@ def evaluate(
     request: Request,
     *,
     device: str = "cpu",
+    jobs: int | None = None,
     reporter: Reporter = Silent(),
 ) -> Evaluation:
     """Restore every blurry picture in every way asked for, measure, and write it all into ``out``.
 
     Writes ``tables.md``, ``.tex``, ``.csv`` and ``.json`` (all tables), a CSV with every single value for
     each measurement (``scores.csv`` and others), ``figures/*.png``, and in ``shown`` some of the pictures,
-    for ``umsn report``. Networks see the blurry picture alone.
+    for ``umsn report``. Networks see the blurry picture alone. ``jobs`` threads score, as many as there are
+    cores that may be used where None; the numbers do not depend on it.
     What can be checked is checked before the first picture: InputError for whatever cannot be used.
     """
     if not len(pairs):
@@ -128,9 +133,19 @@ def evaluate(
     out = Path(out)
     lineup = Lineup(pairs, request, usable_device(device))
     psnr_ssim = PsnrSsim(lineup.compared, lineup.ablation)
-    measures: list[Measure] = [psnr_ssim, *_measures(request, lineup)]
-    shown = _run(pairs, out, lineup, measures, keep=request.save_pictures, reporter=reporter)
-    findings = [*(measure.findings() for measure in measures), lineup.trace(), lineup.over_training(shown)]
+    measures = list(_measures(request, lineup))
+    shown = _run(
+        pairs,
+        out,
+        lineup,
+        psnr_ssim,
+        measures,
+        keep=request.save_pictures,
+        jobs=joblib.cpu_count() if jobs is None else jobs,
+        reporter=reporter,
+    )
+    made_by = [psnr_ssim.findings(), *(measure.findings() for measure in measures)]
+    findings = [*made_by, lineup.trace(), lineup.over_training(shown)]
     if request.references:
         findings.append(Findings([], references.DEFINITIONS))
     found_tables = sorted((t for found in findings for t in found.tables), key=lambda t: _ORDER.index(t.name))
@@ -315,16 +330,27 @@ def _measures(request: Request, lineup: Lineup) -> Iterator[Measure]:
 
 
 def _run(
-    pairs: Pairs, out: Path, lineup: Lineup, measures: Sequence[Measure], *, keep: bool, reporter: Reporter
+    pairs: Pairs,
+    out: Path,
+    lineup: Lineup,
+    psnr_ssim: PsnrSsim,
+    measures: Sequence[Measure],
+    *,
+    keep: bool,
+    jobs: int,
+    reporter: Reporter,
 ) -> list[Shown]:
     """Restore and measure every pair; return those for the figures."""
     make_folder(out / "figures")
     wanted, kept = _spread(len(pairs), SHOWN), _spread(len(pairs), KEPT)
     shown = []
     gallery = GalleryPictures(out, count=len(pairs), main=lineup.main)
-    with reporter.bar("evaluate", len(pairs), "pictures") as bar:
-        for number, pair in enumerate(pairs):
-            restored = {name: method(pair) for name, method in lineup.methods.items()}
+    with (
+        reporter.bar("evaluate", len(pairs), "pictures") as bar,
+        contextlib.closing(restore_all(pairs, lineup.methods, jobs)) as results,
+    ):
+        for number, (pair, restored, scores) in enumerate(results):
+            psnr_ssim.add(scores)
             for measure in measures:
                 measure.add(pair, restored)
             if number in wanted:

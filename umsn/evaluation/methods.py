@@ -6,6 +6,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
 
+import numpy as np
+
 from blurgen.errors import InputError
 from umsn.restore.deblur import Deblurrer
 from umsn.scoring.measures import Picture
@@ -40,6 +42,10 @@ class Network:
 
     def __call__(self, pair: Pair) -> Picture:
         return self.deblur(pair.blurry)
+
+    def batch(self, pairs: Sequence[Pair]) -> Picture:
+        """Return what becomes of pairs of one size, uint8 ``[N, H, W, 3]``."""
+        return self.deblur.batch(np.stack([pair.blurry for pair in pairs]))
 
 
 class Pictures:

@@ -10,12 +10,15 @@ from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import correlate1d
+
+from umsn.scoring.similarity import mean_similarity
 
 PEAK: Final = 255.0
 
 _SSIM_SIGMA: Final = 1.5
 _SSIM_RADIUS: Final = 5  # 3.5 sigma, rounded: an 11 x 11 window
+_GAUSSIAN: Final = np.exp(-0.5 * (np.arange(-_SSIM_RADIUS, _SSIM_RADIUS + 1) / _SSIM_SIGMA) ** 2)
+_WINDOW: Final = _GAUSSIAN / _GAUSSIAN.sum()
 _SSIM_C1: Final = (0.01 * PEAK) ** 2
 _SSIM_C2: Final = (0.03 * PEAK) ** 2
 
@@ -44,15 +47,7 @@ def ssim(image: NDArray[np.uint8], truth: NDArray[np.uint8]) -> float:
         raise ValueError(
             f"Argument 'image' must be at least 11 x 11, not {image.shape[0]} x {image.shape[1]}."
         )
-    x, y = image.astype(np.float64), truth.astype(np.float64)
-    mean_x, mean_y = _window(x), _window(y)
-    variance_x = _window(x * x) - mean_x * mean_x
-    variance_y = _window(y * y) - mean_y * mean_y
-    covariance = _window(x * y) - mean_x * mean_y
-    similarity = ((2 * mean_x * mean_y + _SSIM_C1) * (2 * covariance + _SSIM_C2)) / (
-        (mean_x * mean_x + mean_y * mean_y + _SSIM_C1) * (variance_x + variance_y + _SSIM_C2)
-    )
-    return float(similarity.mean())
+    return float(mean_similarity(_planes(image), _planes(truth), _WINDOW, _SSIM_C1, _SSIM_C2))
 
 
 def f_score(classes: NDArray[np.uint8], truth: NDArray[np.uint8], number: int) -> float:
@@ -69,13 +64,10 @@ def f_score(classes: NDArray[np.uint8], truth: NDArray[np.uint8], number: int) -
     return 2 * int((found & true).sum()) / either if either else math.nan
 
 
-def _window(x: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return Gaussian-weighted means over all windows inside ``x`` ``[H, W, ...]``."""
-    offsets = np.arange(-_SSIM_RADIUS, _SSIM_RADIUS + 1)
-    weights = np.exp(-0.5 * (offsets / _SSIM_SIGMA) ** 2)
-    weights /= weights.sum()
-    inside = slice(_SSIM_RADIUS, -_SSIM_RADIUS)
-    return correlate1d(correlate1d(x, weights, axis=0), weights, axis=1)[inside, inside]
+def _planes(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Return a picture as compiled code takes it, ``[H, W, C]``; read-only it would be compiled anew."""
+    plain = np.require(picture, requirements=["C", "W"])
+    return plain.reshape(plain.shape[0], plain.shape[1], -1)
 
 
 def _check(image: NDArray[np.uint8], truth: NDArray[np.uint8]) -> None:

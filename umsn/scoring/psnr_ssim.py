@@ -28,16 +28,21 @@ _OF_CLASS: tuple[tuple[str, int, Callable[[Score, int], float]], ...] = (
 _CLASS_FIELDS = ("class_psnr", "class_ssim", "class_psnr_shifted", "class_ssim_shifted")
 
 
+def score_all(pair: Pair, restored: Mapping[str, Picture]) -> list[Score]:
+    """Score what each method made of one pair; from any thread, and mostly without Python's lock."""
+    return [score(name, pair, picture) for name, picture in restored.items()]
+
+
 class PsnrSsim:
-    """Scores every method on every pair; ``compared`` are the rows of Table III, ``ablation`` of Table VI."""
+    """Tabulates scores: ``compared`` are the methods of Table III, ``ablation`` those of Table VI."""
 
     def __init__(self, compared: Sequence[str], ablation: Sequence[str] = ()) -> None:
         self._compared, self._ablation = tuple(compared), tuple(ablation)
         self.scores: list[Score] = []
 
-    def add(self, pair: Pair, restored: Mapping[str, Picture]) -> None:
-        """Score one pair."""
-        self.scores += [score(name, pair, picture) for name, picture in restored.items()]
+    def add(self, scores: Sequence[Score]) -> None:
+        """Take the scores of one pair (``score_all``)."""
+        self.scores += scores
 
     def findings(self) -> Findings:
         """Return Tables III, I and VI and the one by kernel size, as far as the scores fill them."""

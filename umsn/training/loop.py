@@ -221,7 +221,6 @@ def train_stage(
                     precision=machine.precision,
                     window=meter.window(),
                 )
-                )
                 save_trained(trained_path)
             if stopping:
                 break
