@@ -17,8 +17,8 @@ from torch import nn
 
 from blurgen.errors import InputError
 from umsn import checkpoint
-from umsn.nets import build_network, config_of
 from umsn.checkpoint import load_networks
+from umsn.nets import build_network, config_of
 from umsn.runs import folder as run_folder
 
 CPU = torch.device("cpu")

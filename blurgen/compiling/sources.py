@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import hashlib
 import platform
+import sys
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -75,5 +76,8 @@ def _imported(node: ast.AST) -> Iterator[str]:
 
 
 def _source(module: str) -> Path:
-    path = _ROOT.joinpath(*module.split(".")[1:])
+    package, *names = module.split(".")
+    # A module that compiles may be of another package, one that is built on this.
+    root = _ROOT if package == _PACKAGE else Path(sys.modules[package].__path__[0])
+    path = root.joinpath(*names)
     return path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
