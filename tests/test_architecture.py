@@ -50,7 +50,7 @@ ROOMS = (
     ("umsn.nets",),
     ("umsn.checkpoint", "umsn.patches"),
     ("umsn.runs", "umsn.scoring"),
-    ("umsn.training", "umsn.restore"),
+    ("umsn.training", "umsn.restore", "umsn.weights"),
     ("umsn.evaluation", "umsn.export"),
     ("umsn.report", "umsn.doctor"),
     ("umsn",),

@@ -13,9 +13,9 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Final, NamedTuple
 
 from umsn.evaluation.methods import Method, Network
+from umsn.scoring.measures import Picture
 from umsn.scoring.pairs import Pair
 from umsn.scoring.psnr_ssim import score_all
-from umsn.scoring.measures import Picture
 from umsn.scoring.scores import Score
 
 BATCH: Final = 16
