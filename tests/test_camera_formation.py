@@ -230,6 +230,27 @@ def test_the_path_is_that_of_the_format_to_the_bit(sample):
     assert shake.homographies.tolist() == homographies
 
 
+def test_the_kernel_of_a_place_is_how_a_point_of_light_is_blurred_there():
+    camera, patch, size = Camera(motion="rotation", sensor="none", clip_level=256), 32, 13
+    shake = trajectory(camera, 5, 3, patch, size)
+    pixels = np.zeros((70, 70, 3), np.uint8)
+    pixels[30 + 20, 31 + 9] = 255  # row 20, column 9 of the patch
+    faces = pixels.reshape(-1), np.ones(4900, np.uint8), [0], [70], [70]
+    made = CameraDegrader(
+        *faces, np.pad(POINT, 4)[None], np.array([size], np.uint8),
+        patch_size=patch, noise_sigma=0, seed=5, camera=camera,
+    )  # fmt: skip
+    found = made.degrade(make_index([(3, 0, 30, 31, 0)])).blurry[0, :, :, 1]
+    light = np.array(naive.light_of(0))[found] / FULL
+    expected = np.zeros((patch + 12, patch + 12))
+    expected[20 : 20 + size, 9 : 9 + size] = shake.kernel(9, 20, size)
+    expected = expected[6:-6, 6:-6]
+    bright = expected > 0.02
+    assert bright.sum() > 5
+    assert np.corrcoef(light[bright], expected[bright])[0, 1] > 0.8
+    assert light[~(expected > 0)].sum() < 0.2 * light.sum()
+
+
 def test_highlights_draw_streaks_beside_them():
     pixels = np.full((60, 60, 3), 60, np.uint8)
     pixels[28:31, 28:31] = 255

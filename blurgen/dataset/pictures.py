@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +18,7 @@ from blurgen.files.atomic import write_aside
 from blurgen.files.png import encode_png
 from blurgen.labels import Label
 from blurgen.randomness.philox import Stream, words
+from blurgen.synthesis.camera.shake import trajectory
 from blurgen.synthesis.recipe import INDEX_DTYPE
 
 LABEL_COLOURS: Final[NDArray[np.uint8]] = np.full((256, 3), 128, np.uint8)
@@ -149,14 +150,24 @@ def _choose(length: int, rows: int, seed: int) -> list[int]:
 def _tiles(dataset: Dataset, row: int) -> list[NDArray[np.uint8] | None]:
     triplet = dataset[row]
     tiles: list[NDArray[np.uint8] | None] = [triplet.clean, triplet.blurry, LABEL_COLOURS[triplet.mask]]
-    tiles.append(_kernel_tile(dataset.bank.weights[triplet.index["kernel"]], dataset.recipe.patch_size))
+    tiles.append(_kernel_tile(_kernel(dataset, triplet.index), dataset.recipe.patch_size))
     for name in ISOLATED if dataset.recipe.class_isolated else ():
         found = dataset.find(int(triplet.index["sample"]), name)
         tiles.append(None if found is None else dataset.open_set(name)[found].blurry)
     return tiles
 
 
-def _kernel_tile(kernel: NDArray[np.uint16], patch: int) -> NDArray[np.uint8]:
+def _kernel(dataset: Dataset, index: np.void) -> NDArray[Any]:
+    """Return what blurs a sample; where the camera turns, in the middle of the patch."""
+    recipe, size = dataset.recipe, int(dataset.bank.sizes[index["kernel"]])
+    if recipe.camera is None or recipe.camera.motion == "shift":
+        return np.asarray(dataset.bank.weights[index["kernel"]])
+    shake = trajectory(recipe.camera, recipe.seed, int(index["sample"]), recipe.patch_size, size)
+    middle = (recipe.patch_size - 1) / 2
+    return np.pad(shake.kernel(middle, middle, size), (dataset.bank.max_size - size) // 2)
+
+
+def _kernel_tile(kernel: NDArray[Any], patch: int) -> NDArray[np.uint8]:
     """Return a kernel as a grey picture, its largest weight white, enlarged by a whole factor if it fits."""
     grey = (kernel.astype(np.float64) * (255 / kernel.max())).round().astype(np.uint8)
     factor = max(1, patch // len(grey))
@@ -168,11 +179,12 @@ def _kernel_tile(kernel: NDArray[np.uint16], patch: int) -> NDArray[np.uint8]:
 
 
 def _describe(dataset: Dataset, row: int) -> str:
-    index = dataset[row].index
+    index, camera = dataset[row].index, dataset.recipe.camera
     face, kernel = int(index["image"]), int(index["kernel"])
+    motion = f"kernel {kernel}" if camera is None or camera.motion == "shift" else "rotation"
     return (
         f"sample {int(index['sample'])}: {dataset.faces.name(face)} at row {int(index['top'])}, column "
-        f"{int(index['left'])}; kernel {kernel}, {int(dataset.bank.sizes[kernel])} pixels"
+        f"{int(index['left'])}; {motion}, {int(dataset.bank.sizes[kernel])} pixels"
     )
 
 

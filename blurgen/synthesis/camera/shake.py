@@ -71,6 +71,23 @@ class CameraShake:
     homographies: NDArray[np.float64]
     """``[poses, 3, 3]``."""
 
+    def kernel(self, x: float, y: float, size: int) -> NDArray[np.float64]:
+        """Return how a point of light at (x, y) of the patch is blurred: float64 ``[size, size]``, sum 1.
+
+        It differs from place to place, so no other pixel is blurred by exactly this one. What goes past
+        ``size``, which is odd, stays at its border.
+        """
+        seen = self.homographies @ (x, y, 1.0)
+        places = (size // 2 - (seen[:, :2] / seen[:, 2:] - (x, y))).clip(0, size - 1)
+        corner = np.minimum(places.astype(np.int64), size - 2)
+        share = places - corner
+        grid = np.zeros((size, size))
+        for right in (0, 1):
+            for down in (0, 1):
+                weight = np.abs(1 - right - share[:, 0]) * np.abs(1 - down - share[:, 1])
+                np.add.at(grid, (corner[:, 1] + down, corner[:, 0] + right), weight)
+        return grid / len(seen)
+
 
 def trajectory(camera: Camera, seed: int, sample: int, patch_size: int, size: int) -> CameraShake:
     """Return how the camera shook for one sample of a recipe whose motion is "rotation".
