@@ -287,7 +287,7 @@ def test_slices_in_any_order_make_the_whole(photos, whole, tmp_path):
         open_dataset(out)
     assert small_dataset.build(photos, out, shards=(2, 3)).complete
     assert small_dataset.files_of(out) == small_dataset.files_of(whole)
-    with pytest.raises(InputError, match=r"--shards 5:6: the dataset has shards 0 to 4 only"):
+    with pytest.raises(InputError, match="'shards' 5:6: the dataset has shards 0 to 4 only"):
         small_dataset.build(photos, out, shards=(5, 6))
 
 
