@@ -53,6 +53,7 @@ ROOMS = (
     ("umsn.training", "umsn.restore", "umsn.weights"),
     ("umsn.evaluation", "umsn.export"),
     ("umsn.report", "umsn.doctor"),
+    ("umsn.public",),
     ("umsn",),
     ("cli",),
 )
