@@ -244,7 +244,9 @@ def test_shards_of_another_recipe_that_are_not_listed_are_refused(photos, whole,
     shutil.copytree(whole, out)
     (out / "dataset.json").unlink()
     before = small_dataset.files_of(out)
-    with pytest.raises(InputError, match=f"{file}: is whole, but of another recipe; give the options"):
+    with pytest.raises(
+        InputError, match=f"{file}: is whole, but of another recipe or made by other versions; give the"
+    ):
         small_dataset.build(photos, out, **options)
     assert small_dataset.files_of(out) == before
 

@@ -7,15 +7,18 @@ import re
 import shutil
 from pathlib import Path
 
+import numba
 import numpy as np
 import pytest
 import small_dataset
 from filelock import FileLock
 
+from blurgen import __version__
 from blurgen.building.repair import Repaired, repair
 from blurgen.building.verify import verify
 from blurgen.dataset.reading import open_dataset
 from blurgen.errors import InputError
+from blurgen.randomness.normal_table import noise_table
 
 
 @pytest.fixture(scope="module")
@@ -103,7 +106,9 @@ def test_missing_cut_off_longer_and_extra_shards_are_told_apart(root, whole):
     ],
 )
 def test_a_recipe_that_is_not_that_of_the_shards_is_found_and_no_shard_is_touched(root, name, value, what):
+    """In a dataset of an earlier blurgen, which has no digest of its recipe."""
     tree = json.loads((root / "dataset.json").read_text())
+    del tree["recipe_digest"]
     tree["recipe"][name] = value
     (root / "dataset.json").write_text(json.dumps(tree))
     (root / "full/shard-00001.h5").unlink()
@@ -119,6 +124,152 @@ def test_a_recipe_that_is_not_that_of_the_shards_is_found_and_no_shard_is_touche
     ):
         repair(root)
     assert small_dataset.files_of(root) == before
+
+
+@pytest.mark.parametrize(("name", "value"), [("seed", 4), ("noise_sigma", 0.02), ("count", 41)])
+def test_a_recipe_that_was_damaged_or_edited_is_told_and_made_again(root, whole, name, value):
+    tree = json.loads((root / "dataset.json").read_text())
+    tree["recipe"][name] = value
+    if name == "count":
+        tree["complete"], tree["sets"] = False, {set_name: [] for set_name in tree["sets"]}
+    (root / "dataset.json").write_text(json.dumps(tree))
+    before = small_dataset.files_of(root)
+    what = "dataset.json: its recipe is damaged: it is not the one written there; delete "
+    assert [problem for problem in found(root) if problem.startswith(what)]
+    for command in (repair, lambda root: small_dataset.build(whole.parent / "photos", root)):
+        with pytest.raises(InputError, match=re.escape(what)):
+            command(root)
+    assert small_dataset.files_of(root) == before
+    (root / "dataset.json").unlink()
+    small_dataset.build(whole.parent / "photos", root)
+    assert small_dataset.files_of(root) == small_dataset.files_of(whole)
+
+
+# --- made by other arithmetic -------------------------------------------------------------------------
+
+OTHER = r"made by other arithmetic than here \(blurgen 0\.0\.9, numpy 1\.26\.4\)\. It can be read as it is"
+
+
+@pytest.fixture
+def other(whole, tmp_path, monkeypatch):
+    """A dataset made where noise came out too small."""
+    out = tmp_path / "other"
+    with monkeypatch.context() as patch:
+        patch.setattr("blurgen.synthesis.engine.noise_table", lambda sigma: noise_table(sigma) >> 3)
+        small_dataset.build(whole.parent / "photos", out)
+    change(out, made_by=[{"blurgen": "0.0.9", "numpy": "1.26.4"}])
+    return out
+
+
+def change(root, **values):
+    """Change what ``dataset.json`` says."""
+    tree = json.loads((root / "dataset.json").read_text())
+    (root / "dataset.json").write_text(json.dumps(tree | values))
+
+
+def make_anew(root, photos):
+    """Do what the messages say helps."""
+    (root / "dataset.json").unlink()
+    shutil.rmtree(root / "full")
+    shutil.rmtree(root / "isolated")
+    small_dataset.build(photos, root)
+    assert verify(root) == []
+
+
+def test_shards_of_other_arithmetic_are_told_from_damaged_ones(other, whole):
+    before = small_dataset.files_of(other)
+    (problem,) = found(other)
+    shards = len(list(other.rglob("shard-*.h5")))
+    which = rf"full/shard-00000\.h5 and {shards - 1} more shards, as listed here"
+    assert re.match(rf"dataset\.json: {which}: row \d, made anew, is another: {OTHER}", problem)
+    assert found(other, jobs=2) == [problem]
+    with pytest.raises(InputError, match=OTHER):
+        repair(other)
+    assert small_dataset.build(whole.parent / "photos", other).complete  # there is nothing to make
+    assert small_dataset.files_of(other) == before
+    assert len(open_dataset(other)) == 42
+    make_anew(other, whole.parent / "photos")
+    assert small_dataset.files_of(other) == small_dataset.files_of(whole)
+
+
+def test_other_arithmetic_neither_repairs_nor_finishes_a_dataset(other, whole):
+    (other / "full/shard-00001.h5").unlink()
+    before = small_dataset.files_of(other)
+    assert "full/shard-00001.h5: is missing" in found(other)
+    for command in (repair, lambda root: small_dataset.build(whole.parent / "photos", root)):
+        with pytest.raises(InputError, match=OTHER):
+            command(other)
+    assert small_dataset.files_of(other) == before
+    make_anew(other, whole.parent / "photos")
+    assert small_dataset.files_of(other) == small_dataset.files_of(whole)
+
+
+def test_a_list_that_is_deleted_does_not_hide_other_arithmetic(other, whole):
+    (other / "dataset.json").unlink()
+    message = r"is whole, but of another recipe or made by other versions; .* or remove 'full' and 'isolated'"
+    with pytest.raises(InputError, match=message):
+        small_dataset.build(whole.parent / "photos", other)
+    shutil.rmtree(other / "full")
+    shutil.rmtree(other / "isolated")
+    small_dataset.build(whole.parent / "photos", other)
+    assert small_dataset.files_of(other) == small_dataset.files_of(whole)
+
+
+def test_where_no_shard_is_left_to_tell_the_list_is_to_be_deleted(other, whole):
+    shutil.rmtree(other / "full")
+    shutil.rmtree(other / "isolated")
+    for command in (repair, lambda root: small_dataset.build(whole.parent / "photos", root)):
+        with pytest.raises(
+            InputError, match=r"comes out other than dataset\.json says; .*; delete dataset\.json"
+        ):
+            command(other)
+    (other / "dataset.json").unlink()
+    small_dataset.build(whole.parent / "photos", other)
+    assert small_dataset.files_of(other) == small_dataset.files_of(whole)
+
+
+def test_other_arithmetic_of_an_earlier_blurgen_ends_well_too(other, whole):
+    tree = json.loads((other / "dataset.json").read_text())
+    del tree["made_by"], tree["recipe_digest"]
+    (other / "dataset.json").write_text(json.dumps(tree))
+    assert all(
+        re.match(r"dataset\.json: its recipe is not that of .*, which is as listed", p) for p in found(other)
+    )
+    with pytest.raises(
+        InputError, match=r"dataset\.json: .*; delete it, and the same 'blurgen build-dataset'"
+    ):
+        repair(other)
+    (other / "full/shard-00001.h5").unlink()
+    with pytest.raises(InputError, match=r"\(by an earlier blurgen\)"):
+        small_dataset.build(whole.parent / "photos", other)
+    make_anew(other, whole.parent / "photos")
+
+
+def test_what_made_a_dataset_is_recorded_once_for_each_set_of_versions(root, whole):
+    (here,) = json.loads((whole / "dataset.json").read_text())["made_by"]
+    assert (
+        here["blurgen"] == __version__
+        and here["numpy"] == np.__version__
+        and here["numba"] == numba.__version__
+    )
+    assert set(here) == {"blurgen", "numpy", "numba", "pillow", "python", "platform"}
+    earlier = here | {"numpy": "1.0"}
+    change(root, made_by=[earlier])
+    (root / "full/shard-00001.h5").unlink()
+    repair(root)
+    (root / "full/shard-00002.h5").unlink()
+    small_dataset.build(whole.parent / "photos", root)
+    assert json.loads((root / "dataset.json").read_text())["made_by"] == [earlier, here]
+
+
+@pytest.mark.parametrize("made_by", [{}, [1], [{"numpy": 2}], [["numpy"]], [{}] * 1001])
+def test_what_does_not_say_what_made_a_dataset_is_refused(root, made_by):
+    change(root, made_by=made_by)
+    with pytest.raises(InputError, match=r"dataset\.json: made_by"):
+        verify(root)
+
+
+# --- lists --------------------------------------------------------------------------------------------
 
 
 def test_a_shard_that_comes_out_other_than_it_was_is_told(root):
@@ -280,7 +431,7 @@ def test_kernels_that_do_not_say_how_they_were_made_stop_a_repair(root, whole):
 
 def test_a_dataset_of_an_earlier_blurgen_lists_no_files_and_is_read(root):
     tree = json.loads((root / "dataset.json").read_text())
-    del tree["files"]
+    del tree["files"], tree["made_by"], tree["recipe_digest"]
     (root / "dataset.json").write_text(json.dumps(tree))
     assert verify(root) == []
     assert len(open_dataset(root)) == 42

@@ -18,6 +18,7 @@ from typing import Literal
 
 import numpy as np
 
+from blurgen.building.arithmetic import add_maker, check_arithmetic
 from blurgen.building.folder_lock import lock_slice, lock_update, lock_whole
 from blurgen.building.prepare import Decoding, Wanted, check_only_ours, prepare, remove_leftovers
 from blurgen.building.shard_job import complete_shard, complete_shard_in_worker
@@ -105,6 +106,7 @@ def build_dataset(
             manifest = prepare(root, sources, bank, wanted, Decoding(jobs, on_error, reporter))
         numbers = [] if recipe_only else _unfinished(root, manifest, shards)
         if numbers:
+            check_arithmetic(root, manifest)
             try:
                 _announce(root, manifest, numbers, reporter)
             except InputError:
@@ -268,6 +270,7 @@ def _update(root: Path, fresh: dict[int, dict[str, ShardRecord]]) -> None:
                     records.pop(number, None)
                     if name in made:
                         records[number] = made[name]
+                        add_maker(manifest)
         write_manifest(root, manifest)
 
 

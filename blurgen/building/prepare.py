@@ -16,6 +16,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from blurgen.building.arithmetic import add_maker
 from blurgen.building.folder_lock import is_lock
 from blurgen.building.shard_job import difference, planned_index
 from blurgen.dataset.manifest import (
@@ -100,6 +101,11 @@ def prepare(
     if old is None:
         check_only_ours(root)
     else:
+        if old.recipe_is_altered:
+            raise InputError(
+                f"{root / MANIFEST}: its recipe is damaged: it is not the one written there; delete the "
+                "file, and the same command makes it again."
+            )
         _check_sources(root / MANIFEST, old.recipe.faces.sources, described, sources)
         _check_recipe(root, old.recipe, wanted.recipe(old.recipe.faces, kernels))
     placed = _place_faces(root, sources, described, old, decoding)
@@ -112,6 +118,8 @@ def prepare(
     fresh = {name: record for name, record in files.items() if record is not None}
     if old is None or not fresh.items() <= old.files.items():
         manifest.files |= fresh
+        if old is None:
+            add_maker(manifest)
         write_manifest(root, manifest)
     return manifest
 
@@ -193,8 +201,8 @@ def _check_shards(root: Path, recipe: Recipe) -> None:
         for name, number in there:
             if _is_of_another_recipe(renderer, root, name, number):
                 raise InputError(
-                    f"{root / shard_file(name, number)}: is whole, but of another recipe; "
-                    "give the options it was made with, or remove it."
+                    f"{root / shard_file(name, number)}: is whole, but of another recipe or made by other "
+                    "versions; give the options it was made with, or remove 'full' and 'isolated'."
                 )
     finally:
         renderer.close()
@@ -294,11 +302,19 @@ def _place_kernels(root: Path, bank: KernelBank, old: DatasetManifest | None) ->
     is_new = not path.exists()
     if is_new:
         bank.save(path)
-    elif KernelBank.load(path).digest != bank.digest:
+    elif old is None and KernelBank.load(path).digest != bank.digest:
         raise InputError(f"{path}: is another kernel bank than the one given; choose another folder.")
     record = record_file(path)
-    if old is not None and not _as_listed(old, KERNELS, record, is_new):
+    if old is not None and not (_as_listed(old, KERNELS, record, is_new) and _is_bank(path, bank)):
         raise InputError(
             f"{path}: is not what {MANIFEST} says (damaged?); delete it, and the same command makes it again."
         )
     return record if is_new or old is None else None
+
+
+def _is_bank(path: Path, bank: KernelBank) -> bool:
+    """Return whether a file holds the bank given, which is that of the recipe."""
+    try:
+        return KernelBank.load(path).digest == bank.digest
+    except InputError:
+        return False

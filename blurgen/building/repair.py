@@ -6,6 +6,7 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
+from blurgen.building.arithmetic import add_maker
 from blurgen.building.folder_lock import lock_update, lock_whole
 from blurgen.building.shard_job import close_worker_renderer, complete_shard_in_worker
 from blurgen.building.verify import Problem, check_kernels, verify, with_remedy
@@ -50,6 +51,8 @@ def repair(root: str | Path, *, jobs: int = 1, progress: Reporter | None = None)
         files = _make_kernels_again(root, manifest, jobs)
         problems = verify(root, jobs=jobs, progress=reporter)
         for problem in problems:
+            if problem.is_other:
+                raise InputError(f"{root / problem.file}: {problem.what}.")
             if problem.misleads:
                 what = with_remedy(root, problem.file, problem.what)
                 raise InputError(f"{root / problem.file}: {what}; shards cannot be made without it.")
@@ -99,6 +102,7 @@ def _make_again(root: Path, again: dict[int, set[str]], workers: Workers, report
                 bar.advance()
         finally:
             close_worker_renderer()
+    add_maker(manifest)
     write_manifest(root, manifest)
 
 

@@ -52,7 +52,8 @@ def complete_shard(
         if name in known and record.content != known[name].content:
             raise InputError(
                 f"{root / shard_file(name, number)}: comes out other than {MANIFEST} says; "
-                "the recipe there, or its list of shards, is damaged."
+                f"the list there is damaged, or it was made by other versions; delete {MANIFEST}, and the "
+                "same 'blurgen build-dataset' makes it again."
             )
     return made | kept
 

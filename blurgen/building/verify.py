@@ -12,6 +12,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from blurgen.building.arithmetic import other_arithmetic
 from blurgen.building.shard_job import close_worker_renderer, difference, planned_index, worker_renderer
 from blurgen.dataset.manifest import (
     FACES,
@@ -41,13 +42,15 @@ class Problem:
     """One thing that is wrong: the file, relative to the dataset, and what is the matter with it.
 
     ``shard`` is (set, number) where making that shard again helps. ``misleads`` says that shards made from
-    the dataset as it is would not be the right ones.
+    the dataset as it is would not be the right ones; ``is_other`` that the file is as listed, and yet not
+    what is made here from the recipe.
     """
 
     file: str
     what: str
     shard: tuple[str, int] | None = None
     misleads: bool = False
+    is_other: bool = False
 
     def __str__(self) -> str:
         return f"{self.file}: {self.what}"
@@ -66,9 +69,11 @@ def verify(root: str | Path, *, jobs: int = 1, progress: Reporter | None = None)
     if not manifest.complete:
         shards = f"{len(manifest.sets[FULL])} of {manifest.recipe.shard_count} shards"
         problems.append(Problem(MANIFEST, f"lists {shards}; the same 'blurgen build-dataset' finishes it"))
+    if manifest.recipe_is_altered:
+        problems.append(_misleading(root, MANIFEST, "its recipe is damaged: it is not the one written there"))
     ingredients = [*check_faces(root, manifest), *check_kernels(root, manifest)]
     problems += ingredients
-    sound = not any(problem.misleads for problem in ingredients)
+    sound = not any(problem.misleads for problem in (*problems, *ingredients))
     listed = sorted({number for records in manifest.sets.values() for number in records})
     with reporter.bar("Verifying", len(listed), "shards") as bar:
         try:
@@ -77,8 +82,24 @@ def verify(root: str | Path, *, jobs: int = 1, progress: Reporter | None = None)
                 bar.advance(1, sum(record.bytes for record in manifest.listed(number).values()))
         finally:
             close_worker_renderer()
+    problems = _blamed(manifest, problems)
     problems += _extra_files(root, manifest, {problem.file for problem in problems})
     return sorted(problems, key=lambda problem: problem.file)
+
+
+def _blamed(manifest: DatasetManifest, problems: list[Problem]) -> list[Problem]:
+    """Return the problems with the reason for those shards that are as listed, but not of the recipe."""
+    others = [problem for problem in problems if problem.is_other]
+    if not others:
+        return problems
+    rest = [problem for problem in problems if not problem.is_other]
+    if manifest.recipe_digest is None:  # nothing tells whether the recipe is what it was
+        named = [f"its recipe is not that of {each.file}, which is as listed: {each.what}" for each in others]
+        return rest + [Problem(MANIFEST, what, misleads=True) for what in named]
+    first = min(others, key=lambda problem: problem.file)
+    which = first.file if len(others) == 1 else f"{first.file} and {len(others) - 1:,} more shards"
+    what = f"{which}, as listed here: {first.what}: {other_arithmetic(manifest)}"
+    return [*rest, Problem(MANIFEST, what, misleads=True, is_other=True)]
 
 
 def check_faces(root: Path, manifest: DatasetManifest) -> Iterator[Problem]:
@@ -224,12 +245,11 @@ def _digest(path: Path, record: ShardRecord) -> ShardDigest:
 def _difference(
     renderer: Renderer, root: Path, set_name: str, number: int, index: NDArray[np.void]
 ) -> Iterator[Problem]:
-    """Compare a shard with the recipe, which is to blame for a difference: the shard is as it was listed."""
+    """Compare a shard, which is as it was listed, with the recipe."""
     file = shard_file(set_name, number)
     try:
         if (what := difference(renderer, root / file, set_name, index)) is not None:
-            what = f"its recipe is not that of {file}, which is as listed: {what}"
-            yield Problem(MANIFEST, what, misleads=True)
+            yield Problem(file, what, misleads=True, is_other=True)
     except InputError as error:
         yield Problem(file, _without_path(error, root / file), (set_name, number))
 

@@ -7,6 +7,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
+import xxhash
+
 from blurgen.errors import InputError
 from blurgen.files import strict_json
 from blurgen.files.atomic import write_file
@@ -24,6 +26,7 @@ FULL: Final = "full"
 ISOLATED: Final = tuple(f"isolated/{name}" for name in CLASS_NAMES)
 
 _MOST_BYTES = 2**62
+_MOST_MAKERS = 1000
 
 
 @dataclass(frozen=True)
@@ -40,14 +43,18 @@ class ShardRecord:
 class DatasetManifest:
     """The recipe, whether all shards are there, and for each set its shards by number.
 
-    ``files`` are ``faces.h5`` and ``kernels.h5`` as they were put there; none in a dataset of an earlier
-    blurgen.
+    ``files`` are ``faces.h5`` and ``kernels.h5`` as they were put there, ``made_by`` the versions that put
+    something there, package by package; none in a dataset of an earlier blurgen. ``recipe_digest`` is what
+    the file read says its recipe's digest is, None where it does not say or was not read.
     """
 
     recipe: Recipe
     complete: bool = False
     sets: dict[str, dict[int, ShardRecord]] = field(default_factory=dict)
     files: dict[str, FileRecord] = field(default_factory=dict)
+    made_by: list[dict[str, str]] = field(default_factory=list)
+    recipe_digest: str | None = None
+    recipe_is_altered: bool = False
 
     def __post_init__(self) -> None:
         for name in set_names(self.recipe):
@@ -74,6 +81,8 @@ class DatasetManifest:
             "version": VERSION,
             "complete": self.complete,
             "recipe": self.recipe.to_json(),
+            "recipe_digest": _digest_of(self.recipe.to_json()),
+            **({"made_by": self.made_by} if self.made_by else {}),
             **({"files": files} if files else {}),
             "sets": {name: self._set_to_json(name) for name in set_names(self.recipe)},
         }
@@ -135,7 +144,7 @@ def read_manifest(root: Path) -> DatasetManifest:
         strict_json.load_json(path),
         str(path),
         ("format", "version", "complete", "recipe", "sets"),
-        optional=("files",),
+        optional=("files", "made_by", "recipe_digest"),
     )
     if top["format"] != FORMAT:
         raise InputError(f"{path}: format must be '{FORMAT}', not {top['format']!r:.60}.")
@@ -145,7 +154,16 @@ def read_manifest(root: Path) -> DatasetManifest:
     complete = strict_json.flag(top["complete"], f"{path}: complete")
     listed = strict_json.fields(top["sets"], f"{path}: sets", set_names(recipe))
     sets = {name: _read_set(recipe, name, listed[name], f"{path}: {name}") for name in listed}
-    manifest = DatasetManifest(recipe, complete, sets, _read_files(top.get("files", {}), f"{path}: files"))
+    manifest = DatasetManifest(
+        recipe,
+        complete,
+        sets,
+        _read_files(top.get("files", {}), f"{path}: files"),
+        _read_makers(top.get("made_by", []), f"{path}: made_by"),
+    )
+    if "recipe_digest" in top:
+        manifest.recipe_digest = strict_json.digest(top["recipe_digest"], f"{path}: recipe_digest")
+        manifest.recipe_is_altered = manifest.recipe_digest != _digest_of(top["recipe"])
     full = len(sets[FULL])
     if complete and full not in {0, recipe.shard_count}:
         raise InputError(f"{path}: says complete, but lists {full} of {recipe.shard_count} shards of 'full'.")
@@ -172,6 +190,22 @@ def _text(tree: dict[str, Any]) -> str:
         else:
             lines.append(f"    {json.dumps(name)}: []{end}")
     return "\n".join([*lines, "  }", "}", ""])
+
+
+def _digest_of(recipe: dict[str, Any]) -> str:
+    """Return XXH3-128 of a recipe as it stands in the file, in a form that no layout changes."""
+    plain = json.dumps(recipe, sort_keys=True, separators=(",", ":"))
+    return xxhash.xxh3_128_hexdigest(plain.encode("ascii"))
+
+
+def _read_makers(value: object, where: str) -> list[dict[str, str]]:
+    makers = strict_json.items(value, where)
+    for maker in makers:
+        if not isinstance(maker, dict) or not all(isinstance(text, str) for text in maker.values()):
+            raise InputError(f"{where}: must be a list of objects with text, not of {maker!r:.60}.")
+    if len(makers) > _MOST_MAKERS:
+        raise InputError(f"{where}: has {len(makers)} entries; {_MOST_MAKERS} is the most.")
+    return makers
 
 
 def _read_files(value: object, where: str) -> dict[str, FileRecord]:
