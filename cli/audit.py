@@ -23,7 +23,7 @@ from blurgen_cli.options import Whole
     show_default=True,
     help="Most bits of 256 in which the hashes of faces that look the same differ.",
 )
-@click.option("--json", "as_json", is_flag=True, help="For programs.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
 @click.pass_context
 def audit(ctx: click.Context, a: Path, b: Path, near: bool, threshold: int, as_json: bool) -> None:
     """Tell which faces, persons and kernels two datasets or test sets share.

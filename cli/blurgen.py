@@ -16,12 +16,49 @@ from blurgen_cli.export import export
 from blurgen_cli.faces import make_faces
 from blurgen_cli.kernels import import_kernels, kernel_info, make_kernels
 from blurgen_cli.options import JOBS, FiniteRange, Whole
+from blurgen_cli.sections import SectionedCommand, add_examples
 from blurgen_cli.testset import build_testset
 
 _PATH = click.Path(path_type=Path)
 
 
-@click.group(cls=OneLineErrors, context_settings={"help_option_names": ["-h", "--help"]})
+_SECTIONS = {
+    "Make": ("make-faces", "make-kernels", "import-kernels", "build-dataset", "build-testset"),
+    "Look": ("info", "preview"),
+    "Check": ("verify", "repair", "audit", "doctor"),
+    "Convert": ("export",),
+}
+_EXAMPLES = {
+    "make-faces": "blurgen make-faces --count 200 --out faces",
+    "make-kernels": "blurgen make-kernels --count 2500 --out kernels.h5 --preview kernels.png",
+    "import-kernels": "blurgen import-kernels blur_kernels.mat --out kernels.h5",
+    "build-dataset": "blurgen build-dataset --faces procedural:200 --kernels kernels.h5 --out data",
+    "build-testset": "blurgen build-testset --faces folder:test --kernels other.h5 --against data --out test",
+    "info": "blurgen info data",
+    "preview": "blurgen preview data --out sheet.png",
+    "verify": "blurgen verify data",
+    "repair": "blurgen repair data",
+    "audit": "blurgen audit data test",
+    "doctor": "blurgen doctor",
+    "export": "blurgen export data --to png --set skin --out pictures",
+}
+_BUILD_SECTIONS = {
+    "Faces": ("labels", "split", "align", "limit", "on_error"),
+    "What is made": (
+        "per_image",
+        "count",
+        "patch_size",
+        "noise_sigma",
+        "seed",
+        "class_isolated",
+        "isolation",
+    ),
+    "Camera": ("formation", "motion", "poses", "focal_mm", "clip_level", "sensor", "demosaic", "tone"),
+    "How it is made": ("recipe_only", "jobs", "shard_size", "shards", "backend", "scheduler"),
+}
+
+
+@click.group(cls=OneLineErrors, sections=_SECTIONS, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="blurgen", prog_name="blurgen")
 def main() -> None:
     """Synthetic camera-shake datasets for image deblurring, reproducible to the bit."""
@@ -47,7 +84,7 @@ class _ShardRange(click.ParamType):
         return int(first), int(end)
 
 
-@main.command("build-dataset")
+@main.command("build-dataset", cls=SectionedCommand, sections=_BUILD_SECTIONS)
 @click.option(
     "--faces",
     "specs",
@@ -58,7 +95,11 @@ class _ShardRange(click.ParamType):
 )
 @click.option("--labels", metavar="DIR", help="Label maps for faces that come without.")
 @click.option(
-    "--split", type=click.Choice(["all", "train", "validation", "test"]), default="all", show_default=True
+    "--split",
+    type=click.Choice(["all", "train", "validation", "test"]),
+    default="all",
+    show_default=True,
+    help="Which part of the faces: of Helen and CelebA their owners', else a tenth by digest is for tests.",
 )
 @click.option("--align", is_flag=True, help="Turn faces upright, onto the template of the aligned faces.")
 @click.option("--limit", type=Whole(1), help="Take only N faces of each source, chosen by --seed.")
@@ -74,7 +115,9 @@ class _ShardRange(click.ParamType):
     show_default=True,
     help="Blur the pixels of the class in place, or move it as an object over the rest.",
 )
-@click.option("--patch-size", type=Whole(8, 1024), default=128, show_default=True, help="In pixels.")
+@click.option(
+    "--patch-size", type=Whole(8, 1024), default=128, show_default=True, help="Side of a patch in pixels."
+)
 @click.option(
     "--noise-sigma",
     type=FiniteRange(0, 0.2),
@@ -82,8 +125,16 @@ class _ShardRange(click.ParamType):
     help="Of full scale; paper formation only.",
 )
 @camera_options
-@click.option("--seed", type=Whole(0, 2**64 - 1), default=0, show_default=True)
-@click.option("--shard-size", type=Whole(1, 2**20), default=4096, show_default=True, help="In triplets.")
+@click.option(
+    "--seed",
+    type=Whole(0, 2**64 - 1),
+    default=0,
+    show_default=True,
+    help="Another seed gives other random numbers.",
+)
+@click.option(
+    "--shard-size", type=Whole(1, 2**20), default=4096, show_default=True, help="Triplets in a shard."
+)
 @click.option("--shards", type=_ShardRange(), help="Make only shards A to B - 1, for job arrays.")
 @click.option("--recipe-only", is_flag=True, help="Write no shards: readers make the pixels on the fly.")
 @click.option(
@@ -94,8 +145,14 @@ class _ShardRange(click.ParamType):
     help="What to do about a file that is no usable face.",
 )
 @JOBS
-@click.option("--backend", type=click.Choice(["loky", "dask", "ray"]), default="loky", show_default=True)
-@click.option("--scheduler", metavar="ADDRESS", help="Of the Dask scheduler or the Ray cluster.")
+@click.option(
+    "--backend",
+    type=click.Choice(["loky", "dask", "ray"]),
+    default="loky",
+    show_default=True,
+    help="Who runs the work: processes here, or a Dask or Ray cluster.",
+)
+@click.option("--scheduler", metavar="ADDRESS", help="Address of the Dask scheduler or the Ray cluster.")
 def build_dataset(
     specs: tuple[str, ...],
     labels: str | None,
@@ -174,7 +231,7 @@ def build_dataset(
 
 @main.command()
 @click.argument("path", type=_PATH)
-@click.option("--json", "as_json", is_flag=True, help="For programs.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
 @click.option("--plot", type=_PATH, help="Plot the statistics of a kernel bank into this PNG file.")
 def info(path: Path, as_json: bool, plot: Path | None) -> None:
     """Say what a dataset or a test set (a folder) or a kernel bank (a file) is."""
@@ -244,8 +301,10 @@ def repair(ctx: click.Context, path: Path, jobs: int) -> None:
 @main.command()
 @click.argument("path", metavar="DIR", type=_PATH)
 @click.option("--out", type=_PATH, required=True, help="The picture, such as sheet.png.")
-@click.option("--rows", type=Whole(1, 200), default=8, show_default=True)
-@click.option("--seed", type=Whole(0, 2**64 - 1), default=0, show_default=True, help="Other samples.")
+@click.option("--rows", type=Whole(1, 200), default=8, show_default=True, help="How many samples are drawn.")
+@click.option(
+    "--seed", type=Whole(0, 2**64 - 1), default=0, show_default=True, help="Another seed shows other samples."
+)
 @click.option("--stages", is_flag=True, help="How a camera's pictures come about, instead of what there is.")
 def preview(path: Path, out: Path, rows: int, seed: int, stages: bool) -> None:
     """Draw a contact sheet: clean, blurry, mask, kernel, and each class blurred alone.
@@ -257,3 +316,6 @@ def preview(path: Path, out: Path, rows: int, seed: int, stages: bool) -> None:
 
     save_sheet((stage_sheet if stages else contact_sheet)(open_dataset(path), rows, seed), out)
     click.echo(str(out))
+
+
+add_examples(main, _EXAMPLES)

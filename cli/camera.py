@@ -65,7 +65,12 @@ _OPTIONS = (
         show_default="darmstadt",
         help="Camera: whose shot and read noise.",
     ),
-    click.option("--demosaic", type=click.Choice(["malvar", "bilinear"]), show_default="malvar"),
+    click.option(
+        "--demosaic",
+        type=click.Choice(["malvar", "bilinear"]),
+        show_default="malvar",
+        help="Camera: how the missing colours of the raw picture are found.",
+    ),
     click.option(
         "--tone",
         type=click.Choice(["srgb", "family"]),

@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from blurgen.errors import Argument, ArgumentError, InputError
+from blurgen_cli.sections import Sections, write_commands
 
 _DONE, _FAILED, _BAD_INPUT, _INTERRUPTED = 0, 1, 2, 130
 _TRACEBACK = "--traceback"
@@ -18,12 +19,18 @@ _TRACEBACK = "--traceback"
 class OneLineErrors(click.Group):
     """A group of commands that exit 0 done, 2 wrong usage or bad input, 130 interrupted, 1 anything else.
 
-    ``--traceback``, anywhere on the command line, shows where an error came from.
+    ``--traceback``, anywhere on the command line, shows where an error came from. ``sections`` are the
+    commands by heading.
     """
 
-    def __init__(self, *args: Any, **options: Any) -> None:
+    def __init__(self, *args: Any, sections: Sections, **options: Any) -> None:
         options.setdefault("epilog", f"Every command takes {_TRACEBACK}: show where an error came from.")
         super().__init__(*args, **options)
+        self.sections = sections
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the commands, section by section."""
+        write_commands(self, self.sections, formatter)
 
     def main(
         self,

@@ -87,10 +87,18 @@ class _Named(click.ParamType):
     show_default=True,
     help="What black and white are to it.",
 )
-@click.option("--embedder-colours", type=click.Choice(["rgb", "bgr"]), default="rgb", show_default=True)
+@click.option(
+    "--embedder-colours",
+    type=click.Choice(["rgb", "bgr"]),
+    default="rgb",
+    show_default=True,
+    help="Order of colours that the embedder takes.",
+)
 @click.option("--save-pictures", is_flag=True, help="Keep every restored picture in OUT/pictures.")
 @click.option("--no-network", is_flag=True, help="Only compare, also where weights come with the package.")
-@click.option("--device", default="auto", show_default=True)
+@click.option(
+    "--device", default="auto", show_default=True, help="Where networks run: auto, cpu, cuda, cuda:1, mps."
+)
 @click.option(
     "--jobs",
     type=click.IntRange(1),

@@ -11,7 +11,13 @@ from blurgen_cli.options import JOBS, Whole
 
 @click.command("export")
 @click.argument("path", metavar="DIR", type=click.Path(path_type=Path))
-@click.option("--to", "to", type=click.Choice(["png", "lmdb", "webdataset", "parquet"]), required=True)
+@click.option(
+    "--to",
+    "to",
+    type=click.Choice(["png", "lmdb", "webdataset", "parquet"]),
+    required=True,
+    help="Which format to write.",
+)
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="A new or empty folder.")
 @click.option(
     "--set",

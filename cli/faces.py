@@ -8,10 +8,18 @@ from blurgen_cli.options import JOBS, Whole
 
 
 @click.command("make-faces")
-@click.option("--count", type=Whole(1, 999_999), required=True, help="How many faces.")
+@click.option("--count", type=Whole(1, 999_999), required=True, help="How many faces to draw.")
 @click.option("--out", type=click.Path(), required=True, help="Folder for images/ and labels/.")
-@click.option("--size", type=Whole(64, 2048), default=256, show_default=True, help="Width in pixels.")
-@click.option("--seed", type=Whole(0, 2**64 - 1), default=0, show_default=True)
+@click.option(
+    "--size", type=Whole(64, 2048), default=256, show_default=True, help="Width and height in pixels."
+)
+@click.option(
+    "--seed",
+    type=Whole(0, 2**64 - 1),
+    default=0,
+    show_default=True,
+    help="Another seed gives other random numbers.",
+)
 @JOBS
 def make_faces(count: int, out: str, size: int, seed: int, jobs: int) -> None:
     """Draw labelled faces: OUT/images/000000.png with label map OUT/labels/000000.png, and so on.

@@ -18,10 +18,18 @@ _MODELS = ("camera3d", "boracchi2d", "gaussian-process", "linear")
 
 @click.command("make-kernels")
 @click.option("--out", required=True, type=click.Path(), help="The kernel bank to write, e.g. kernels.h5.")
-@click.option("--count", type=Whole(1, 1 << 24), default=25000, show_default=True, help="How many kernels.")
+@click.option(
+    "--count", type=Whole(1, 1 << 24), default=25000, show_default=True, help="How many kernels to make."
+)
 @click.option("--min-size", type=ODD, default=13, show_default=True, help="Smallest size in pixels, odd.")
 @click.option("--max-size", type=ODD, default=29, show_default=True, help="Largest size in pixels, odd.")
-@click.option("--model", default="camera3d", show_default=True, type=click.Choice(_MODELS))
+@click.option(
+    "--model",
+    default="camera3d",
+    show_default=True,
+    type=click.Choice(_MODELS),
+    help="How the camera moves: docs/kernels.md tells the models apart.",
+)
 @click.option(
     "--center",
     default="mass",
@@ -29,7 +37,13 @@ _MODELS = ("camera3d", "boracchi2d", "gaussian-process", "linear")
     type=click.Choice(["mass", "box"]),
     help="What lies on the centre pixel: the centre of mass, or that of the bounding box.",
 )
-@click.option("--seed", default=0, show_default=True, type=Whole(0, 2**64 - 1))
+@click.option(
+    "--seed",
+    default=0,
+    show_default=True,
+    type=Whole(0, 2**64 - 1),
+    help="Another seed gives other random numbers.",
+)
 @click.option(
     "--samples",
     type=Whole(50, 100_000),
@@ -110,7 +124,7 @@ def make_kernels(
     type=click.Choice(["s", "ms", "us", "ns"]),
     default="s",
     show_default=True,
-    help="Gyroscope.",
+    help="Gyroscope: what the times in the log are counted in.",
 )
 @click.option("--preview", type=click.Path(), help="Also draw a gallery of the kernels into this PNG file.")
 def import_kernels(

@@ -49,10 +49,18 @@ class _Sizes(click.ParamType):
     show_default=True,
     help="How a published set was made. mspl: 80 faces, no noise, pictures mirrored at their border.",
 )
-@click.option("--face-count", type=Whole(1), show_default="100")
-@click.option("--sizes", type=_Sizes(), show_default="13,15,17,19,21,23,25,27", help="Of the kernels.")
+@click.option("--face-count", type=Whole(1), show_default="100", help="How many faces to take.")
+@click.option(
+    "--sizes", type=_Sizes(), show_default="13,15,17,19,21,23,25,27", help="Sizes of kernels, in pixels."
+)
 @click.option("--per-size", type=Whole(1), show_default="10", help="Kernels of each size.")
-@click.option("--seed", type=Whole(0, 2**64 - 1), default=0, show_default=True)
+@click.option(
+    "--seed",
+    type=Whole(0, 2**64 - 1),
+    default=0,
+    show_default=True,
+    help="Another seed gives other random numbers.",
+)
 @click.option(
     "--noise-sigma",
     type=FiniteRange(0, 0.2),
@@ -65,7 +73,9 @@ class _Sizes(click.ParamType):
     show_default="real",
     help="What the blur reads around a picture: the photograph, or the picture mirrored.",
 )
-@click.option("--patch-size", type=Whole(8, 1024), default=128, show_default=True, help="In pixels.")
+@click.option(
+    "--patch-size", type=Whole(8, 1024), default=128, show_default=True, help="Side of a picture in pixels."
+)
 @click.option("--name", help="Name of the set in final_NAME_gt; by default that of the source.")
 @click.option(
     "--against",

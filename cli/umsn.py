@@ -14,6 +14,7 @@ from blurgen_cli.errors import OneLineErrors
 from blurgen_cli.evaluate import evaluate
 from blurgen_cli.options import FiniteRange, Whole
 from blurgen_cli.report import report
+from blurgen_cli.sections import SectionedCommand, add_examples
 
 _INTERRUPTED = 130
 
@@ -31,7 +32,50 @@ STAGES = (
 """``umsn.training.stages.PAPER.choices``, written out: the command line is to load quickly."""
 
 
-@click.group(cls=OneLineErrors, context_settings={"help_option_names": ["-h", "--help"]})
+_SECTIONS = {
+    "Make": ("train", "export-weights"),
+    "Use": ("deblur", "segment"),
+    "Look": ("evaluate", "report"),
+    "Check": ("doctor",),
+}
+_EXAMPLES = {
+    "train": "umsn train --shards data --out run --preset small --validate held-out",
+    "export-weights": "umsn export-weights run/umsn.safetensors --out deblur.safetensors",
+    "deblur": "umsn deblur photo.jpg --out sharp",
+    "segment": "umsn segment photo.jpg --out labels",
+    "evaluate": "umsn evaluate --checkpoint run/umsn.safetensors --testset test --out results",
+    "report": "umsn report results --out report.html",
+    "doctor": "umsn doctor",
+}
+_TRAIN_SECTIONS = {
+    "What is trained": (
+        "stage",
+        "variant",
+        "preset",
+        "networks",
+        "masks",
+        "start_from",
+        "resume",
+        "validate",
+    ),
+    "Perceptual loss": ("vgg_face", "perceptual"),
+    "Steps": ("iterations", "batch_size", "learning_rate", "schedule", "ema", "keep_every", "seed"),
+    "Machine": ("device", "precision", "compile", "threads", "on_device", "endless"),
+    "Differences between the paper and the released code (rarely used)": (
+        *(
+            "noise",
+            "step_every",
+            "class_weights",
+            "confidence_lambda",
+            "gradient_weight",
+            "half_scale_weight",
+        ),
+        *("half_scale_gradient_weight", "first_stage", "snet_batch_statistics", "cn_repeats_third"),
+    ),
+}
+
+
+@click.group(cls=OneLineErrors, sections=_SECTIONS, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="blurgen", prog_name="umsn")
 def main() -> None:
     """Face deblurring with UMSN, trained from blurgen's datasets."""
@@ -107,7 +151,7 @@ def _differences(command: Callable[..., None]) -> Callable[..., None]:
 _DEVICE = click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1, mps.")
 
 
-@main.command()
+@main.command(cls=SectionedCommand, sections=_TRAIN_SECTIONS)
 @click.option("--shards", required=True, type=click.Path(path_type=Path), help="Dataset to train on.")
 @click.option(
     "--out", required=True, type=click.Path(path_type=Path), help="Folder for checkpoints and logs."
@@ -161,7 +205,11 @@ _DEVICE = click.option("--device", default="auto", show_default=True, help="auto
 )
 @click.option("--iterations", type=Whole(min=1), help="For each stage.  [default: the preset's]")
 @click.option("--batch-size", type=Whole(min=1), help="Of all processes together.  [default: the preset's]")
-@click.option("--learning-rate", type=FiniteRange(min=0, min_open=True), help="[default: the preset's]")
+@click.option(
+    "--learning-rate",
+    type=FiniteRange(min=0, min_open=True),
+    help="Step of the optimiser.  [default: the preset's]",
+)
 @click.option(
     "--schedule",
     type=click.Choice(["constant", "cosine", "halving"]),
@@ -180,7 +228,13 @@ _DEVICE = click.option("--device", default="auto", show_default=True, help="auto
     default=0,
     help="Keep the networks of every so many iterations in OUT/checkpoints.  [default: none]",
 )
-@click.option("--seed", type=Whole(min=0, max=2**64 - 1), default=0, show_default=True)
+@click.option(
+    "--seed",
+    type=Whole(min=0, max=2**64 - 1),
+    default=0,
+    show_default=True,
+    help="Another seed gives other random numbers.",
+)
 @_DEVICE
 @click.option(
     "--precision",
@@ -198,7 +252,7 @@ _DEVICE = click.option("--device", default="auto", show_default=True, help="auto
 @click.option(
     "--endless", is_flag=True, help="On the device, and ever new ones, not only those of the dataset."
 )
-@click.option("--threads", type=Whole(min=1), default=1, show_default=True, help="That read patches.")
+@click.option("--threads", type=Whole(min=1), default=1, show_default=True, help="Threads that read patches.")
 def train(
     shards: Path,
     out: Path,
@@ -249,6 +303,7 @@ main.add_command(export_weights)
 main.add_command(evaluate)
 main.add_command(report)
 main.add_command(doctor)
+add_examples(main, _EXAMPLES)
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 
+import click
 import numpy as np
 import pytest
 import small_dataset
@@ -14,6 +15,7 @@ from PIL import Image
 
 from blurgen.dataset.reading import open_dataset
 from blurgen_cli.blurgen import main
+from blurgen_cli.umsn import main as umsn_main
 
 
 @pytest.fixture(scope="module")
@@ -196,3 +198,37 @@ def test_an_interruption_is_exit_130(folder, tmp_path, monkeypatch):
 def test_kernels_in_the_dataset_are_those_given(folder):
     data = open_dataset(folder / "data")
     assert np.array_equal(data.bank.weights, small_dataset.small_bank().weights)
+
+
+def every_command():
+    for group in (main, umsn_main):
+        for name, command in group.commands.items():
+            yield group, name, command
+
+
+def test_every_command_has_an_example_that_its_options_allow():
+    for group, name, command in every_command():
+        words = command.epilog.splitlines()[-1].split()
+        assert words[:2] == [words[0], name]
+        command.make_context(name, words[2:], resilient_parsing=False).close()
+        assert group.commands[name] is command
+
+
+def test_every_option_has_help_that_is_a_sentence():
+    for _, name, command in every_command():
+        for option in command.params:
+            if isinstance(option, click.Option):
+                text = option.help or ""
+                assert len(text.split()) > 2, f"{name} {option.opts[0]}: {text!r}"
+                assert text[-1] in ".]", f"{name} {option.opts[0]}: {text!r}"
+
+
+@pytest.mark.parametrize("words", [("--help",), ("build-dataset", "--help")])
+def test_help_has_headings_and_loses_nothing(words):
+    shown = run(*words).output
+    names = main.commands if len(words) == 1 else [p.opts[0] for p in main.commands["build-dataset"].params]
+    for name in names:
+        assert f"  {name} " in shown or f"  {name}\n" in shown or f", {name}" in shown, name
+    titles = ("Make:", "Look:", "Check:", "Convert:") if len(words) == 1 else ("Faces:", "Camera:")
+    for title in titles:
+        assert f"\n{title}\n" in shown
