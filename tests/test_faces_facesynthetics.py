@@ -105,7 +105,7 @@ def test_missing_and_wrong_label_files_are_named(tmp_path):
     with pytest.raises(InputError, match=r"000000_seg\.png is 511 x 512 pixels, its picture 512 x 512"):
         open_it(tmp_path).read(0)
     (tmp_path / "000000_seg.png").unlink()
-    with pytest.raises(InputError, match=r"000000_seg\.png cannot be read"):
+    with pytest.raises(InputError, match=r"000000_seg\.png: cannot be read"):
         open_it(tmp_path).read(0)
 
 

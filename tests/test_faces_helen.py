@@ -109,10 +109,10 @@ def test_what_is_missing_is_named(root):
     with pytest.raises(InputError, match=r"testing\.txt does not exist; helen needs images/"):
         open_it(root, split="test")
     (root / "labels" / "2_1" / "2_1_lbl07.png").unlink()
-    with pytest.raises(InputError, match=r"2_1_lbl07\.png cannot be read"):
+    with pytest.raises(InputError, match=r"2_1_lbl07\.png: cannot be read"):
         open_it(root, split="validation").read(0)
     (root / "images" / "2_1.jpg").unlink()
-    with pytest.raises(InputError, match=r"images/2_1\.jpg cannot be read"):
+    with pytest.raises(InputError, match=r"images/2_1\.jpg: cannot be read"):
         open_it(root, split="validation").read(0)
     with pytest.raises(InputError, match=r"images does not exist; helen needs images/, labels/"):
         open_it(root / "labels")

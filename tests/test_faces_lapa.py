@@ -73,7 +73,7 @@ def test_what_is_missing_or_wrong_is_named(root):
     with pytest.raises(InputError, match=r"3_0\.png is 300 x 320 pixels, its picture 320 x 300"):
         open_it(root, split="validation").read(0)
     (root / "val" / "labels" / "3_0.png").unlink()
-    with pytest.raises(InputError, match=r"val/labels/3_0\.png cannot be read"):
+    with pytest.raises(InputError, match=r"val/labels/3_0\.png: cannot be read"):
         open_it(root, split="validation").read(0)
     with pytest.raises(InputError, match=r"train/labels does not exist; lapa needs train/"):
         open_it(root / "val")

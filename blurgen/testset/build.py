@@ -39,6 +39,7 @@ from blurgen.faces import Face, FaceSource
 from blurgen.faces.decode import check_patch_fits
 from blurgen.files.atomic import PART, sync_files, write_file
 from blurgen.files.inside import inside
+from blurgen.files.names import folded, is_portable
 from blurgen.files.png import encode_png, is_whole_png
 from blurgen.jobs.parallel import Workers, run_jobs
 from blurgen.jobs.progress import Reporter, Silent, size_text
@@ -329,10 +330,10 @@ def _corner(middle: int, side: int, patch: int, radius: int) -> int:
 def _stems(faces: Sequence[TakenFace]) -> list[str]:
     """Return for each face the stem of its files: its id where that makes a name, and is the only one."""
     plain = [re.sub(r"[^\w.-]", "_", face.id).lstrip(".") for face in faces]
-    times = Counter(stem.lower() for stem in plain)  # some file systems do not tell A from a
+    times = Counter(folded(stem) for stem in plain)
     return [
         stem
-        if stem and len(stem) <= _LONGEST_STEM and times[stem.lower()] == 1
+        if is_portable(f"{stem}.png") and stem and len(stem) <= _LONGEST_STEM and times[folded(stem)] == 1
         else f"{stem[:_LONGEST_STEM]}-{face.digest[:12]}"
         for stem, face in zip(plain, faces, strict=True)
     ]

@@ -16,6 +16,7 @@ from blurgen.errors import InputError
 from blurgen.files import strict_json
 from blurgen.files.atomic import write_file
 from blurgen.files.inside import inside
+from blurgen.files.names import folded, is_portable
 from blurgen.synthesis.recipe import KernelsUsed
 from blurgen.testset.protocols import BORDERS, Border
 
@@ -197,9 +198,9 @@ def _check_names(manifest: TestsetManifest, where: str) -> None:
         raise InputError(f"{where}: {pictures} blurry pictures; a test set has at most {MOST_PICTURES}.")
     files = [face.file for face in manifest.faces]
     for i, file in enumerate(files):
-        if not _STEM.fullmatch(file):
+        if not _STEM.fullmatch(file) or not is_portable(f"{file}.png"):
             raise InputError(f"{where}: faces[{i}].file: must be the stem of a file name, not {file!r:.60}.")
-    if len(set(files)) < len(files):
+    if len(set(map(folded, files))) < len(files):
         raise InputError(f"{where}: faces: two of them have the same file.")
 
 

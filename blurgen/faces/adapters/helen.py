@@ -34,6 +34,7 @@ from blurgen.faces.decode import check_same_size, decode_numbers, decode_picture
 from blurgen.faces.selection import choose
 from blurgen.faces.sides import own_sides
 from blurgen.faces.source import Face, SourceOptions, refuse_labels
+from blurgen.files.names import is_portable
 
 _LAYOUT = "helen needs images/, labels/, exemplars.txt, tuning.txt and testing.txt"
 _LISTS = {"train": "exemplars.txt", "validation": "tuning.txt", "test": "testing.txt"}
@@ -115,6 +116,6 @@ def _listed(root: str, file: str) -> set[str]:
         raise InputError(f"{printable(os.path.join(root, file))} does not exist; {_LAYOUT}")
     lines = read_inside(root, file).decode("utf-8", "replace").splitlines()
     names = {line.rpartition(",")[2].strip() for line in lines} - {""}
-    if any(os.path.basename(name) != name or name in (".", "..") for name in names):
+    if not all(map(is_portable, names)):
         raise InputError(f"{printable(os.path.join(root, file))} is not a list of lines 'number , name'")
     return names

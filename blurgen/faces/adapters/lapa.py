@@ -86,7 +86,7 @@ def open_source(argument: str, options: SourceOptions) -> LaPa:
     for part in _PARTS[options.split]:
         folder_inside(root, os.path.join(part, "labels"), _LAYOUT)
         images = folder_inside(root, os.path.join(part, "images"), _LAYOUT)
-        files += [os.path.join(part, "images", file) for file in find_files(images, (".jpg",))]
+        files += [f"{part}/images/{file}" for file in find_files(images, (".jpg",))]
     if not files:
         raise InputError(f"{printable(argument)} holds no pictures; {_LAYOUT}")
     taken = (files[number] for number in choose(len(files), options.limit, options.seed))
@@ -94,5 +94,5 @@ def open_source(argument: str, options: SourceOptions) -> LaPa:
 
 
 def _label_map(file: str) -> str:
-    part, _, picture = file.split(os.sep, 2)
-    return os.path.join(part, "labels", os.path.splitext(picture)[0] + ".png")
+    part, _, picture = file.split("/", 2)
+    return f"{part}/labels/{os.path.splitext(picture)[0]}.png"

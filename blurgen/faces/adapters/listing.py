@@ -40,6 +40,8 @@ def folder_inside(root: str, name: str, remedy: str) -> str:
 def find_files(root: str, suffixes: Sequence[str], leave_out: Sequence[str] = ()) -> list[str]:
     """Return the files in and below ``root`` with one of ``suffixes`` (lower case), sorted, relative.
 
+    Separators are those of POSIX on every system: the names are stored.
+
     Hidden files and folders are passed over, and so are the folders ``leave_out`` directly in ``root``.
     A link to a folder is listed as if it were a file, so that reading it tells of it by name.
     Raises InputError for a folder that cannot be read.
@@ -52,7 +54,8 @@ def find_files(root: str, suffixes: Sequence[str], leave_out: Sequence[str] = ()
         subfolders[:] = sorted({*subfolders} - hidden - left_out - {*links})
         pictures = [name for name in files if os.path.splitext(name)[1].lower() in suffixes]
         wanted = {name for name in (*pictures, *links) if not name.startswith(".")} - left_out
-        found += [os.path.relpath(os.path.join(folder, name), root) for name in wanted]
+        below = os.path.relpath(folder, root).replace(os.sep, "/")
+        found += [name if below == "." else f"{below}/{name}" for name in wanted]
     return sorted(found)
 
 
