@@ -172,15 +172,15 @@ _DEVICE = click.option("--device", default="auto", show_default=True, help="auto
 )
 @click.option(
     "--preset",
-    type=click.Choice(["paper", "released", "small", "quick"]),
+    type=click.Choice(["paper", "released", "compact", "quick"]),
     default="paper",
     show_default=True,
-    help="released: as the authors' code differs from their paper. small and quick: the paper's stages with "
-    "narrower networks, shorter and without perceptual loss, for a CPU: about an hour, and minutes.",
+    help="released: as the authors' code differs from their paper. compact and quick: the paper's stages "
+    "and parts at a quarter of the resolution, for a processor: some hours, and minutes.",
 )
 @click.option(
     "--networks",
-    type=click.Choice(["paper", "small", "quick"]),
+    type=click.Choice(["paper", "compact", "quick"]),
     help="Size of the networks.  [default: the preset's]",
 )
 @click.option(
@@ -195,6 +195,11 @@ _DEVICE = click.option("--device", default="auto", show_default=True, help="auto
 )
 @click.option(
     "--start-from", type=click.Path(path_type=Path), help="Folder with other stages.  [default: --out]"
+)
+@click.option(
+    "--segmentation-shards",
+    type=click.Path(path_type=Path),
+    help="Dataset to train the S-Nets on, of labelled faces.  [default: --shards]",
 )
 @click.option("--resume", is_flag=True, help="Go on where the training in --out stopped.")
 @click.option(
@@ -219,8 +224,7 @@ _DEVICE = click.option("--device", default="auto", show_default=True, help="auto
 @click.option(
     "--ema",
     type=FiniteRange(0, 1, max_open=True),
-    default=0.0,
-    help="Decay of a running average of the weights, such as 0.999.  [default: none]",
+    help="Decay of a running average of the weights, such as 0.999; 0: none.  [default: the preset's]",
 )
 @click.option(
     "--keep-every",
@@ -259,6 +263,7 @@ def train(
     stage: str,
     validate: Path | None,
     start_from: Path | None,
+    segmentation_shards: Path | None,
     resume: bool,
     device: str,
     precision: str,
@@ -281,6 +286,7 @@ def train(
             stage=stage,
             validate=validate,
             start_from=start_from,
+            segmentation_shards=segmentation_shards,
             resume=resume,
             device=device,
             precision=precision,  # type: ignore[arg-type]

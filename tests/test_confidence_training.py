@@ -58,8 +58,8 @@ def test_confidence_tends_to_lambda_over_loss(trained):
         output = learner.network(batch.blurry, batch.masks)
         losses, found, shown = class_confidence(learner.confidence, output, batch.clean, batch.masks)
     best = (LAMBDA / losses).clamp(max=1).log()
-    # The optimum differs by a factor of 3 between one image and class and another; C follows it within 20 %.
-    assert best[shown].max() - best[shown].min() > np.log(3)
+    # The optimum differs by a factor of 2.5 between images and classes; C follows it within 20 %.
+    assert best[shown].max() - best[shown].min() > np.log(2.5)
     assert (found - best)[shown].abs().mean() < np.log(1.2)
     assert torch.corrcoef(torch.stack((found[shown], best[shown])))[0, 1] > 0.85
     for number in range(len(CLASS_NAMES)):

@@ -102,7 +102,7 @@ def test_segmentation_on_blurry_images_starts_with_the_one_on_clean(datasets, ru
         checkpoint.load(folder / f"{name}.safetensors", "networks")[0]
         for folder, name in ((run, "segmentation"), (tmp_path, "segmentation-blurry"))
     )
-    assert all(torch.equal(clean[name], blurry[name]) for name in clean)
+    assert all(torch.allclose(clean[name], blurry[name], rtol=0, atol=1e-20) for name in clean)
 
 
 def test_what_is_done_stays_as_it_is(datasets, run):
@@ -293,21 +293,22 @@ def test_all_stages_begin_with_those_just_trained_and_not_with_older_ones(datase
 
 
 def test_networks_of_another_size_are_refused_before_anything_is_trained(datasets, run, tmp_path):
-    other = replace(QUICK, networks="small")
+    other = replace(QUICK, networks="compact")
     for name, stage in (("segmentation", "segmentation-blurry"), ("first-stage-background", "umsn")):
         with pytest.raises(
-            InputError, match=rf"{name}.safetensors is .* size 'quick',.* 'small'; choose --networks quick"
+            InputError, match=rf"{name}.safetensors is .* size 'quick',.* 'compact'; choose --networks quick"
         ):
             train(datasets["data"], tmp_path / "out", other, stage=stage, start_from=run, **CPU)
     assert not (tmp_path / "out").exists()
 
 
 def test_an_s_net_that_only_makes_masks_may_be_of_any_size(datasets, run, tmp_path):
-    settings = replace(QUICK, networks="small", first_stage=False)
+    settings = replace(QUICK, networks="compact", first_stage=False)
     (path,) = train(datasets["data"], tmp_path, settings, stage="umsn", start_from=run, **CPU)
     networks = load_networks(path, torch.device("cpu"))
-    widths = [networks[name].config.width for name in ("network", "s_net")]
-    assert widths == [network_config("umsn", size)["width"] for size in ("small", "quick")]
+    widths = [networks[name].config.widths for name in ("network", "s_net")]
+    wanted = (("umsn", "compact"), ("snet", "quick"))
+    assert widths == [network_config(*each)["widths"] for each in wanted]
     assert widths[0] != widths[1]
 
 
@@ -486,3 +487,29 @@ def test_a_compiler_that_fails_in_one_process_is_done_without_in_both(datasets, 
 def test_wrong_settings_are_named(name, value):
     with pytest.raises(ValueError, match=f"Argument '{name}' must be "):
         Settings(**{name: value})
+
+
+def test_s_nets_may_have_shards_of_their_own(datasets, tmp_path):
+    """Where the other faces have no labels, and as the paper has it."""
+    with pytest.raises(InputError, match=r"has labels, .* --segmentation-shards"):
+        train(datasets["plain"], tmp_path / "refused", QUICK, stage="segmentation", **CPU)
+    with pytest.raises(InputError, match="shares with"):
+        other, held_out = datasets["held out"], datasets["held out"]
+        settings = {"segmentation_shards": other, "validate": held_out, **CPU}
+        train(datasets["data"], tmp_path / "leak", QUICK, stage="segmentation", **settings)
+    for name in ("segmentation", "segmentation-blurry"):
+        train(datasets["plain"], tmp_path, QUICK, stage=name, segmentation_shards=datasets["data"], **CPU)
+    settings = replace(QUICK, first_stage=False)
+    train(datasets["plain"], tmp_path, settings, stage="umsn", segmentation_shards=datasets["data"], **CPU)
+    labelled, plain = (open_dataset(datasets[name]).recipe.to_json() for name in ("data", "plain"))
+    for name, recipe in (("segmentation", labelled), ("segmentation-blurry", labelled), ("umsn", plain)):
+        assert checkpoint.load(tmp_path / f"{name}.safetensors", "networks")[1]["data"] == recipe
+
+
+def test_a_preset_that_does_without_vgg_face_uses_it_where_given():
+    given = replace(Settings("compact"), vgg_face="vgg_face.mat")
+    assert not curriculum._preset(Settings("compact")).perceptual
+    assert curriculum._preset(given).perceptual
+    assert not curriculum._preset(replace(given, perceptual=False)).perceptual
+    assert curriculum._preset(Settings("paper")).perceptual
+    assert (curriculum._preset(given).ema, curriculum._preset(replace(given, ema=0.5)).ema) == (0.999, 0.5)

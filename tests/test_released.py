@@ -18,16 +18,15 @@ from blurgen.errors import InputError
 from blurgen_cli.umsn import main
 from umsn import checkpoint
 from umsn.checkpoint import load_networks
+from umsn.nets import ConfidenceNetConfig, FirstStageConfig, SNetConfig, UMSNConfig, variants
 from umsn.restore.deblur import Deblurrer
 from umsn.runs import folder as run_folder
 from umsn.training.curriculum import Settings, train
 from umsn.training.loop import Stopped
 from umsn.training.stages import RELEASED, Differences
 
-CPU = {"device": "cpu", "quiet": True}
-RELEASED_SETTINGS = Settings(
-    "released", networks="quick", iterations=4, batch_size=3, perceptual=False, seed=1
-)
+CPU = {"device": "cpu", "quiet": True, "precision": "fp32"}
+RELEASED_SETTINGS = Settings("released", iterations=4, batch_size=3, perceptual=False, seed=1)
 PAPER_SETTINGS = replace(RELEASED_SETTINGS, preset="paper", masks="labels", first_stage=False)
 OTHERWISE = {
     "noise": 0.01,
@@ -42,6 +41,22 @@ OTHERWISE = {
     "cn_repeats_third": True,
 }
 """Every difference, otherwise than in the paper."""
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _narrow_networks():
+    """The networks of the paper's size, narrower: the compact ones normalise nothing."""
+    trunk = {"width": 4, "blocks": 1, "last_width": 4}
+    classes = {"class_width": 2, "class_blocks": 1, "class_channels": 2}
+    configs = {
+        "snet": SNetConfig(**trunk),
+        "first-stage": FirstStageConfig(width=2, blocks=1, out_channels=2, last_width=4),
+        "umsn": UMSNConfig(**trunk, **classes),
+        "confidence": ConfidenceNetConfig(width=3),
+    }
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(variants, "_paper_configs", lambda: configs)
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -200,7 +215,7 @@ def test_the_command_line_has_a_switch_for_each(data, tmp_path):
         *("--half-scale-gradient-weight", "0.08", "--no-first-stage", "--snet-batch-statistics"),
         *("--cn-repeats-third", "--schedule", "halving"),
     ]
-    command = ["train", "--shards", data, "--out", tmp_path, "--networks", "quick", "--device", "cpu"]
+    command = ["train", "--shards", data, "--out", tmp_path, "--precision", "fp32", "--device", "cpu"]
     command += ["--stage", "umsn", "--masks", "labels", "--no-perceptual", "--iterations", "1"]
     with pytest.raises(SystemExit) as ended:
         main([str(argument) for argument in command + arguments])
@@ -218,3 +233,8 @@ def test_noise_that_cannot_be_is_named(data, tmp_path, capsys, arguments, messag
         main([str(a) for a in ("train", "--shards", data, "--out", tmp_path / "out", *arguments)])
     assert ended.value.code == 2
     assert message in capsys.readouterr().err
+
+
+def test_statistics_over_the_batch_are_refused_where_nothing_is_normalised(data, tmp_path):
+    with pytest.raises(InputError, match=r"size 'quick' do not normalise; add --no-snet-batch-statistics"):
+        train(data, tmp_path, replace(RELEASED_SETTINGS, networks="quick"), stage="segmentation", **CPU)

@@ -20,6 +20,16 @@ from torch import nn
 
 from blurgen.errors import InputError
 from umsn.nets.base import BNet, BNetConfig
+from umsn.nets.compact import (
+    CompactBNet,
+    CompactBNetConfig,
+    CompactFirstStage,
+    CompactFirstStageConfig,
+    CompactSNet,
+    CompactSNetConfig,
+    CompactUMSN,
+    CompactUMSNConfig,
+)
 from umsn.nets.confidence import ConfidenceNet, ConfidenceNetConfig
 from umsn.nets.first_stage import FirstStage, FirstStageConfig
 from umsn.nets.segmentation import SNet, SNetConfig
@@ -33,7 +43,15 @@ NETWORKS: Final[dict[str, tuple[type[nn.Module], type]]] = {
     "umsn": (UMSN, UMSNConfig),
     "confidence": (ConfidenceNet, ConfidenceNetConfig),
 }
-"""Name -> (network, its configuration), the names that checkpoints use."""
+"""Name -> (network, its configuration), as the paper draws them; the names are those of checkpoints."""
+
+COMPACT: Final[dict[str, tuple[type[nn.Module], type]]] = {
+    "snet": (CompactSNet, CompactSNetConfig),
+    "bnet": (CompactBNet, CompactBNetConfig),
+    "first-stage": (CompactFirstStage, CompactFirstStageConfig),
+    "umsn": (CompactUMSN, CompactUMSNConfig),
+}
+"""The same for configurations whose field ``form`` is ``compact``."""
 
 
 def build_network(name: str, config: Mapping[str, Any] | None = None) -> nn.Module:
@@ -44,13 +62,20 @@ def build_network(name: str, config: Mapping[str, Any] | None = None) -> nn.Modu
     """
     if name not in NETWORKS:
         raise InputError(f"There is no network '{name}'; there are {', '.join(NETWORKS)}.")
-    network, config_type = NETWORKS[name]
-    return network(_strict(name, config_type, dict(config or {})))
+    values = dict(config or {})
+    form = values.get("form", "compact")
+    if form != "compact":
+        raise InputError(
+            f"The configuration of network '{name}' has form = {form!r}; "
+            "it must be 'compact' or not be there."
+        )
+    network, config_type = (COMPACT if "form" in values and name in COMPACT else NETWORKS)[name]
+    return network(_strict(name, config_type, values))
 
 
 def network_name(net: nn.Module) -> str:
     """The name under which `build_network` makes networks of this type; ValueError if it makes none."""
-    for name, (network, _) in NETWORKS.items():
+    for name, (network, _) in (*NETWORKS.items(), *COMPACT.items()):
         if type(net) is network:
             return name
     raise ValueError(f"Argument 'net' must be one of {', '.join(NETWORKS)}, not {type(net).__name__}.")
@@ -88,12 +113,21 @@ def _strict(name: str, config_type: type, values: dict[str, Any]) -> Any:
 
 
 __all__ = [
+    "COMPACT",
     "NETWORKS",
     "SIZES",
     "UMSN",
     "VARIANTS",
     "BNet",
     "BNetConfig",
+    "CompactBNet",
+    "CompactBNetConfig",
+    "CompactFirstStage",
+    "CompactFirstStageConfig",
+    "CompactSNet",
+    "CompactSNetConfig",
+    "CompactUMSN",
+    "CompactUMSNConfig",
     "ConfidenceNet",
     "ConfidenceNetConfig",
     "FirstStage",

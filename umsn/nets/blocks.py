@@ -11,14 +11,13 @@ its four F-Nets that way, in one pass.
 from __future__ import annotations
 
 import math
-from typing import Final
+from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-EXPANSION: Final = 3
-"""Channels inside a ResBlock(m, n), in multiples of n (Fig. 4)."""
+from umsn.nets.checks import EXPANSION, require_size
 
 
 class InstanceNorm(nn.Module):
@@ -125,6 +124,28 @@ class DenseTransition(nn.Module):
         )
 
 
+class DenseConnections(nn.Module):
+    """1x1 convolutions of maps that earlier blocks gave, added to [N, width, H, W] (section III-B).
+
+    "All convolutional layers are densely connected" is so without another channel in any block: the
+    convolution of a concatenation is the sum of convolutions, and the width stays Appendix A's.
+    """
+
+    def __init__(self, channels: Sequence[int], width: int, groups: int = 1) -> None:
+        super().__init__()
+        self.convs = nn.ModuleList(
+            nn.Conv2d(groups * each, groups * width, 1, groups=groups, bias=False) for each in channels
+        )
+        for conv in self.convs:
+            # Together as large as what they are added to, at most.
+            nn.init.normal_(conv.weight, std=1 / math.sqrt(sum(channels)))  # type: ignore[arg-type]
+
+    def forward(self, x: Tensor, earlier: Sequence[Tensor]) -> Tensor:
+        for conv, maps in zip(self.convs, earlier, strict=True):
+            x = x + conv(maps)
+        return x
+
+
 class ResBlock(nn.Module):
     """ResBlock(m, n): [N, m, H, W] -> [N, n, H, W] (Fig. 4).
 
@@ -201,9 +222,8 @@ def pad_to_even(x: Tensor) -> Tensor:
 
     Raises ValueError for images smaller than 2x2.
     """
+    require_size(x)
     height, width = x.shape[-2:]
-    if height < 2 or width < 2:
-        raise ValueError(f"Images must be at least 2x2 pixels, not {height}x{width}.")
     if height % 2 == 0 and width % 2 == 0:
         return x
     return F.pad(x, (0, width % 2, 0, height % 2), mode="reflect")

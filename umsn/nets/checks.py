@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from typing import Final
 
-from umsn.nets.blocks import EXPANSION
+from torch import Tensor
+
+EXPANSION: Final = 3
+"""Channels inside a ResBlock(m, n), in multiples of n (Fig. 4)."""
 
 MOST_BLOCKS: Final = 64
-"""At each place. A configuration may come from a foreign file, and a network takes time to build."""
+"""At one place. A configuration may come from a foreign file, and to build a network takes time."""
 
 MOST_CHANNELS: Final = 4_096
 
 
 def require_positive(**sizes: int) -> None:
-    """Raise ValueError unless every number is from 1 to the most that a number of its kind may be."""
+    """Raise ValueError unless every number is at least 1, and at most what a network can sensibly have."""
     for name, size in sizes.items():
         most = MOST_BLOCKS if name.endswith(("blocks", "stages")) else MOST_CHANNELS
         if not 1 <= size <= most:
@@ -29,6 +32,13 @@ def require_inner(inner: tuple[int, ...], blocks: int) -> None:
             raise ValueError(
                 f"Argument 'inner' must hold whole numbers from 1 to {MOST_CHANNELS:,}, not {channels!r}."
             )
+
+
+def require_size(image: Tensor) -> None:
+    """Raise ValueError for images [N, C, H, W] smaller than 2x2."""
+    height, width = image.shape[-2:]
+    if height < 2 or width < 2:
+        raise ValueError(f"Images must be at least 2x2 pixels, not {height}x{width}.")
 
 
 def default_inner(width: int, blocks: int, last_width: int) -> tuple[int, ...]:

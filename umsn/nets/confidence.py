@@ -9,8 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from umsn.nets.blocks import EXPANSION
-from umsn.nets.checks import require_positive
+from umsn.nets.checks import EXPANSION, require_positive
+from umsn.nets.folded import FOLD, fold, pad_to_multiple
 
 _LEAK = 0.1
 
@@ -21,6 +21,8 @@ class ConfidenceNetConfig:
 
     width: int = 16
     stages: int = 4
+    folded: bool = False
+    """Work at a quarter of the resolution, on folded images, as the compact networks do."""
     repeats_third: bool = False
     """Apply the third stage's convolutions twice and the fourth's never, as the released code does."""
 
@@ -75,7 +77,8 @@ class ConfidenceNet(nn.Module):
     def __init__(self, config: ConfidenceNetConfig = ConfidenceNetConfig()) -> None:
         super().__init__()
         self.config = config
-        self.first = nn.Conv2d(2 * 3, config.width, 3, padding=1)
+        self._image_channels = 3 * (FOLD * FOLD if config.folded else 1)
+        self.first = nn.Conv2d(2 * self._image_channels, config.width, 3, padding=1)
         self.stages = nn.ModuleList(ConfidenceStage(config.width) for _ in range(config.stages - 1))
         self.head = nn.Linear(config.width, 1)
         self._start_from_the_error()
@@ -87,7 +90,8 @@ class ConfidenceNet(nn.Module):
                 nn.init.kaiming_normal_(conv.weight, nonlinearity="relu")
                 if conv.bias is not None:
                     nn.init.zeros_(conv.bias)
-        self.first.weight[:, 3:] = -self.first.weight[:, :3]
+        images = self._image_channels
+        self.first.weight[:, images:] = -self.first.weight[:, :images]
         nn.init.constant_(self.head.weight, -1 / self.config.width)
         nn.init.constant_(self.head.bias, math.log(0.01))
 
@@ -97,7 +101,10 @@ class ConfidenceNet(nn.Module):
 
     def log_confidence(self, masked_output: Tensor, masked_target: Tensor) -> Tensor:
         """log C [N] <= 0, float32; finite where C itself would round to 0."""
-        pair = torch.cat((masked_output, masked_target), dim=1)
+        images = [masked_output, masked_target]
+        if self.config.folded:
+            images = [fold(pad_to_multiple(image, FOLD)) for image in images]
+        pair = torch.cat(images, dim=1)
         x = self.first(pair.contiguous(memory_format=torch.channels_last))
         for i, stage in enumerate(self.stages):
             x = F.avg_pool2d(x, 2, ceil_mode=True)

@@ -7,8 +7,16 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from umsn.nets.blocks import ResBlock, downsample, pad_to_even, residual_head, upsample
+from umsn.nets.blocks import (
+    DenseConnections,
+    ResBlock,
+    downsample,
+    pad_to_even,
+    residual_head,
+    upsample,
+)
 from umsn.nets.checks import require_positive
+from umsn.nets.trunk import DenseBlocks
 
 
 @dataclass(frozen=True)
@@ -43,21 +51,25 @@ class FNet(nn.Module):
     def __init__(self, width: int, blocks: int, out_channels: int, inner: int = 0, groups: int = 1) -> None:
         super().__init__()
         self.first = ResBlock(3 + 1, width, inner=inner, raw_input=True, groups=groups)
-        self.blocks = nn.Sequential(
-            *(ResBlock(width, width, inner=inner, groups=groups) for _ in range(blocks)),
-            ResBlock(width, out_channels, inner=inner, groups=groups),
+        self.blocks = DenseBlocks(
+            width, width, blocks + 1, inner=(inner,) * (blocks + 1), out_channels=out_channels, groups=groups
         )
 
     def forward(self, image_and_mask: Tensor) -> Tensor:
-        return self.blocks(downsample(self.first(image_and_mask)))
+        return self.halved(self.first(image_and_mask))
+
+    def halved(self, first: Tensor) -> Tensor:
+        """What the F-Net makes of its first block's output [N, width, H, W]."""
+        return self.blocks(downsample(first))
 
 
 class FirstStage(nn.Module):
     """Blurry image [N, 3, H, W] and mask [N, 1, H, W] of one class -> image with that class deblurred.
 
     F-Net-i - Upsample - ResBlock(8, 16) - Conv3x3(16, 3), added to the blurry image. The order is that of
-    B-Net, to which Appendix A calls this network similar: at full resolution the last ResBlock can still
-    draw edges one pixel wide. Trained on images in which only that class is blurred (section IV-A.2a).
+    B-Net, to which Appendix A calls this network similar: at full resolution the last ResBlock, which is
+    also given the picture and what the first made of it, can draw edges one pixel wide. Trained on images in
+    which only that class is blurred (section IV-A.2a).
 
     Differs from the released code, whose first-stage networks (0.36 million parameters against 0.26 here)
     have other widths, a Tanh and two more convolutions, and never see class-isolated images.
@@ -67,11 +79,13 @@ class FirstStage(nn.Module):
         super().__init__()
         self.config = config
         self.f_net = FNet(config.width, config.blocks, config.out_channels, config.inner)
+        self.skip = DenseConnections((config.width, 3 + 1), config.out_channels)
         self.last = ResBlock(config.out_channels, config.last_width, inner=config.inner)
         self.head = residual_head(config.last_width)
 
     def forward(self, blurry: Tensor, mask: Tensor) -> Tensor:
         height, width = blurry.shape[-2:]
         x = pad_to_even(torch.cat((blurry, mask.to(blurry.dtype)), dim=1))
-        x = self.last(upsample(self.f_net(x)))
-        return blurry + self.head(x)[..., :height, :width]
+        first = self.f_net.first(x)
+        features = self.last(self.skip(upsample(self.f_net.halved(first)), (first, x)))
+        return blurry + self.head(features)[..., :height, :width]

@@ -92,7 +92,9 @@ class UMSN(nn.Module):
         ]
         # In bfloat16 grouped convolutions are slow on a GPU, and on a processor oneDNN (3.12) was seen to
         # give their weights another gradient each time.
-        if not self.grouped or torch.is_autocast_enabled(blurry.device.type):
+        device = blurry.device.type
+        autocast = torch.amp.is_autocast_available(device) and torch.is_autocast_enabled(device)
+        if not self.grouped or autocast:
             return torch.cat([f_net(x) for f_net, x in zip(self.f_nets, inputs, strict=True)], dim=1)
         return functional_call(self._all_f_nets[0], self._joined_parameters(), (torch.cat(inputs, dim=1),))
 

@@ -1,4 +1,4 @@
-"""The networks of the ablation study (Table VI), all of one size, and the three sizes there are."""
+"""The networks of the ablation study (Table VI), all equally large, and the three sizes there are."""
 
 from __future__ import annotations
 
@@ -11,13 +11,23 @@ import torch
 
 from umsn.nets.base import BNet, BNetConfig
 from umsn.nets.checks import default_inner
+from umsn.nets.compact import (
+    CompactBNet,
+    CompactBNetConfig,
+    CompactFirstStageConfig,
+    CompactSNetConfig,
+    CompactUMSN,
+    CompactUMSNConfig,
+)
 from umsn.nets.confidence import ConfidenceNetConfig
 from umsn.nets.first_stage import FirstStageConfig
+from umsn.nets.folded import default_inner as compact_inner
 from umsn.nets.segmentation import SNetConfig
 from umsn.nets.umsn import UMSN, UMSNConfig
 
-SIZES: Final = ("paper", "small", "quick")
-"""`paper`: Appendix A. The same, narrower: `small` for an hour on a laptop's CPU, `quick` for minutes."""
+SIZES: Final = ("paper", "compact", "quick")
+"""`paper`: Appendix A. `compact`: the same parts at a quarter of the resolution (``umsn.nets.compact``), for
+hours on a processor; `quick`: those, narrower, for minutes."""
 
 VARIANTS: Final = ("bnet", "masks", "nested", "umsn-no-confidence", "umsn")
 """The rows of Table VI, in order."""
@@ -25,19 +35,20 @@ VARIANTS: Final = ("bnet", "masks", "nested", "umsn-no-confidence", "umsn")
 TOLERANCE: Final = 0.005
 """How far apart the variants' parameter counts may lie, as a share of UMSN's."""
 
-# On a laptop's CPU the number of steps decides: at equal time, fewer channels learned more. The channels
-# inside are such that the rows of Table VI can be made equal.
-_TRUNKS: Final[dict[str, dict[str, Any]]] = {
-    "paper": {},
-    "small": {"width": 16, "blocks": 3, "last_width": 8, "inner": (16, 32, 32, 32, 16)},
-    "quick": {"width": 8, "blocks": 2, "last_width": 8, "inner": (8, 18, 18, 8)},
+# What learned most in the same time on a processor; docs/networks.md has what was measured.
+_COMPACT: Final[dict[str, dict[str, Any]]] = {
+    "compact": {"widths": (64, 128, 256), "blocks": (1, 2, 3)},
+    "quick": {"widths": (32, 48, 64), "blocks": (1, 1, 1)},
+}
+_S_NETS: Final[dict[str, dict[str, Any]]] = {
+    "compact": {"widths": (32, 64, 128), "blocks": (1, 1, 2)},
+    "quick": {"widths": (32, 48, 64), "blocks": (1, 1, 1)},
 }
 _CLASSES: Final[dict[str, dict[str, Any]]] = {
-    "paper": {},
-    "small": {"class_width": 4, "class_blocks": 1, "class_channels": 4, "class_inner": 4},
-    "quick": {"class_width": 2, "class_blocks": 1, "class_channels": 2, "class_inner": 2},
+    "compact": {"class_width": 32, "class_blocks": 2},
+    "quick": {"class_width": 16, "class_blocks": 1},
 }
-_CONFIDENCE: Final[dict[str, dict[str, Any]]] = {"paper": {}, "small": {"width": 4}, "quick": {"width": 4}}
+_CONFIDENCE_WIDTHS: Final = {"compact": 8, "quick": 4}
 
 
 def network_config(name: str, size: str = "paper") -> dict[str, Any]:
@@ -46,18 +57,33 @@ def network_config(name: str, size: str = "paper") -> dict[str, Any]:
     The first-stage network's F-Net always fits the UMSN of the same size.
     """
     _require("size", size, SIZES)
-    umsn = UMSNConfig(**_TRUNKS[size], **_CLASSES[size])
-    configs: dict[str, Any] = {
-        "snet": SNetConfig(**_TRUNKS[size]),
-        "bnet": BNetConfig(**_TRUNKS[size]),
+    configs = _paper_configs() if size == "paper" else _compact_configs(size)
+    _require("name", name, tuple(configs))
+    return asdict(configs[name])
+
+
+def _paper_configs() -> dict[str, Any]:
+    umsn = UMSNConfig()
+    return {
+        "snet": SNetConfig(),
+        "bnet": BNetConfig(),
         "first-stage": FirstStageConfig(
             umsn.class_width, umsn.class_blocks, umsn.class_channels, umsn.last_width, umsn.class_inner
         ),
         "umsn": umsn,
-        "confidence": ConfidenceNetConfig(**_CONFIDENCE[size]),
+        "confidence": ConfidenceNetConfig(),
     }
-    _require("name", name, tuple(configs))
-    return asdict(configs[name])
+
+
+def _compact_configs(size: str) -> dict[str, Any]:
+    umsn = CompactUMSNConfig(**_COMPACT[size], **_CLASSES[size])
+    return {
+        "snet": CompactSNetConfig(**_S_NETS[size]),
+        "bnet": CompactBNetConfig(**_COMPACT[size]),
+        "first-stage": CompactFirstStageConfig(width=umsn.class_width, blocks=umsn.class_blocks),
+        "umsn": umsn,
+        "confidence": ConfidenceNetConfig(width=_CONFIDENCE_WIDTHS[size], folded=True),
+    }
 
 
 def variant_config(variant: str, size: str = "paper") -> tuple[str, dict[str, Any]]:
@@ -65,45 +91,47 @@ def variant_config(variant: str, size: str = "paper") -> tuple[str, dict[str, An
 
     Section IV-C: "B-Net and UMSN are configured to have the same number of learnable parameters by setting
     appropriate number of output channels in the intermediate convolutional layers of the ResBlock." So UMSN
-    keeps Appendix A's numbers, and the other variants get more channels inside their ResBlocks than 3n.
+    keeps its numbers, and the other variants get more channels inside their ResBlocks.
     The last two variants are one network, trained with and without confidence.
     """
     _require("variant", variant, VARIANTS)
     if variant.startswith("umsn"):
         return "umsn", network_config("umsn", size)
-    umsn = UMSNConfig(**network_config("umsn", size))
-    plain = BNetConfig(
-        umsn.width,
-        umsn.blocks,
-        umsn.last_width,
-        masks=variant != "bnet",
-        nested=variant == "nested",
-        inner=umsn.inner or default_inner(umsn.width, umsn.blocks, umsn.last_width),
-    )
-    return "bnet", asdict(_enlarged(plain, umsn))
+    parts = {"masks": variant != "bnet", "nested": variant == "nested"}
+    return "bnet", asdict(_enlarged(size, **parts))
 
 
 @lru_cache
-def _enlarged(plain: BNetConfig, umsn: UMSNConfig) -> BNetConfig:
-    """`plain` with more inner channels in its ResBlocks, to be as large as UMSN.
+def _enlarged(size: str, *, masks: bool, nested: bool) -> BNetConfig | CompactBNetConfig:
+    """The B-Net of that size with more channels inside its ResBlocks, to be as large as UMSN.
 
-    Those at half resolution first, where channels cost least time; in steps as coarse as will do, for
-    processors want channel numbers divisible by 16 or 8. The last ResBlock, the smallest, makes up the rest.
+    Those at the lowest resolution first, where channels cost least time; in steps as coarse as will do, for
+    processors want channel numbers divisible by 16 or 8. Another ResBlock, a small one, makes up the rest.
     """
-    steps = (16, 8, 4, 2, 1)
-    half_resolution, last = range(1, 1 + plain.blocks), 1 + plain.blocks
-    inner = list(plain.inner)
+    plain: BNetConfig | CompactBNetConfig
+    if size == "paper":
+        plain = BNetConfig(masks=masks, nested=nested)
+        inner = list(default_inner(plain.width, plain.blocks, plain.last_width))
+        low, rest = range(1, 1 + plain.blocks), 1 + plain.blocks
+    else:
+        plain = CompactBNetConfig(**_COMPACT[size], masks=masks, nested=nested)
+        inner = list(compact_inner(plain.widths, plain.blocks))
+        first = sum(plain.blocks[:-1])
+        low, rest = range(first, first + plain.blocks[-1]), len(inner) - 1
+    network: Any = BNet if size == "paper" else CompactBNet
     with torch.device("meta"):
-        target = _parameters(UMSN(umsn))
-        for step, block in [*itertools.product(steps, half_resolution), *itertools.product(steps, (last,))]:
-            inner[block] += step
-            config = replace(plain, inner=tuple(inner))
-            size = _parameters(BNet(config))
-            if abs(size - target) <= TOLERANCE * target:
-                return config
-            if size > target:
-                inner[block] -= step
-    raise ValueError(f"No numbers of inner channels make {plain} as large as {umsn}.")
+        target = _parameters(UMSN() if size == "paper" else CompactUMSN(_compact_configs(size)["umsn"]))
+        for step, places in itertools.product((32, 16, 8, 4, 2, 1), (low, (rest,))):
+            for place in itertools.cycle(places):
+                inner[place] += step
+                config = replace(plain, inner=tuple(inner))
+                found = _parameters(network(config))
+                if abs(found - target) <= TOLERANCE * target:
+                    return config
+                if found > target:
+                    inner[place] -= step
+                    break
+    raise ValueError(f"No numbers of inner channels make {plain} as large as UMSN of size {size}.")
 
 
 def _parameters(net: torch.nn.Module) -> int:

@@ -45,7 +45,7 @@ class Settings:
     schedule: Schedule | None = None
     networks: str | None = None
     """Size of the networks (``umsn.nets.SIZES``)."""
-    ema: float = 0.0
+    ema: float | None = None
     """Decay of a running average of the weights, which is then what checkpoints hold; 0: none."""
     vgg_face: Path | None = None
     perceptual: bool = True
@@ -94,7 +94,7 @@ class Settings:
                 raise ValueError(f"Argument '{name}' must be above 0 and finite, not {value}.")
         if self.keep_every < 0:
             raise ValueError(f"Argument 'keep_every' must not be negative, not {self.keep_every}.")
-        if not 0 <= self.ema < 1:
+        if self.ema is not None and not 0 <= self.ema < 1:
             raise ValueError(f"Argument 'ema' must be from 0 to below 1, not {self.ema}.")
         self.differences  # noqa: B018  (raises where they cannot be)
 
@@ -107,6 +107,7 @@ def train(
     stage: str = "all",
     validate: str | Path | None = None,
     start_from: str | Path | None = None,
+    segmentation_shards: str | Path | None = None,
     resume: bool = False,
     device: str = "auto",
     precision: Literal["auto", "fp32", "bf16"] = "auto",
@@ -119,9 +120,11 @@ def train(
 
     ``stage`` is ``all``, a stage, or ``first-stage`` for the four of them. ``validate`` is a dataset of other
     faces and kernels to score on. ``start_from`` is a folder of checkpoints of earlier stages that are not
-    trained now, by default ``out``. ``resume`` goes on where ``out`` stands. ``on_device`` makes the patches
-    on the device from the recipe, the same to the bit, instead of reading them from shards. With torchrun,
-    all processes train together; the batch size is that of all of them.
+    trained now, by default ``out``. ``segmentation_shards`` is the dataset that the S-Nets are trained on, by
+    default ``shards``: the paper's see Helen alone, and its UMSN CelebA too. ``resume`` goes on where ``out``
+    stands. ``on_device`` makes the patches on the device from the recipe, the same to the bit, instead of
+    reading them from shards. With torchrun, all processes train together; the batch size is that of all of
+    them.
 
     Raises InputError for whatever cannot work, before anything is trained; Stopped (``umsn.training.loop``)
     after SIGINT or SIGTERM, with the state saved.
@@ -131,8 +134,12 @@ def train(
         preset = _preset(settings)
         stages = preset.select(stage)
         _refuse_idle(stages, settings)
+        _refuse_missing_normalisation(stages, settings)
         trained = StageCheckpoints({each.name for each in stages}, out, Path(start_from or out))
-        data = _Data(open_dataset(shards), None if validate is None else open_dataset(validate))
+        segmentation, held_out = (
+            None if root is None else open_dataset(root) for root in (segmentation_shards, validate)
+        )
+        data = _Data(open_dataset(shards), segmentation, held_out)
         perceptual = _perceptual(stages, settings)
         for each in stages:
             _check_batch(each, machine)
@@ -160,9 +167,9 @@ def train(
                 Plan(
                     each,
                     seed=settings.seed,
-                    crop=_crop(preset, data.dataset),
-                    epoch=_epoch(data.dataset, each),
-                    ema=settings.ema,
+                    crop=_crop(preset, data.of(each)),
+                    epoch=_epoch(data.of(each), each),
+                    ema=preset.ema,
                     log_every=preset.log_every,
                     validate_every=preset.validate_every,
                     save_every=preset.save_every,
@@ -170,7 +177,7 @@ def train(
                 ),
                 out,
                 machine,
-                about={**_about(settings, data.dataset, each), "starts_from": starts},
+                about={**_about(settings, data.of(each), each), "starts_from": starts},
                 validation=data.validation(each, machine.device),
                 resume=resume,
                 quiet=quiet or machine.rank > 0,
@@ -197,7 +204,7 @@ def _crop(preset: Preset, dataset: Dataset) -> int | None:
 def _preset(settings: Settings) -> Preset:
     """Return the preset with what the user chose otherwise."""
     preset = PRESETS[settings.preset].with_differences(settings.differences)
-    if not settings.perceptual:
+    if not settings.perceptual or not (preset.perceptual_needed or settings.vgg_face):
         preset = preset.without_perceptual()
     stages = tuple(
         replace(
@@ -209,7 +216,7 @@ def _preset(settings: Settings) -> Preset:
         )
         for stage in preset.stages
     )
-    return replace(preset, stages=stages)
+    return replace(preset, stages=stages, ema=preset.ema if settings.ema is None else settings.ema)
 
 
 def _variant(stage: Stage, settings: Settings) -> Stage:
@@ -240,26 +247,47 @@ def _refuse_idle(stages: tuple[Stage, ...], settings: Settings) -> None:
             )
 
 
-class _Data:
-    """The dataset trained on, and the one for validation."""
+def _refuse_missing_normalisation(stages: tuple[Stage, ...], settings: Settings) -> None:
+    """Raise InputError for statistics over the batch where the networks normalise nothing."""
+    if settings.size != "paper" and any(stage.differences.snet_batch_statistics for stage in stages):
+        raise InputError(
+            f"S-Nets of size '{settings.size}' do not normalise; add --no-snet-batch-statistics, "
+            "or choose --networks paper."
+        )
 
-    def __init__(self, dataset: Dataset, held_out: Dataset | None) -> None:
-        self.dataset, self._held_out = dataset, held_out
+
+class _Data:
+    """The datasets trained on, and the one for validation."""
+
+    def __init__(self, dataset: Dataset, segmentation: Dataset | None, held_out: Dataset | None) -> None:
+        self._dataset, self._segmentation, self._held_out = dataset, segmentation or dataset, held_out
         if held_out is not None:
-            _refuse_leak(dataset, held_out)
+            for trained_on in (dataset, segmentation):
+                if trained_on is not None:
+                    _refuse_leak(trained_on, held_out)
+
+    def of(self, stage: Stage) -> Dataset:
+        """Return the dataset that a stage is trained on."""
+        return self._segmentation if stage.kind == "segmentation" else self._dataset
 
     def check(self, stage: Stage, settings: Settings) -> None:
         """Raise InputError unless the dataset has what the stage trains on."""
-        if stage.shards not in self.dataset.sets:
+        dataset = self.of(stage)
+        if stage.shards not in dataset.sets:
             raise InputError(
-                f"{self.dataset.root} has no set '{stage.shards}', which stage {stage.name} trains on; "
+                f"{dataset.root} has no set '{stage.shards}', which stage {stage.name} trains on; "
                 "build it with --class-isolated."
             )
         from_labels = stage.kind == "segmentation" or (stage.kind == "umsn" and settings.masks == "labels")
-        if from_labels and settings.variant != "bnet" and not self.dataset.faces.table["labelled"].any():
+        if from_labels and settings.variant != "bnet" and not dataset.faces.table["labelled"].any():
             raise InputError(
-                f"None of the faces of {self.dataset.root} has labels, which stage {stage.name} needs; "
-                "build the dataset from labelled faces."
+                f"None of the faces of {dataset.root} has labels, which stage {stage.name} needs; "
+                "build the dataset from labelled faces"
+                + (
+                    ", or name one that has them with --segmentation-shards."
+                    if stage.kind == "segmentation"
+                    else "."
+                )
             )
 
     def patches(
@@ -267,7 +295,7 @@ class _Data:
     ) -> PatchSource:
         """Return the patches of a stage: read or made on the host, or made on ``device``."""
         endless = settings.endless and stage.shards == FULL
-        return _patches(self.dataset, stage, device, on_device=on_device, endless=endless)
+        return _patches(self.of(stage), stage, device, on_device=on_device, endless=endless)
 
     def validation(self, stage: Stage, device: torch.device) -> PatchSource | None:
         """Return the patches that a stage is scored on, with noise as it is trained on."""
@@ -380,7 +408,8 @@ def _learner(
                 network = begins[stage.needs[0]]
             else:
                 config = network_config("snet", size)
-                config["batch_statistics"] = differences.snet_batch_statistics
+                if differences.snet_batch_statistics:
+                    config["batch_statistics"] = True
                 network = build_network("snet", config)
             return SegmentationLearner(network.requires_grad_(True), stage.image)
         if stage.kind == "first-stage":

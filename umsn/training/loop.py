@@ -41,6 +41,7 @@ from umsn.training import schedules
 from umsn.training.compiled import compile_where_it_works
 from umsn.training.learners import Learner, Terms
 from umsn.training.machine import Machine
+from umsn.training.optimizers import make_optimizer
 from umsn.training.precision import Precision, faster_precision
 from umsn.training.stages import Stage
 from umsn.training.state import restore_state, save_state
@@ -105,10 +106,7 @@ def train_stage(
     # Convolutions want the channels last, on a GPU and on a processor, as the pixels of a batch come.
     learner.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     trained = [p for p in learner.parameters() if p.requires_grad]
-    # Without decay of the weights it is Adam.
-    optimizer = torch.optim.AdamW(
-        trained, lr=stage.learning_rate, weight_decay=stage.weight_decay, fused=True
-    )
+    optimizer = make_optimizer(stage, trained)
     average = [p.detach().clone() for p in learner.network.parameters()] if plan.ema else []
     done, best, precision, window = 0, -math.inf, machine.precision, dict[str, Tensor]()
     if resume and state_path.exists():

@@ -19,6 +19,7 @@ from blurgen.labels import CLASS_NAMES
 
 Kind = Literal["segmentation", "first-stage", "umsn"]
 Schedule = Literal["constant", "cosine", "halving"]
+Optimizer = Literal["adam", "muon"]
 
 LAMBDA: Final = 0.01
 """lambda of equation (4): what keeps the confidence from zero (section IV-A.2b)."""
@@ -135,7 +136,7 @@ RELEASED_DIFFERENCES: Final = Differences(
 
 @dataclass(frozen=True)
 class Stage:
-    """One training. All use Adam (section IV-A)."""
+    """One training."""
 
     name: str
     """Also the name of its checkpoint, ``RUN/<name>.safetensors``."""
@@ -151,6 +152,8 @@ class Stage:
     batch_size: int
     schedule: Schedule = "constant"
     """Of the learning rate (``umsn.training.schedules``)."""
+    optimizer: Optimizer = "adam"
+    """Of the weights (``umsn.training.optimizers``)."""
     weight_decay: float = 0.0
     """Share of the weights, in multiples of the learning rate, that a step takes away (AdamW)."""
     flips: bool = False
@@ -176,6 +179,10 @@ class Preset:
     validate_every: int
     save_every: int
     """All three in iterations."""
+    ema: float = 0.0
+    """Decay of the running average of the weights that checkpoints hold; 0: none."""
+    perceptual_needed: bool = True
+    """Whether it is not to be trained without VGG-Face unless the user says so."""
     differences: Differences = field(default_factory=Differences)
 
     @property
@@ -239,9 +246,12 @@ def _curriculum(
     umsn: tuple[int, float],
     perceptual: Mapping[str, float],
     schedule: Schedule,
+    optimizer: Optimizer = "adam",
+    weight_decay: float = 0.0,
+    flips: bool = False,
 ) -> tuple[Stage, ...]:
     """Return the stages of section IV-A in their order, each for (iterations, learning rate)."""
-    return (
+    stages = (
         Stage(
             "segmentation",
             "segmentation",
@@ -251,7 +261,6 @@ def _curriculum(
             iterations=segmentation[0],
             learning_rate=segmentation[1],
             batch_size=batch_size,
-            schedule=schedule,
         ),
         Stage(
             "segmentation-blurry",
@@ -262,7 +271,6 @@ def _curriculum(
             iterations=segmentation_blurry[0],
             learning_rate=segmentation_blurry[1],
             batch_size=batch_size,
-            schedule=schedule,
             needs=("segmentation",),
         ),
         *(
@@ -275,7 +283,6 @@ def _curriculum(
                 iterations=first_stage[0],
                 learning_rate=first_stage[1],
                 batch_size=batch_size,
-                schedule=schedule,
                 class_number=number,
             )
             for number, name in enumerate(CLASS_NAMES)
@@ -289,8 +296,11 @@ def _curriculum(
             iterations=umsn[0],
             learning_rate=umsn[1],
             batch_size=batch_size,
-            schedule=schedule,
         ),
+    )
+    return tuple(
+        replace(s, schedule=schedule, optimizer=optimizer, weight_decay=weight_decay, flips=flips)
+        for s in stages
     )
 
 
@@ -312,46 +322,53 @@ PAPER: Final = Preset(
     save_every=1_000,
 )
 
-QUICK: Final = Preset(
-    name="quick",
-    networks="quick",
-    # Some minutes on two slow CPU cores. What counts there is the number of steps: small networks, small
-    # crops, small batches, and a learning rate some 20 times the paper's, brought down to zero (at 5e-3 the
-    # confidence network dies: one number for all). No perceptual loss.
+COMPACT: Final = Preset(
+    name="compact",
+    networks="compact",
+    # Some hours on two processor cores. Small batches, for the number of steps is what counts there; a
+    # learning rate some 10 times the paper's, brought down to zero. No perceptual loss without VGG-Face.
     stages=_curriculum(
-        batch_size=4,
-        segmentation=(300, 5e-3),
-        segmentation_blurry=(200, 2e-3),
-        first_stage=(100, 5e-3),
-        umsn=(1_200, 3e-3),
-        perceptual={},
+        batch_size=8,
+        segmentation=(10_000, 2e-3),
+        segmentation_blurry=(6_000, 1e-3),
+        first_stage=(4_000, 2e-3),
+        umsn=(60_000, 2e-3),
+        perceptual={"perceptual": PERCEPTUAL_WEIGHT},
         schedule="cosine",
+        optimizer="muon",
+        weight_decay=1e-3,
+        flips=True,
     ),
-    crop=64,
-    log_every=50,
-    validate_every=300,
-    save_every=100,
-)
-
-SMALL: Final = replace(
-    QUICK,
-    name="small",
-    networks="small",
-    # By the time a step takes, under an hour on one CPU core: four times the parameters, five times the
-    # steps. The sizes are those with the highest held-out PSNR of B-Net at equal CPU time (150 s and 300 s,
-    # on faces of FaceSynthetics); between learning rates of 2e-3 and 4e-3 there was no difference.
-    stages=_curriculum(
-        batch_size=4,
-        segmentation=(3_000, 3e-3),
-        segmentation_blurry=(1_500, 1e-3),
-        first_stage=(1_000, 3e-3),
-        umsn=(6_000, 3e-3),
-        perceptual={},
-        schedule="cosine",
-    ),
+    crop=None,
     log_every=100,
     validate_every=1_000,
     save_every=500,
+    ema=0.999,
+    perceptual_needed=False,
+)
+
+QUICK: Final = replace(
+    COMPACT,
+    name="quick",
+    networks="quick",
+    # Some minutes on two slow processor cores.
+    stages=_curriculum(
+        batch_size=4,
+        segmentation=(600, 3e-3),
+        segmentation_blurry=(300, 2e-3),
+        first_stage=(150, 3e-3),
+        umsn=(2_400, 3e-3),
+        perceptual={},
+        schedule="cosine",
+        optimizer="muon",
+        weight_decay=1e-3,
+        flips=True,
+    ),
+    crop=None,
+    log_every=50,
+    validate_every=300,
+    save_every=100,
+    ema=0.99,
 )
 
 RELEASED: Final = replace(
@@ -365,4 +382,6 @@ RELEASED: Final = replace(
     ),
 ).with_differences(RELEASED_DIFFERENCES)
 
-PRESETS: Final[Mapping[str, Preset]] = MappingProxyType({p.name: p for p in (PAPER, RELEASED, SMALL, QUICK)})
+PRESETS: Final[Mapping[str, Preset]] = MappingProxyType(
+    {p.name: p for p in (PAPER, RELEASED, COMPACT, QUICK)}
+)
