@@ -5,7 +5,10 @@ from __future__ import annotations
 import json
 import os
 import signal
+import subprocess
+import sys
 import time
+from pathlib import Path
 
 import h5py
 import naive
@@ -285,3 +288,16 @@ def test_a_dataset_of_the_paper_has_no_stages(photos, tmp_path):
     done = CliRunner().invoke(main, words)
     assert done.exit_code == 2
     assert "build the dataset with --formation camera" in done.output
+
+
+@pytest.mark.parametrize("reader", ["list", "dataset"])
+def test_random_damage_to_a_camera_dataset_is_told(whole, reader):
+    script = Path(__file__).with_name("fuzz_readers.py")
+    done = subprocess.run(
+        [sys.executable, script, whole, reader, "60" if reader == "list" else "6", "0"],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=300,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
