@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +48,11 @@ def _common(command: Callable[..., None]) -> Callable[..., None]:
     "[default: --align where a face detector is installed]",
 )
 @click.option("--landmarks", type=_PATH, help="Faces for --align: lines 'NAME x1 y1 ... x5 y5'.")
+@click.option(
+    "--show-kernel",
+    is_flag=True,
+    help="Write the shake that was estimated, too: OUT/NAME_kernel.png, one for each face with --align.",
+)
 @click.option("--keep-gps", is_flag=True, help="Keep where a photograph was taken with its other EXIF data.")
 def deblur(
     images: tuple[Path, ...],
@@ -56,6 +62,7 @@ def deblur(
     precision: str,
     align: bool | None,
     landmarks: Path | None,
+    show_kernel: bool,
     keep_gps: bool,
 ) -> None:
     """Sharpen photographs of faces (files or folders); each becomes OUT/NAME.png, of the same size.
@@ -71,6 +78,7 @@ def deblur(
     from umsn.restore import photographs
     from umsn.restore.deblur import Deblurrer
     from umsn.restore.files import whole
+    from umsn.restore.shake import showing_kernels
     from umsn.weights import default_checkpoint
 
     if align is None and landmarks is None:
@@ -88,7 +96,8 @@ def deblur(
         find_faces = photographs.by_detector()
     path = default_checkpoint("deblur") if checkpoint is None else checkpoint
     network = Deblurrer(path, device, precision, Console())  # type: ignore[arg-type]
-    restore = whole(network) if find_faces is None else photographs.face_by_face(network, find_faces)
+    make = whole if find_faces is None else partial(photographs.face_by_face, find_faces=find_faces)
+    restore = showing_kernels(network, out, make) if show_kernel else make(network)
     _process(restore, images, out, keep_metadata=True, keep_gps=keep_gps)
 
 

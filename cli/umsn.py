@@ -28,8 +28,10 @@ STAGES = (
     "first-stage-features",
     "first-stage-hair",
     "umsn",
+    "kernel-estimator",
+    "kernel-guided",
 )
-"""``umsn.training.stages.PAPER.choices``, written out: the command line is to load quickly."""
+"""What ``umsn.training.stages`` has, written out: the command line is to load quickly."""
 
 
 _SECTIONS = {
@@ -165,10 +167,11 @@ _DEVICE = click.option("--device", default="auto", show_default=True, help="auto
 )
 @click.option(
     "--variant",
-    type=click.Choice(["bnet", "masks", "nested", "umsn-no-confidence", "umsn"]),
+    type=click.Choice(["bnet", "masks", "nested", "umsn-no-confidence", "umsn", "kernel-guided"]),
     default="umsn",
     show_default=True,
-    help="What stage umsn trains: a row of the paper's Table VI.",
+    help="What stage umsn trains: a row of the paper's Table VI. kernel-guided: not in the paper, has stages "
+    "of its own and estimates the kernel.",
 )
 @click.option(
     "--preset",

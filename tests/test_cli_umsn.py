@@ -13,11 +13,16 @@ from PIL import Image
 from small_training import build
 
 from blurgen_cli.umsn import main
-from umsn.nets import SIZES, VARIANTS
+from umsn.nets import KERNEL_GUIDED, SIZES, VARIANTS
 from umsn.training.loop import Stopped
-from umsn.training.stages import PAPER, PRESETS
+from umsn.training.stages import COMPACT, PAPER, PRESETS
 
-CHOICES = {"stage": PAPER.choices, "preset": tuple(PRESETS), "variant": VARIANTS, "networks": SIZES}
+CHOICES = {
+    "stage": PAPER.choices + tuple(stage.name for stage in COMPACT.kernel_stages),
+    "preset": tuple(PRESETS),
+    "variant": (*VARIANTS, KERNEL_GUIDED),
+    "networks": SIZES,
+}
 QUICK = ["--preset", "quick", "--iterations", "2", "--batch-size", "2", "--device", "cpu"]
 
 

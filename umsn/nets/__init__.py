@@ -32,9 +32,11 @@ from umsn.nets.compact import (
 )
 from umsn.nets.confidence import ConfidenceNet, ConfidenceNetConfig
 from umsn.nets.first_stage import FirstStage, FirstStageConfig
+from umsn.nets.kernel_estimator import KernelEstimator, KernelEstimatorConfig
+from umsn.nets.kernel_guided import KernelGuided, KernelGuidedConfig
 from umsn.nets.segmentation import SNet, SNetConfig
 from umsn.nets.umsn import UMSN, UMSNConfig
-from umsn.nets.variants import SIZES, VARIANTS, network_config, variant_config
+from umsn.nets.variants import KERNEL_GUIDED, SIZES, VARIANTS, network_config, variant_config
 
 NETWORKS: Final[dict[str, tuple[type[nn.Module], type]]] = {
     "snet": (SNet, SNetConfig),
@@ -53,6 +55,12 @@ COMPACT: Final[dict[str, tuple[type[nn.Module], type]]] = {
 }
 """The same for configurations whose field ``form`` is ``compact``."""
 
+BEYOND: Final[dict[str, tuple[type[nn.Module], type]]] = {
+    "kernel-estimator": (KernelEstimator, KernelEstimatorConfig),
+    "kernel-guided": (KernelGuided, KernelGuidedConfig),
+}
+"""Those that are not in the paper."""
+
 
 def build_network(name: str, config: Mapping[str, Any] | None = None) -> nn.Module:
     """The network called `name`, with freshly drawn weights. Fields missing in `config` have their defaults.
@@ -60,8 +68,9 @@ def build_network(name: str, config: Mapping[str, Any] | None = None) -> nn.Modu
     Raises InputError for an unknown name, an unknown field or a value of the wrong type or out of range:
     the configuration may come from a file.
     """
-    if name not in NETWORKS:
-        raise InputError(f"There is no network '{name}'; there are {', '.join(NETWORKS)}.")
+    known = NETWORKS | BEYOND
+    if name not in known:
+        raise InputError(f"There is no network '{name}'; there are {', '.join(known)}.")
     values = dict(config or {})
     form = values.get("form", "compact")
     if form != "compact":
@@ -69,16 +78,18 @@ def build_network(name: str, config: Mapping[str, Any] | None = None) -> nn.Modu
             f"The configuration of network '{name}' has form = {form!r}; "
             "it must be 'compact' or not be there."
         )
-    network, config_type = (COMPACT if "form" in values and name in COMPACT else NETWORKS)[name]
+    network, config_type = (COMPACT if "form" in values and name in COMPACT else known)[name]
     return network(_strict(name, config_type, values))
 
 
 def network_name(net: nn.Module) -> str:
     """The name under which `build_network` makes networks of this type; ValueError if it makes none."""
-    for name, (network, _) in (*NETWORKS.items(), *COMPACT.items()):
+    for name, (network, _) in (*NETWORKS.items(), *COMPACT.items(), *BEYOND.items()):
         if type(net) is network:
             return name
-    raise ValueError(f"Argument 'net' must be one of {', '.join(NETWORKS)}, not {type(net).__name__}.")
+    raise ValueError(
+        f"Argument 'net' must be one of {', '.join(NETWORKS | BEYOND)}, not {type(net).__name__}."
+    )
 
 
 def config_of(net: nn.Module) -> dict[str, Any]:
@@ -113,7 +124,9 @@ def _strict(name: str, config_type: type, values: dict[str, Any]) -> Any:
 
 
 __all__ = [
+    "BEYOND",
     "COMPACT",
+    "KERNEL_GUIDED",
     "NETWORKS",
     "SIZES",
     "UMSN",
@@ -132,6 +145,10 @@ __all__ = [
     "ConfidenceNetConfig",
     "FirstStage",
     "FirstStageConfig",
+    "KernelEstimator",
+    "KernelEstimatorConfig",
+    "KernelGuided",
+    "KernelGuidedConfig",
     "SNet",
     "SNetConfig",
     "UMSNConfig",

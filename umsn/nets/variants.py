@@ -22,6 +22,7 @@ from umsn.nets.compact import (
 from umsn.nets.confidence import ConfidenceNetConfig
 from umsn.nets.first_stage import FirstStageConfig
 from umsn.nets.folded import default_inner as compact_inner
+from umsn.nets.kernel_guided import KernelGuidedConfig
 from umsn.nets.segmentation import SNetConfig
 from umsn.nets.umsn import UMSN, UMSNConfig
 
@@ -31,6 +32,9 @@ hours on a processor; `quick`: those, narrower, for minutes."""
 
 VARIANTS: Final = ("bnet", "masks", "nested", "umsn-no-confidence", "umsn")
 """The rows of Table VI, in order."""
+
+KERNEL_GUIDED: Final = "kernel-guided"
+"""What is not in the paper: the network that estimates the kernel (``umsn.nets.kernel_guided``)."""
 
 TOLERANCE: Final = 0.005
 """How far apart the variants' parameter counts may lie, as a share of UMSN's."""
@@ -48,12 +52,23 @@ _CLASSES: Final[dict[str, dict[str, Any]]] = {
     "compact": {"class_width": 32, "class_blocks": 2},
     "quick": {"class_width": 16, "class_blocks": 1},
 }
+_KERNEL_GUIDED: Final[dict[str, dict[str, Any]]] = {
+    "compact": {},
+    "quick": {
+        "widths": (32, 48, 64),
+        "blocks": (1, 1, 1),
+        "estimator_widths": (32, 48, 64),
+        "lag_widths": (16, 32, 64),
+        "lag_blocks": (1, 1, 1),
+    },
+}
 _CONFIDENCE_WIDTHS: Final = {"compact": 8, "quick": 4}
 
 
 def network_config(name: str, size: str = "paper") -> dict[str, Any]:
     """The complete configuration of "snet", "bnet", "first-stage", "umsn" or "confidence" in one of `SIZES`.
 
+    "kernel-estimator" and "kernel-guided" are there in all but the paper's size.
     The first-stage network's F-Net always fits the UMSN of the same size.
     """
     _require("size", size, SIZES)
@@ -77,12 +92,15 @@ def _paper_configs() -> dict[str, Any]:
 
 def _compact_configs(size: str) -> dict[str, Any]:
     umsn = CompactUMSNConfig(**_COMPACT[size], **_CLASSES[size])
+    guided = KernelGuidedConfig(**_KERNEL_GUIDED[size])
     return {
         "snet": CompactSNetConfig(**_S_NETS[size]),
         "bnet": CompactBNetConfig(**_COMPACT[size]),
         "first-stage": CompactFirstStageConfig(width=umsn.class_width, blocks=umsn.class_blocks),
         "umsn": umsn,
         "confidence": ConfidenceNetConfig(width=_CONFIDENCE_WIDTHS[size], folded=True),
+        "kernel-estimator": guided.estimator,
+        KERNEL_GUIDED: guided,
     }
 
 

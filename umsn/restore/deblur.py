@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any, Final, Literal
 
 import numpy as np
@@ -22,9 +22,10 @@ from blurgen.jobs.progress import Reporter, Silent
 from blurgen.labels import CLASS_NAMES, Label
 from umsn.checkpoint import load_networks, read_header
 from umsn.devices import usable_device
-from umsn.nets import config_of, network_name
+from umsn.nets import KERNEL_GUIDED, KernelGuided, config_of, network_name
+from umsn.nets.kernel_guided import REACH
 from umsn.nets.segmentation import segment
-from umsn.patches.batches import as_image, as_pixels, one_hot
+from umsn.patches.batches import as_image, as_pixels, one_hot, to_image
 from umsn.restore import tiles
 from umsn.restore.tiles import Tiling, count_tiles, in_tiles
 
@@ -103,8 +104,17 @@ class _Restorer:
     def _autocast(self, bf16: bool) -> torch.autocast:
         return torch.autocast(self.device.type, torch.bfloat16, enabled=bf16)
 
-    def _results(self, pictures: NDArray[np.uint8], convert: Callable[[Tensor], Any], out: Any) -> Any:
-        """Fill ``out`` with what pictures ``[N, H, W, 3]`` become, by way of ``convert``; return it."""
+    def _results(
+        self,
+        pictures: NDArray[np.uint8],
+        convert: Callable[[Tensor], Any],
+        out: Any,
+        apply: Callable[[Tensor], Tensor] | None = None,
+    ) -> Any:
+        """Fill ``out`` with what pictures ``[N, H, W, 3]`` become, by way of ``convert``; return it.
+
+        ``apply`` takes the place of ``_apply``.
+        """
         if pictures.dtype != np.uint8 or pictures.ndim != 4 or pictures.shape[3] != 3 or not pictures.size:
             raise ValueError(
                 f"Pictures must be uint8 [H, W, 3], not {pictures.dtype} {list(pictures.shape[1:])}."
@@ -117,7 +127,9 @@ class _Restorer:
         reporter = self._reporter if large or count > _MANY else Silent()
         most = {"most": 0} if self._sees_the_batch else {}
         with self._autocast(bf16), reporter.bar("tiles", count, "tiles") as bar:
-            for rows, part in in_tiles(self._apply, (pictures,), tiling, self.device, bar=bar, **most):
+            for rows, part in in_tiles(
+                apply or self._apply, (pictures,), tiling, self.device, bar=bar, **most
+            ):
                 for first in range(0, part.shape[2], _CONVERTED):
                     some = part[:, :, first : first + _CONVERTED]
                     top = rows.start + first
@@ -151,11 +163,12 @@ class Deblurrer(_Restorer):
         super().__init__(path, device, precision, reporter)
         self.network, self.s_net = self.networks["network"], self.networks.get("s_net")
         kind, config = network_name(self.network), config_of(self.network)
-        if kind not in ("umsn", "bnet"):
+        if kind not in ("umsn", "bnet", KERNEL_GUIDED):
             raise InputError(
-                f"{path} holds a network of kind '{kind}'; deblurring takes that of stage 'umsn'."
+                f"{path} holds a network of kind '{kind}'; deblurring takes that of stage 'umsn' "
+                f"or '{KERNEL_GUIDED}'."
             )
-        self.needs_masks = kind == "umsn" or config["masks"]
+        self.needs_masks = kind == "umsn" or bool(config.get("masks"))
         if self.needs_masks and self.s_net is None:
             raise InputError(
                 f"{path} was trained with masks from the shards and has no S-Net to make masks with; "
@@ -168,7 +181,35 @@ class Deblurrer(_Restorer):
 
     def batch(self, blurry: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """Deblur pictures of one size, uint8 ``[N, H, W, 3]`` RGB, some at a time."""
-        return self._results(blurry, as_pixels, np.empty_like(blurry))
+        found = np.empty_like(blurry)
+        if not isinstance(self.network, KernelGuided) or max(blurry.shape[1:3]) <= tiles.TILE:
+            return self._results(blurry, as_pixels, found)
+        # All tiles of a picture have one kernel, so it is estimated ahead of them.
+        for picture, result in zip(blurry, found, strict=True):
+            kernel = torch.from_numpy(self.kernel(picture)).to(self.device)
+            apply = partial(self._apply_kernel, self.network, kernel)
+            self._results(picture[None], as_pixels, result[None], apply)
+        return found
+
+    @staticmethod
+    def _apply_kernel(network: KernelGuided, kernel: Tensor, picture: Tensor) -> Tensor:
+        return network(as_image(picture), kernel.expand(len(picture), -1, -1))
+
+    @torch.no_grad()
+    def kernel(self, blurry: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Return the kernel that a picture, uint8 ``[H, W, 3]``, is taken to be blurred with.
+
+        float32 ``[29, 29]`` of sum 1, centred. Raises InputError for a network that estimates none.
+        """
+        return self.require_kernel().kernel(to_image(blurry, self.device))[0].cpu().numpy()
+
+    def require_kernel(self) -> KernelGuided:
+        """Return the network if it is one that estimates kernels, else raise InputError."""
+        if not isinstance(self.network, KernelGuided):
+            raise InputError(
+                f"{self.path} estimates no kernel; give a checkpoint of variant '{KERNEL_GUIDED}'."
+            )
+        return self.network
 
     @property
     def _used(self) -> list[nn.Module]:
@@ -181,6 +222,8 @@ class Deblurrer(_Restorer):
         return self.network(image, one_hot(segment(self.s_net, image)))
 
     def _reaches(self) -> list[int | None]:
+        if isinstance(self.network, KernelGuided):
+            return [REACH]
         if not self.needs_masks or self.s_net is None:
             return [tiles.reach(self.network, 3, self.device)]
         return [

@@ -18,9 +18,11 @@ from blurgen.errors import InputError
 from blurgen.labels import CLASS_NAMES
 from blurgen.testset.contents import read_contents
 from umsn.folders import make_folder
-from umsn.nets import SIZES, VARIANTS, build_network, network_config, variant_config
+from umsn.nets import KERNEL_GUIDED, SIZES, VARIANTS, build_network, network_config, variant_config
+from umsn.nets.kernel_estimator import KERNEL_SIDE
 from umsn.patches.batches import FULL, PatchSource, ShardPatches
 from umsn.patches.device_patches import DevicePatches
+from umsn.training.kernel_learners import KernelEstimatorLearner, KernelGuidedLearner
 from umsn.training.learners import DeblurLearner, FirstStageLearner, Learner, SegmentationLearner
 from umsn.training.loop import Plan, train_stage
 from umsn.training.losses import Perceptual
@@ -35,7 +37,8 @@ class Settings:
 
     preset: str = "paper"
     variant: str = "umsn"
-    """A row of Table VI (``umsn.nets.VARIANTS``); concerns stage ``umsn`` only."""
+    """A row of Table VI (``umsn.nets.VARIANTS``), which concerns stage ``umsn`` only; or ``kernel-guided``,
+    which has its own stages."""
     masks: Literal["snet", "labels"] = "snet"
     """Where the masks of stage ``umsn`` come from: S-Nets trained before, or the shards."""
     seed: int = 0
@@ -81,7 +84,7 @@ class Settings:
     def __post_init__(self) -> None:
         for name, allowed in (
             ("preset", tuple(PRESETS)),
-            ("variant", VARIANTS),
+            ("variant", (*VARIANTS, KERNEL_GUIDED)),
             ("masks", ("snet", "labels")),
             ("networks", (None, *SIZES)),
         ):
@@ -132,6 +135,10 @@ def train(
     with joined(device, precision, compile, threads) as machine:
         out = Path(out)
         preset = _preset(settings)
+        if stage not in preset.choices:
+            raise InputError(
+                f"Variant '{settings.variant}' has no stage '{stage}'; choose {', '.join(preset.choices)}."
+            )
         stages = preset.select(stage)
         _refuse_idle(stages, settings)
         _refuse_missing_normalisation(stages, settings)
@@ -206,6 +213,13 @@ def _preset(settings: Settings) -> Preset:
     preset = PRESETS[settings.preset].with_differences(settings.differences)
     if not settings.perceptual or not (preset.perceptual_needed or settings.vgg_face):
         preset = preset.without_perceptual()
+    if settings.variant == KERNEL_GUIDED:
+        if not preset.kernel_stages or settings.size == "paper":
+            raise InputError(
+                f"Variant '{KERNEL_GUIDED}' is not of the paper; choose --preset compact or quick, and no "
+                "--networks paper."
+            )
+        preset = replace(preset, stages=preset.kernel_stages)
     stages = tuple(
         replace(
             _variant(stage, settings),
@@ -277,6 +291,11 @@ class _Data:
             raise InputError(
                 f"{dataset.root} has no set '{stage.shards}', which stage {stage.name} trains on; "
                 "build it with --class-isolated."
+            )
+        if stage.kind in _KERNEL_STAGES and dataset.bank.max_size > KERNEL_SIDE:
+            raise InputError(
+                f"Kernels of {dataset.root} are {dataset.bank.max_size} pixels wide, and stage {stage.name} "
+                f"estimates those of up to {KERNEL_SIDE}; make them with --max-size {KERNEL_SIDE}."
             )
         from_labels = stage.kind == "segmentation" or (stage.kind == "umsn" and settings.masks == "labels")
         if from_labels and settings.variant != "bnet" and not dataset.faces.table["labelled"].any():
@@ -412,6 +431,13 @@ def _learner(
                     config["batch_statistics"] = True
                 network = build_network("snet", config)
             return SegmentationLearner(network.requires_grad_(True), stage.image)
+        if stage.kind == "kernel-estimator":
+            network = build_network(stage.kind, network_config(stage.kind, size))
+            return KernelEstimatorLearner(network)
+        if stage.kind == "kernel-guided":
+            network = build_network(stage.kind, network_config(stage.kind, size))
+            network.estimator.load_state_dict(begins["kernel-estimator"].state_dict())
+            return KernelGuidedLearner(network)
         if stage.kind == "first-stage":
             assert stage.class_number is not None
             network = build_network("first-stage", network_config("first-stage", size))
@@ -444,6 +470,8 @@ def _learner(
 
 _S_NETS = ("segmentation", "segmentation-blurry")
 
+_KERNEL_STAGES = ("kernel-estimator", "kernel-guided")
+
 
 def _perceptual(stages: tuple[Stage, ...], settings: Settings) -> Perceptual | None:
     if not any("perceptual" in stage.losses for stage in stages):
@@ -471,4 +499,6 @@ def _about(settings: Settings, dataset: Dataset, stage: Stage) -> dict[str, Any]
         about["endless"] = settings.endless
     if stage.kind == "umsn":
         about |= {"variant": settings.variant, "masks": settings.masks}
+    if stage.kind == "kernel-guided":
+        about["variant"] = settings.variant
     return about

@@ -112,7 +112,7 @@ class FirstStageLearner(Learner):
         return {"l1": l1(output, batch.clean), **_perceptual_term(self._perceptual, output, batch.clean)}, {}
 
     def judge(self, batch: Batch) -> Judgement:
-        return _judge_pictures(batch, self.output(batch))
+        return judge_pictures(batch, self.output(batch))
 
     def output(self, batch: Batch) -> Tensor:
         """Return images ``[N, 3, H, W]``."""
@@ -201,7 +201,7 @@ class DeblurLearner(Learner):
 
     def judge(self, batch: Batch) -> Judgement:
         masks = self._input_masks(batch, "labels" if self._s_net is None else "snet")
-        return _judge_pictures(batch, self.network(batch.blurry, masks).float())
+        return judge_pictures(batch, self.network(batch.blurry, masks).float())
 
     def kept(self) -> dict[str, nn.Module]:
         # Deblurring does without the confidence network; who looks back at the training does not.
@@ -220,7 +220,8 @@ def _perceptual_term(perceptual: nn.Module | None, output: Tensor, clean: Tensor
     return {} if perceptual is None else {"perceptual": perceptual(output, clean)}
 
 
-def _judge_pictures(batch: Batch, output: Tensor) -> Judgement:
+def judge_pictures(batch: Batch, output: Tensor) -> Judgement:
+    """Score pictures ``[N, 3, H, W]`` against the sharp ones, by the decibel."""
     blurry, found, clean = as_pixels(batch.blurry), as_pixels(output), as_pixels(batch.clean)
     scores = {
         "psnr": [psnr(f, c) for f, c in zip(found, clean, strict=True)],
