@@ -23,10 +23,10 @@ class OneLineErrors(click.Group):
     commands by heading.
     """
 
-    def __init__(self, *args: Any, sections: Sections, **options: Any) -> None:
+    def __init__(self, *args: Any, sections: Sections | None = None, **options: Any) -> None:
         options.setdefault("epilog", f"Every command takes {_TRACEBACK}: show where an error came from.")
         super().__init__(*args, **options)
-        self.sections = sections
+        self.sections = sections or {"Commands": tuple(self.commands)}
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the commands, section by section."""
