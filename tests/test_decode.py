@@ -198,7 +198,7 @@ def test_labels_of_another_size_or_value_are_refused_by_name():
 @pytest.mark.parametrize(
     ("data", "reason"),
     [
-        (encoded(Image.fromarray(COLOURS)), "is a PNG of mode RGB"),
+        (encoded(Image.fromarray(COLOURS[:3, :4])), "is a PNG of mode RGB"),
         (encoded(Image.fromarray(np.zeros((3, 4), np.uint16))), "is a PNG of mode I"),
         (encoded(Image.fromarray(label_map()), "JPEG"), "is not a picture"),
         (png(2, 1, 4, 0, b"\0\x12"), "is a 4-bit grey PNG"),
@@ -207,7 +207,7 @@ def test_labels_of_another_size_or_value_are_refused_by_name():
 )
 def test_only_8_bit_pngs_hold_labels(data, reason):
     with pytest.raises(InputError, match=reason):
-        decode_numbers(data, "m.png")
+        decode_numbers(data, "m.png", (1, 2) if "4-bit" in reason else (3, 4))
 
 
 def test_a_grey_map_that_an_optimiser_made_a_palette_of_is_refused():
@@ -215,10 +215,10 @@ def test_a_grey_map_that_an_optimiser_made_a_palette_of_is_refused():
     optimised = Image.fromarray(np.array([[0, 1, 2]], np.uint8), "P")
     optimised.putpalette([0, 0, 0, 4, 4, 4, 10, 10, 10])
     with pytest.raises(InputError, match="greys and indices disagree"):
-        decode_numbers(encoded(optimised), "m.png")
+        decode_numbers(encoded(optimised), "m.png", (1, 3))
     harmless = Image.fromarray(np.array([[0, 1, 2]], np.uint8), "P")
     harmless.putpalette([0, 0, 0, 1, 1, 1, 2, 2, 2])
-    assert decode_numbers(encoded(harmless), "m.png").tolist() == [[0, 1, 2]]
+    assert decode_numbers(encoded(harmless), "m.png", (1, 3)).tolist() == [[0, 1, 2]]
 
 
 # --- inks, depth, HEIC --------------------------------------------------------------------------------------
@@ -286,3 +286,11 @@ def test_a_picture_from_a_telephone_is_read_where_that_can_be(monkeypatch):
 )
 def test_how_many_bits_a_file_has(data, bits):
     assert bits_per_channel(data) == bits
+
+
+def test_a_label_map_of_another_size_is_refused_before_it_is_decoded(monkeypatch):
+    buffer = io.BytesIO()
+    Image.new("L", (8000, 8000)).save(buffer, "PNG")
+    monkeypatch.setattr(Image.Image, "load", lambda _: pytest.fail("it is decoded"))
+    with pytest.raises(InputError, match=r"a\.png is 8000 x 8000 pixels, its picture 30 x 20"):
+        decode_labels(buffer.getvalue(), "a.png", (20, 30, 3))

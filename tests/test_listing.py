@@ -14,6 +14,7 @@ from blurgen.faces.adapters.listing import (
     listing_digest,
     printable,
     read_inside,
+    read_lines,
 )
 
 
@@ -118,3 +119,12 @@ def test_the_listing_digest_notices_names_sizes_and_newcomers(tmp_path):
     newcomer = listing_digest(root, ["a.png", "b.png", "c.png"])
     (tmp_path / "b.png").write_bytes(b"longer than it was")
     assert len({before, newcomer, listing_digest(root, ["a.png", "b.png", "c.png"])}) == 3
+
+
+@pytest.mark.parametrize("end", ["\n", "\r", "\v", "\u2028"])
+def test_a_list_of_very_many_lines_is_not_taken_apart(tmp_path, end):
+    (tmp_path / "list.txt").write_text("a 1" + end + "b 2" + end, "utf-8", newline="")
+    assert read_lines(str(tmp_path), "list.txt") == ["a 1", "b 2"]
+    (tmp_path / "list.txt").write_text(end * 2_000_001, "utf-8", newline="")
+    with pytest.raises(InputError, match=r"list\.txt: has more than 2,000,000 lines"):
+        read_lines(str(tmp_path), "list.txt")

@@ -83,12 +83,14 @@ def bits_per_channel(data: bytes) -> int | None:
         return None  # as with any other thing that a file says beside its pixels
 
 
-def decode_numbers(data: bytes, name: str) -> NDArray[np.uint8]:
+def decode_numbers(data: bytes, name: str, shape: tuple[int, ...]) -> NDArray[np.uint8]:
     """Return the numbers a PNG holds, uint8 ``[H, W]``: its 8-bit grey values or palette indices as stored.
 
-    Raises InputError for any other kind of picture: colours, more bits or lossy compression hold no labels.
+    ``shape`` is that of its picture, whose height and width it has. Raises InputError for another size,
+    before anything is decoded, and for any other kind of picture: colours, more bits or lossy compression
+    hold no labels.
     """
-    picture = _open(data, name, ("PNG",))
+    picture = _open(data, name, ("PNG",), shape)
     if picture.mode not in ("L", "P"):
         raise InputError(f"{name} is a PNG of mode {picture.mode}; label maps are 8-bit grey or palette PNGs")
     bits, colour_type = data[24], data[25]
@@ -102,7 +104,7 @@ def decode_numbers(data: bytes, name: str) -> NDArray[np.uint8]:
 
 def decode_labels(data: bytes, name: str, shape: tuple[int, ...]) -> NDArray[np.uint8]:
     """Return a label map of our own numbering, uint8 ``[H, W]``; ``shape`` is that of its picture."""
-    labels = decode_numbers(data, name)
+    labels = decode_numbers(data, name, shape)
     check_labels(labels, name, shape)
     return labels
 
@@ -133,14 +135,19 @@ def _size(shape: Sequence[int]) -> str:
     return f"{shape[1]} x {shape[0]}"
 
 
-def _open(data: bytes, name: str, formats: tuple[str, ...]) -> Image.Image:
-    """Return the decoded picture in its own mode."""
+def _open(
+    data: bytes, name: str, formats: tuple[str, ...], shape: tuple[int, ...] | None = None
+) -> Image.Image:
+    """Return the decoded picture in its own mode; InputError unless it is as high and wide as ``shape``."""
     if not data:
         raise InputError(f"{name} is empty; copy it again")
     with _refusing(name):
         picture = Image.open(io.BytesIO(data), formats=formats)
         if picture.width * picture.height > MAX_PIXELS:
             raise Image.DecompressionBombError
+        if shape is not None and (picture.height, picture.width) != shape[:2]:
+            found = _size((picture.height, picture.width))
+            raise InputError(f"{name} is {found} pixels, its picture {_size(shape)}")
         picture.load()
         return picture
 

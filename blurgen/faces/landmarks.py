@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from blurgen.errors import InputError
-from blurgen.faces.adapters.listing import printable, read_inside
+from blurgen.faces.adapters.listing import printable, read_lines
 
 _FARTHEST = 1e5  # pixels; no picture is that large
 _HEADING = re.compile(r"\d+|lefteye_x\s.*")
@@ -31,8 +31,7 @@ def read_landmarks(path: str | os.PathLike[str]) -> dict[str, list[NDArray[np.fl
     if not os.path.exists(path):
         raise InputError(f"{where}: there is no such file.")
     faces: dict[str, list[NDArray[np.float64]]] = {}
-    text = read_inside(folder, name).decode("utf-8", "surrogateescape").removeprefix("\ufeff")
-    for row, line in enumerate(text.splitlines(), start=1):
+    for row, line in enumerate(read_lines(folder, name, "surrogateescape"), start=1):
         if line.strip() and not (row <= 2 and _HEADING.fullmatch(line.strip())):
             picture, points = _read_line(line.strip(), f"{where}, line {row}")
             faces.setdefault(picture, []).append(points)

@@ -28,6 +28,7 @@ from blurgen.faces.adapters.listing import (
     listing_digest,
     printable,
     read_inside,
+    read_lines,
 )
 from blurgen.faces.decode import check_patch_fits, decode_picture, sha256
 from blurgen.faces.selection import choose
@@ -132,8 +133,7 @@ def _read_numbers(root: str, folder: str, name: str) -> dict[str, int]:
             f"{printable(os.path.join(root, name))} does not exist; it tells the parts of celeba"
         )
     numbers = {}
-    text = read_inside(root, file).decode("utf-8", "replace")
-    for row, line in enumerate(text.splitlines(), start=1):
+    for row, line in enumerate(read_lines(root, file), start=1):
         words = line.split()
         if len(words) == 2 and re.fullmatch(r"\d{1,9}", words[1]):
             numbers[words[0]] = int(words[1])

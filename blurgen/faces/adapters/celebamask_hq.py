@@ -32,6 +32,7 @@ from blurgen.faces.adapters.listing import (
     listing_digest,
     printable,
     read_inside,
+    read_lines,
 )
 from blurgen.faces.crop import FacePoints
 from blurgen.faces.cut import cut_face
@@ -144,7 +145,7 @@ def _read_mapping(root: str, needed: bool) -> dict[int, str]:
             raise InputError(f"{where} does not exist; it tells the parts of celebamask-hq")
         return {}
     originals = {}
-    lines = read_inside(root, _MAPPING).decode("utf-8", "replace").splitlines()
+    lines = read_lines(root, _MAPPING)
     for row, line in enumerate(lines[1:], start=2):
         match = re.fullmatch(r"\s*(\d{1,5})\s+\d{1,6}\s+(\d{6}\.jpg)\s*", line)
         if match:

@@ -23,11 +23,12 @@ from blurgen.errors import InputError
 from blurgen.faces.adapters.listing import existing_folder, find_files, listing_digest, printable, read_inside
 from blurgen.faces.crop import FacePoints
 from blurgen.faces.cut import cut_face
-from blurgen.faces.decode import check_same_size, decode_numbers, decode_picture, sha256
+from blurgen.faces.decode import decode_numbers, decode_picture, sha256
 from blurgen.faces.selection import choose, files_in_split
 from blurgen.faces.source import Face, SourceOptions, refuse_labels
 from blurgen.labels import FACESYNTHETICS, translate
 
+_MOST_TEXT = 1 << 20  # bytes of 68 or more lines of two numbers
 _PICTURE = re.compile(r"\d+\.png")
 _FARTHEST = 1e5  # pixels; landmarks beyond the picture are usual, beyond any picture they are damage
 
@@ -85,15 +86,16 @@ class FaceSynthetics:
     def _labels(self, i: int, pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
         file = _beside(self.files[i], "_seg.png")
         where = printable(os.path.join(self.root, file))
-        numbers = decode_numbers(read_inside(self.root, file), where)
-        check_same_size(numbers, where, pixels.shape)
+        numbers = decode_numbers(read_inside(self.root, file), where, pixels.shape)
         return translate(numbers, FACESYNTHETICS, where)
 
     def _points(self, i: int) -> FacePoints | None:
         file = _beside(self.files[i], "_ldmks.txt")
         if not os.path.lexists(os.path.join(self.root, file)):
             return None
-        return landmark_points(read_inside(self.root, file), printable(os.path.join(self.root, file)))
+        return landmark_points(
+            read_inside(self.root, file, _MOST_TEXT), printable(os.path.join(self.root, file))
+        )
 
 
 def open_source(argument: str, options: SourceOptions) -> FaceSynthetics:

@@ -27,10 +27,11 @@ from blurgen.faces.adapters.listing import (
     listing_digest,
     printable,
     read_inside,
+    read_lines,
 )
 from blurgen.faces.crop import FacePoints
 from blurgen.faces.cut import cut_face
-from blurgen.faces.decode import check_same_size, decode_numbers, decode_picture, sha256
+from blurgen.faces.decode import decode_numbers, decode_picture, sha256
 from blurgen.faces.selection import choose
 from blurgen.faces.sides import own_sides
 from blurgen.faces.source import Face, SourceOptions, refuse_labels
@@ -88,8 +89,7 @@ class Helen:
         maps = []
         for file in self._maps(i):
             where = printable(os.path.join(self.root, file))
-            maps.append(decode_numbers(read_inside(self.root, file), where))
-            check_same_size(maps[-1], where, shape)
+            maps.append(decode_numbers(read_inside(self.root, file), where, shape))
         return np.argmax(maps, axis=0).astype(np.uint8)
 
 
@@ -114,7 +114,7 @@ def _listed(root: str, file: str) -> set[str]:
     """Return the names in one of the lists, whose lines are "number , name"."""
     if not os.path.isfile(os.path.join(root, file)):
         raise InputError(f"{printable(os.path.join(root, file))} does not exist; {_LAYOUT}")
-    lines = read_inside(root, file).decode("utf-8", "replace").splitlines()
+    lines = read_lines(root, file)
     names = {line.rpartition(",")[2].strip() for line in lines} - {""}
     if not all(map(is_portable, names)):
         raise InputError(f"{printable(os.path.join(root, file))} is not a list of lines 'number , name'")

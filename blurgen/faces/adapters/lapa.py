@@ -25,7 +25,7 @@ from blurgen.faces.adapters.listing import (
 )
 from blurgen.faces.crop import FacePoints
 from blurgen.faces.cut import cut_face
-from blurgen.faces.decode import check_same_size, decode_numbers, decode_picture, sha256
+from blurgen.faces.decode import decode_numbers, decode_picture, sha256
 from blurgen.faces.selection import choose
 from blurgen.faces.sides import own_sides
 from blurgen.faces.source import Face, SourceOptions, refuse_labels
@@ -56,8 +56,7 @@ class LaPa:
         where = printable(os.path.join(self.root, self.files[i]))
         pixels = decode_picture(data, where)
         labels_where = printable(os.path.join(self.root, _label_map(self.files[i])))
-        labels = decode_numbers(read_inside(self.root, _label_map(self.files[i])), labels_where)
-        check_same_size(labels, labels_where, pixels.shape)
+        labels = decode_numbers(read_inside(self.root, _label_map(self.files[i])), labels_where, pixels.shape)
         labels = own_sides(translate(labels, LAPA, labels_where))
         points = FacePoints.from_labels(labels)
         if points is None:

@@ -13,6 +13,10 @@ from blurgen.files.bounded import read_bounded
 MAX_FILE_BYTES = 1 << 30
 """A picture of more bytes than this is not read."""
 
+_MAX_LIST_BYTES = 64 << 20  # CelebA's are of 6 MB and 200,000 lines
+_MAX_LINES = 2_000_000
+_LINE_ENDS = "\n\r\v\f\x1c\x1d\x1e\x85\u2028\u2029"
+
 
 def printable(name: str) -> str:
     """Return ``name`` fit for a message or a table: valid UTF-8, one line, nothing invisible."""
@@ -70,6 +74,18 @@ def read_inside(root: str, file: str, most_bytes: int = MAX_FILE_BYTES) -> bytes
     if not _is_inside(real, root):
         raise InputError(f"{printable(path)} is a link that leads out of the folder; copy the file there")
     return read_bounded(real, most_bytes, printable(path))
+
+
+def read_lines(root: str, file: str, errors: str = "replace") -> list[str]:
+    """Return the lines of a list, as UTF-8 without a mark at its start; see ``read_inside``.
+
+    ``errors`` says what becomes of bytes that are none, as for ``bytes.decode``. InputError also for more
+    than two million lines.
+    """
+    text = read_inside(root, file, _MAX_LIST_BYTES).decode("utf-8", errors)
+    if sum(map(text.count, _LINE_ENDS)) > _MAX_LINES:  # each takes far more memory than its bytes
+        raise InputError(f"{printable(os.path.join(root, file))}: has more than {_MAX_LINES:,} lines.")
+    return text.removeprefix("\ufeff").splitlines()
 
 
 def listing_digest(root: str, files: Iterable[str]) -> str:
