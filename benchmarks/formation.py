@@ -29,10 +29,10 @@ import machine
 import numpy as np
 import synthesis
 import torch
+from numba import njit
 from synthesis import BATCH, FACES, PATCH, SEED, SIDE, SIGMA, Work, best_seconds, make_work
 
 from blurgen.building.build import build_dataset
-from blurgen.compiling.njit import njit
 from blurgen.dataset.pictures import contact_sheet, save_sheet, stage_sheet
 from blurgen.dataset.reading import Dataset
 from blurgen.faces import parse_source
@@ -206,13 +206,13 @@ def check(work: Work, ways: dict[str, tuple[Callable, int]]) -> dict[str, str]:
     return ours_ | dict.fromkeys((RSBLUR, WARPS), "other random numbers")
 
 
-@njit(cache=True)
+@njit
 def _multiply_add_only(light, taps, even, odd, times):
     for _ in range(times):
         add_taps(light, 0, 1, taps, 0, even, odd)
 
 
-@njit(cache=True)
+@njit
 def _mix_only(plane, columns, rows, sums, times):
     for _ in range(times):
         _add(plane, columns, rows, sums)

@@ -41,7 +41,7 @@ _SECTIONS = {
     "Check": ("doctor",),
 }
 _EXAMPLES = {
-    "train": "umsn train --shards data --out run --preset small --validate held-out",
+    "train": "umsn train --shards data --out run --preset compact --validate held-out",
     "export-weights": "umsn export-weights run/umsn.safetensors --out deblur.safetensors",
     "deblur": "umsn deblur photo.jpg --out sharp",
     "segment": "umsn segment photo.jpg --out labels",
