@@ -94,6 +94,19 @@ class _Named(click.ParamType):
     show_default=True,
     help="Order of colours that the embedder takes.",
 )
+@click.option(
+    "--definition",
+    type=click.Choice(["ours", "scikit-image", "matlab", "basicsr-y"]),
+    default="ours",
+    show_default=True,
+    help="Whose PSNR and SSIM.  [Tables I, III, VI]",
+)
+@click.option(
+    "--crop-border",
+    type=click.IntRange(0),
+    default=0,
+    help="Pixels at each border that basicsr-y leaves out.  [default: none]",
+)
 @click.option("--save-pictures", is_flag=True, help="Keep every restored picture in OUT/pictures.")
 @click.option("--no-network", is_flag=True, help="Only compare, also where weights come with the package.")
 @click.option(
@@ -121,6 +134,8 @@ def evaluate(
     no_network: bool,
     device: str,
     jobs: int | None,
+    definition: str,
+    crop_border: int,
     out: Path,
     **request: Any,
 ) -> None:
@@ -137,12 +152,15 @@ def evaluate(
         raise click.UsageError("--labels goes with --blurry and --clean; the others have their own.")
     if len(dict(compare)) < len(compare):
         raise click.UsageError("Each --compare needs a name of its own.")
+    if crop_border and definition != "basicsr-y":
+        raise click.UsageError("--crop-border goes with --definition basicsr-y.")
     if no_network and checkpoint is not None:
         raise click.UsageError("Give a --checkpoint or --no-network, not both.")
     from blurgen.jobs.progress import Console
     from umsn.evaluation.evaluate import Request
     from umsn.evaluation.evaluate import evaluate as run
     from umsn.runs.folder import ablation_rows
+    from umsn.scoring.definitions import definition as define
     from umsn.scoring.embedder import InputFormat
     from umsn.scoring.pairs import open_pairs
     from umsn.weights import shipped_checkpoint
@@ -155,6 +173,7 @@ def evaluate(
         out,
         Request(
             checkpoint=checkpoint,
+            definition=define(definition, crop_border),
             compare=dict(compare),
             ablation=ablation_rows(ablation),
             input_format=InputFormat(embedder_size, embedder_range, embedder_colours),

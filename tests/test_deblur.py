@@ -11,7 +11,8 @@ from blurgen.errors import InputError
 from blurgen.labels import CLASS_OF_LABEL
 from umsn import checkpoint
 from umsn.devices import usable_device
-from umsn.nets import build_network, config_of, network_name
+from umsn.nets import build_network, config_of, network_config, network_name
+from umsn.patches.batches import as_pixels
 from umsn.restore import tiles
 from umsn.restore.deblur import LABEL_OF_CLASS, Deblurrer, Segmenter
 from umsn.restore.files import picture_files, process_files, whole
@@ -244,3 +245,24 @@ def test_no_picture_is_lost(tmp_path):
     with pytest.raises(InputError, match=r"a.png and .*a.jpg would both become"):
         list(process_files(whole(np.copy), [tmp_path], tmp_path / "out"))
     assert not (tmp_path / "out").exists()
+
+
+@torch.no_grad()
+def test_large_pictures_are_the_same_wherever_they_are_cut(tmp_path, monkeypatch):
+    """Networks without normalisation by picture: within one grey level, and mostly to the last."""
+    torch.manual_seed(0)
+    umsn, s_net = (build_network(name, network_config(name, "quick")) for name in ("umsn", "snet"))
+    umsn.base.head.weight.mul_(20)
+    deblur = Deblurrer(save(tmp_path / "umsn.safetensors", network=umsn, s_net=s_net), "cpu", "fp32")
+    monkeypatch.setattr(tiles, "TILE", 1_024)
+    tiling = deblur.tiling(64, 10_000)
+    assert not tiling.blended
+    blurry = picture(64, tiling.side + 200)
+    found = deblur(blurry)
+    assert np.abs(found.astype(int) - blurry).mean() > 5
+    in_one_piece = as_pixels(deblur._apply(torch.from_numpy(blurry)[None]))[0]
+    assert np.abs(found.astype(int) - in_one_piece).max() <= 1
+    elsewhere = np.concatenate([blurry[:, : 3 * tiles.ALIGN], blurry], axis=1)
+    moved = deblur(elsewhere)[:, 3 * tiles.ALIGN :]
+    border = (tiling.side - tiling.step) // 2
+    assert np.abs(moved.astype(int) - found)[:, border:].max() <= 1

@@ -28,6 +28,7 @@ from umsn.evaluation.evaluate import Request, evaluate
 from umsn.evaluation.methods import Pictures
 from umsn.evaluation.restoring import groups, restore_all
 from umsn.restore.deblur import Deblurrer
+from umsn.scoring.definitions import definition
 from umsn.scoring.metrics import psnr
 from umsn.scoring.pairs import DatasetPairs, FolderPairs
 from umsn.training.curriculum import Settings, train
@@ -290,6 +291,18 @@ def test_results_are_the_same_for_any_number_of_jobs(mixed, run):
         assert len({(out / file).read_bytes() for out in outs}) == 1
     names = [line["name"] for line in csv.DictReader((outs[0] / "scores.csv").open())]
     assert names == [f"{number:02d}" for number in range(30) for _ in range(3)]
+
+
+def test_the_command_scores_by_another_definition(mixed):
+    words = ("--blurry", mixed / "blurry", "--clean", mixed / "clean", "--no-network", "--device", "cpu")
+    done = invoke(*words, "--definition", "basicsr-y", "--crop-border", 2, "--out", mixed / "out")
+    assert done.exit_code == 0, done.output
+    assert "- PSNR as BasicSR's with test_y_channel and crop_border = 2" in done.output
+    (first, *_) = csv.DictReader((mixed / "out" / "scores.csv").open())
+    pair = next(iter(FolderPairs(mixed / "blurry", mixed / "clean")))
+    assert float(first["psnr"]) == definition("basicsr-y", 2).psnr(pair.blurry, pair.clean)
+    done = invoke(*words, "--crop-border", 2, "--out", mixed / "out")
+    assert done.exit_code == 2 and "--crop-border goes with --definition basicsr-y" in done.stderr
 
 
 def test_networks_are_given_pictures_of_one_size_together(mixed):

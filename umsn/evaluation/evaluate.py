@@ -36,6 +36,7 @@ from umsn.restore.deblur import Deblurrer, Segmenter
 from umsn.runs import folder as run_folder
 from umsn.scoring import confidence as confidence_scores
 from umsn.scoring.confidence import Confidence, ConfidenceScores
+from umsn.scoring.definitions import OURS, Definition
 from umsn.scoring.embedder import Embedder, InputFormat
 from umsn.scoring.feature_distance import FeatureDistance
 from umsn.scoring.identities import open_gallery
@@ -84,6 +85,8 @@ class Request:
     """Pictures of the persons on the test pictures, for ``embedder``; see ``umsn.scoring.identities``."""
     identities: Path | None = None
     input_format: InputFormat = field(default_factory=InputFormat)
+    definition: Definition = OURS
+    """Whose PSNR and SSIM go into tables and CSV; captions of figures have ours."""
     save_pictures: bool = False
     """Whether to keep every restored picture, ``out/pictures/METHOD/NAME.png``."""
 
@@ -132,7 +135,7 @@ def evaluate(
         raise InputError("There are no pictures to evaluate on.")
     out = Path(out)
     lineup = Lineup(pairs, request, usable_device(device))
-    psnr_ssim = PsnrSsim(lineup.compared, lineup.ablation)
+    psnr_ssim = PsnrSsim(lineup.compared, lineup.ablation, request.definition)
     measures = list(_measures(request, lineup))
     shown = _run(
         pairs,
@@ -347,7 +350,7 @@ def _run(
     gallery = GalleryPictures(out, count=len(pairs), main=lineup.main)
     with (
         reporter.bar("evaluate", len(pairs), "pictures") as bar,
-        contextlib.closing(restore_all(pairs, lineup.methods, jobs)) as results,
+        contextlib.closing(restore_all(pairs, lineup.methods, jobs, psnr_ssim.definition)) as results,
     ):
         for number, (pair, restored, scores) in enumerate(results):
             psnr_ssim.add(scores)

@@ -13,6 +13,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Final, NamedTuple
 
 from umsn.evaluation.methods import Method, Network
+from umsn.scoring.definitions import OURS, Definition
 from umsn.scoring.measures import Picture
 from umsn.scoring.pairs import Pair
 from umsn.scoring.psnr_ssim import score_all
@@ -34,9 +35,11 @@ class Restored(NamedTuple):
 
 
 def restore_all(
-    pairs: Iterable[Pair], methods: Mapping[str, Method], jobs: int
+    pairs: Iterable[Pair], methods: Mapping[str, Method], jobs: int, definition: Definition = OURS
 ) -> Generator[Restored, None, None]:
     """Yield every pair with its results, in order; ``jobs`` threads do what is not done by networks.
+
+    ``definition`` says what PSNR and SSIM are.
 
     Raises what a method raises, at its pair.
     """
@@ -47,7 +50,7 @@ def restore_all(
             made = {name: m.batch(group) for name, m in methods.items() if isinstance(m, Network)}
             for number, pair in enumerate(group):
                 ready = {name: pictures[number] for name, pictures in made.items()}
-                waiting.append(threads.submit(_finish, pair, methods, ready))
+                waiting.append(threads.submit(_finish, pair, methods, ready, definition))
             while len(waiting) > max(jobs, _WAITING_PIXELS // group[0].blurry[..., 0].size):
                 yield waiting.popleft().result()
         while waiting:
@@ -70,6 +73,8 @@ def groups(pairs: Iterable[Pair]) -> Iterator[list[Pair]]:
         yield group
 
 
-def _finish(pair: Pair, methods: Mapping[str, Method], ready: Mapping[str, Picture]) -> Restored:
+def _finish(
+    pair: Pair, methods: Mapping[str, Method], ready: Mapping[str, Picture], definition: Definition
+) -> Restored:
     pictures = {name: ready[name] if name in ready else method(pair) for name, method in methods.items()}
-    return Restored(pair, pictures, score_all(pair, pictures))
+    return Restored(pair, pictures, score_all(pair, pictures, definition))

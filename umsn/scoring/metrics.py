@@ -17,10 +17,12 @@ PEAK: Final = 255.0
 
 _SSIM_SIGMA: Final = 1.5
 _SSIM_RADIUS: Final = 5  # 3.5 sigma, rounded: an 11 x 11 window
-_GAUSSIAN: Final = np.exp(-0.5 * (np.arange(-_SSIM_RADIUS, _SSIM_RADIUS + 1) / _SSIM_SIGMA) ** 2)
-_WINDOW: Final = _GAUSSIAN / _GAUSSIAN.sum()
-_SSIM_C1: Final = (0.01 * PEAK) ** 2
-_SSIM_C2: Final = (0.03 * PEAK) ** 2
+_WINDOW: Final = np.exp(-0.5 * (np.arange(-_SSIM_RADIUS, _SSIM_RADIUS + 1) / _SSIM_SIGMA) ** 2)
+GAUSSIAN: Final = _WINDOW / _WINDOW.sum()
+"""The window of SSIM along one axis."""
+
+SSIM_CONSTANTS: Final = ((0.01 * PEAK) ** 2, (0.03 * PEAK) ** 2)
+"""C1 and C2 of SSIM, with K1 = 0.01 and K2 = 0.03."""
 
 
 def psnr(image: NDArray[np.uint8], truth: NDArray[np.uint8]) -> float:
@@ -29,7 +31,7 @@ def psnr(image: NDArray[np.uint8], truth: NDArray[np.uint8]) -> float:
     Both uint8 and of one shape; the squared error is averaged over all pixels and channels.
     Infinite for equal images. The score of a set is the mean over its images.
     """
-    _check(image, truth)
+    check_pictures(image, truth, 1)
     error = image.astype(np.float64) - truth.astype(np.float64)
     mean_squared = float(np.mean(error * error))
     return math.inf if mean_squared == 0 else 10 * math.log10(PEAK * PEAK / mean_squared)
@@ -42,12 +44,8 @@ def ssim(image: NDArray[np.uint8], truth: NDArray[np.uint8]) -> float:
     population statistics, K1 = 0.01, K2 = 0.03, range 255; averaged over the positions where the whole
     window lies inside, then over the channels.
     """
-    _check(image, truth)
-    if min(image.shape[:2]) < 2 * _SSIM_RADIUS + 1:
-        raise ValueError(
-            f"Argument 'image' must be at least 11 x 11, not {image.shape[0]} x {image.shape[1]}."
-        )
-    return float(mean_similarity(_planes(image), _planes(truth), _WINDOW, _SSIM_C1, _SSIM_C2))
+    check_pictures(image, truth, len(GAUSSIAN))
+    return float(mean_similarity(_planes(image), _planes(truth), GAUSSIAN, *SSIM_CONSTANTS, 1.0))
 
 
 def f_score(classes: NDArray[np.uint8], truth: NDArray[np.uint8], number: int) -> float:
@@ -70,9 +68,13 @@ def _planes(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return plain.reshape(plain.shape[0], plain.shape[1], -1)
 
 
-def _check(image: NDArray[np.uint8], truth: NDArray[np.uint8]) -> None:
+def check_pictures(image: NDArray[np.uint8], truth: NDArray[np.uint8], smallest: int) -> None:
+    """Raise ValueError unless both are uint8, of one shape, and at least ``smallest`` pixels each way."""
     for name, value in (("image", image), ("truth", truth)):
         if value.dtype != np.uint8:
             raise ValueError(f"Argument '{name}' must be uint8, not {value.dtype}.")
     if image.shape != truth.shape:
         raise ValueError(f"Argument 'truth' must have shape {image.shape}, not {truth.shape}.")
+    if min(image.shape[:2]) < smallest:
+        size = f"{image.shape[0]} x {image.shape[1]}"
+        raise ValueError(f"Argument 'image' must be at least {smallest} x {smallest}, not {size}.")

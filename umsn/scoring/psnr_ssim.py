@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 
 from blurgen.labels import CLASS_NAMES
+from umsn.scoring.definitions import OURS, Definition
 from umsn.scoring.measures import Findings, Picture
 from umsn.scoring.pairs import Pair
 from umsn.scoring.scores import DEFINITIONS, Mean, Score, mean, score
@@ -28,15 +29,18 @@ _OF_CLASS: tuple[tuple[str, int, Callable[[Score, int], float]], ...] = (
 _CLASS_FIELDS = ("class_psnr", "class_ssim", "class_psnr_shifted", "class_ssim_shifted")
 
 
-def score_all(pair: Pair, restored: Mapping[str, Picture]) -> list[Score]:
+def score_all(pair: Pair, restored: Mapping[str, Picture], definition: Definition = OURS) -> list[Score]:
     """Score what each method made of one pair; from any thread, and mostly without Python's lock."""
-    return [score(name, pair, picture) for name, picture in restored.items()]
+    return [score(name, pair, picture, definition) for name, picture in restored.items()]
 
 
 class PsnrSsim:
     """Tabulates scores: ``compared`` are the methods of Table III, ``ablation`` those of Table VI."""
 
-    def __init__(self, compared: Sequence[str], ablation: Sequence[str] = ()) -> None:
+    def __init__(
+        self, compared: Sequence[str], ablation: Sequence[str] = (), definition: Definition = OURS
+    ) -> None:
+        self.definition = definition
         self._compared, self._ablation = tuple(compared), tuple(ablation)
         self.scores: list[Score] = []
 
@@ -57,7 +61,7 @@ class PsnrSsim:
             made.append(_by_class(self.scores, methods))
         if any(s.kernel_size is not None for s in self.scores):
             made.append(_by_kernel_size(self.scores, methods))
-        return Findings(made, DEFINITIONS, {"scores.csv": scores_csv(self.scores)})
+        return Findings(made, (*self.definition.lines, *DEFINITIONS), {"scores.csv": scores_csv(self.scores)})
 
 
 def scores_csv(scores: Sequence[Score]) -> str:

@@ -1,6 +1,6 @@
 """The paper's measurements of restored pictures, each number with its definition (section IV-B).
 
-PSNR and SSIM are those of ``umsn.scoring.metrics``, of 8-bit pictures, averaged over pictures. Blind
+PSNR and SSIM are those of ``umsn.scoring.definitions``, of 8-bit pictures, averaged over pictures. Blind
 deblurring is defined only up to a shift, and test sets differ in how they centre their kernels, so all
 are given a second time at the best shift of up to three pixels. A class is scored as Table I does: both
 pictures are black outside the class, and the mean is over the whole picture.
@@ -18,20 +18,16 @@ from typing import Final, cast
 import numpy as np
 from numpy.typing import NDArray
 
+from blurgen.errors import InputError
 from blurgen.labels import CLASS_NAMES, CLASS_OF_LABEL
 from blurgen.randomness.philox import Stream, words
-from umsn.scoring.metrics import psnr, ssim
+from umsn.scoring.definitions import OURS, Definition
 from umsn.scoring.pairs import Pair
 
 FURTHEST_SHIFT: Final = 3
 """Pixels, in each direction."""
 
 DEFINITIONS: Final = (
-    "PSNR: 10 log10(255^2 / MSE) in dB, of 8-bit RGB pictures, MSE over all pixels and channels of one "
-    "picture; then the mean over pictures.",
-    "SSIM: Wang et al. 2004, Gaussian window of sigma 1.5 (11 x 11), K1 = 0.01, K2 = 0.03, range 255, "
-    "population statistics, over the positions where the whole window lies inside, mean over RGB; then the "
-    "mean over pictures.",
     f"Best shift: the result is moved by up to {FURTHEST_SHIFT} pixels each way, where its PSNR is highest; "
     f"both are scored there without a border of {FURTHEST_SHIFT} pixels. One shift for the whole picture, "
     "also for its classes.",
@@ -40,7 +36,7 @@ DEFINITIONS: Final = (
     "Intervals: 95 %, bootstrap with 1,000 resamples of faces (several pictures of one face are not "
     "independent). Values are written as value (low to high).",
 )
-"""What the numbers of ``score`` and ``mean`` mean, to be printed with every table of them."""
+"""What the numbers of ``score`` and ``mean`` mean, after ``Definition.lines``, for every table of them."""
 
 _BAND: Final = 128  # rows that are compared at a time
 _RESAMPLES: Final = 1000
@@ -84,15 +80,25 @@ class Mean:
 NO_VALUE: Final = Mean(math.nan, math.nan, math.nan, 0)
 
 
-def score(method: str, pair: Pair, restored: NDArray[np.uint8]) -> Score:
-    """Measure one restored picture. Raises ValueError when it is not uint8 of the shape of the clean one."""
+def score(method: str, pair: Pair, restored: NDArray[np.uint8], definition: Definition = OURS) -> Score:
+    """Measure one restored picture.
+
+    Raises ValueError when it is not uint8 of the shape of the clean one, InputError when it is too small.
+    """
+    side = min(pair.clean.shape[:2])
+    if side < definition.smallest + 2 * FURTHEST_SHIFT:
+        raise InputError(
+            f"{pair.name}: a side of {side} pixels is too small to score by this definition; at least "
+            f"{definition.smallest + 2 * FURTHEST_SHIFT}."
+        )
+    psnr, ssim = definition.psnr, definition.ssim
     whole = psnr(restored, pair.clean), ssim(restored, pair.clean)
     shift = best_shift(restored, pair.clean)
     moved, inner = shifted(restored, shift), shifted(pair.clean, (0, 0))
     classes = None if pair.labels is None else CLASS_OF_LABEL[pair.labels]
     inner_classes = None if classes is None else shifted(classes, (0, 0))
-    class_psnr, class_ssim = _class_scores(classes, restored, pair.clean)
-    class_psnr_shifted, class_ssim_shifted = _class_scores(inner_classes, moved, inner)
+    class_psnr, class_ssim = _class_scores(definition, classes, restored, pair.clean)
+    class_psnr_shifted, class_ssim_shifted = _class_scores(definition, inner_classes, moved, inner)
     return Score(
         method,
         pair.name,
@@ -182,7 +188,10 @@ def shifted(picture: NDArray[np.uint8], shift: tuple[int, int]) -> NDArray[np.ui
 
 
 def _class_scores(
-    classes: NDArray[np.uint8] | None, restored: NDArray[np.uint8], clean: NDArray[np.uint8]
+    definition: Definition,
+    classes: NDArray[np.uint8] | None,
+    restored: NDArray[np.uint8],
+    clean: NDArray[np.uint8],
 ) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """Return PSNR and SSIM of every class."""
     found = []
@@ -192,5 +201,5 @@ def _class_scores(
             found.append((math.nan, math.nan))
         else:
             ours, truth = restored * mask, clean * mask
-            found.append((psnr(ours, truth), ssim(ours, truth)))
+            found.append((definition.psnr(ours, truth), definition.ssim(ours, truth)))
     return tuple(one[0] for one in found), tuple(one[1] for one in found)

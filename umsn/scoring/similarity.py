@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -10,16 +12,18 @@ from blurgen.compiling.njit import njit
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def mean_similarity(
-    image: NDArray[np.uint8],
-    truth: NDArray[np.uint8],
+    image: NDArray[Any],
+    truth: NDArray[Any],
     weights: NDArray[np.float64],
     c1: float,
     c2: float,
+    correction: float,
 ) -> float:
     """Return the mean of Wang et al. 2004, Eq. 13, over all windows inside, and over the channels.
 
     ``image`` and ``truth`` are ``[H, W, C]``; ``weights`` ``[n]`` sum to 1: a window's are their outer
-    product. Sums go along columns first and are always in the same order.
+    product. Variances and covariance are multiplied by ``correction``: 1 gives population statistics. Sums go
+    along columns first and are always in the same order.
     """
     height, width, channels = image.shape
     size = len(weights)
@@ -50,6 +54,7 @@ def mean_similarity(
         for k in range(inside):
             mean_x, mean_y = across[0, k], across[1, k]
             squares, product = mean_x * mean_x + mean_y * mean_y, mean_x * mean_y
-            variances, covariance = across[2, k] + across[3, k] - squares, across[4, k] - product
+            variances = correction * (across[2, k] + across[3, k] - squares)
+            covariance = correction * (across[4, k] - product)
             total += ((2 * product + c1) * (2 * covariance + c2)) / ((squares + c1) * (variances + c2))
     return total / ((height - size + 1) * inside)
