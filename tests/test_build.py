@@ -29,6 +29,7 @@ from blurgen.jobs.progress import Silent
 from blurgen.labels import CLASS_NAMES
 from blurgen.randomness.normal_table import noise_table
 from blurgen.randomness.philox import Stream, words
+from blurgen.synthesis.engine import Degrader
 
 
 @pytest.fixture(scope="module")
@@ -120,6 +121,22 @@ def test_a_float32_convolution_by_torch_gives_the_same_bytes(whole):
 def test_files_are_the_same_whoever_makes_them(photos, whole, tmp_path):
     small_dataset.build(photos, tmp_path / "data", jobs=2)
     assert small_dataset.files_of(tmp_path / "data") == small_dataset.files_of(whole)
+
+
+def test_workers_start_when_there_is_more_than_a_shard_and_find_everything_compiled(
+    photos, tmp_path, monkeypatch
+):
+    happened = []
+    degrade, run_jobs = Degrader.degrade, blurgen.building.build.run_jobs
+    monkeypatch.setattr(Degrader, "degrade", lambda *a, **o: happened.append("made") or degrade(*a, **o))
+    monkeypatch.setattr(
+        blurgen.building.build, "run_jobs", lambda *a: happened.append("workers") or run_jobs(*a)
+    )
+    small_dataset.build(photos, tmp_path / "one", jobs=2, shard_size=100)
+    assert happened and "workers" not in happened
+    happened.clear()
+    small_dataset.build(photos, tmp_path / "five", jobs=2)
+    assert happened == ["made", "workers"]
 
 
 def test_unlabelled_faces_give_no_isolated_rows(photos, unlabelled, tmp_path):

@@ -222,12 +222,26 @@ def _isolated_share(root: Path, recipe: Recipe) -> float:
 def _results(
     root: Path, manifest: DatasetManifest, numbers: list[int], workers: Workers
 ) -> Generator[tuple[int, dict[str, ShardRecord]], None, None]:
-    if workers == Workers(jobs=1):
+    is_local = workers.backend == "loky"
+    if is_local and (workers.jobs == 1 or len(numbers) == 1):  # starting a process takes longer than a shard
         yield from _results_here(root, manifest, numbers)
     else:
+        if is_local:
+            _compile(root, manifest.recipe)
         recipe, where = json.dumps(manifest.recipe.to_json()), str(root.absolute())
         calls = [(where, recipe, number, (), manifest.listed(number)) for number in numbers]
         yield from run_jobs(complete_shard_in_worker, calls, workers)
+
+
+def _compile(root: Path, recipe: Recipe) -> None:
+    """Make a sample, so that what its making needs is compiled once, here, and not by every worker."""
+    renderer = Renderer(root, recipe)
+    try:
+        index = renderer.plan(np.arange(1))
+        renderer.rows_by_set(index)
+        renderer.render(index, isolated=recipe.class_isolated)
+    finally:
+        renderer.close()
 
 
 def _results_here(

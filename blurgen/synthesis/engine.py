@@ -125,23 +125,16 @@ class Degrader:
     def _fill(self, rows: Rows, triplets: Triplets, mode: int, sets: NDArray[np.uint8]) -> None:
         """Write the pictures of checked rows; ``sets`` ``[n, 4, P, P, 3]`` unless ``mode`` is FULL_ONLY."""
         count, side = len(rows.sample), self.patch_size
+        faces = (self._pixels, self._labels, self._faces)
+        blur = (self._taps, self._noise, self._seed, self._radius, self._stride)
+        clean, blurry = (part.reshape(count, side, 3 * side) for part in (triplets.clean, triplets.blurry))
+        isolated = sets.reshape(-1, _CLASSES, side, 3 * side)
+        is_composite = mode == WITH_COMPOSITE
         _degrade(
-            self._pixels,
-            self._labels,
-            self._faces,
-            rows,
-            self._taps,
-            self._noise,
-            self._seed,
-            self._radius,
-            self._stride,
-            mode,
-            triplets.clean.reshape(count, side, 3 * side),
-            triplets.blurry.reshape(count, side, 3 * side),
-            triplets.mask,
-            sets.reshape(-1, _CLASSES, side, 3 * side),
-            triplets.class_pixels,
+            *faces, rows, *blur, is_composite, clean, blurry, triplets.mask, isolated, triplets.class_pixels
         )
+        if mode == WITH_LAYERED:
+            _degrade_layers(*faces, rows, *blur, clean, isolated)
 
 
 def class_pixels(
@@ -255,14 +248,13 @@ def _check_out(out: Triplets, count: int, side: int, isolated: bool) -> None:
 
 @njit(cache=True, nogil=True)
 def _degrade(
-    pixels, labels, faces, rows, taps, noise, seed, radius, stride, mode,
+    pixels, labels, faces, rows, taps, noise, seed, radius, stride, is_composite,
     clean, blurry, mask, isolated, counts,
 ):  # fmt: skip
-    """Write all outputs; images have shape [n, P, 3 P] here, an image row being one run of bytes."""
+    """Write all but layers; images have shape [n, P, 3 P] here, an image row being one run of bytes."""
     count, patch, width = clean.shape
     window = np.zeros((patch + 2 * radius) * stride + SEGMENT, np.uint16)
-    shares = np.zeros(window.size if mode == WITH_LAYERED else 0, np.uint16)
-    sharp = np.zeros((patch if mode == WITH_COMPOSITE else 0, width), np.uint8)
+    sharp = np.zeros((patch if is_composite else 0, width), np.uint8)
     for n in range(count):
         i = rows.image[n]
         face = (faces.offset[i], faces.height[i], faces.width[i])
@@ -273,16 +265,29 @@ def _degrade(
         count_classes(mask[n], counts[n])
         fill_window(pixels, face, top, left, patch, radius, reach, stride, window)
         _blur(window, stride, taps, kernel, noise, seed, sample, clean[n], blurry[n], sharp)
-        if mode == WITH_COMPOSITE:
+        if is_composite:
             _compose(mask[n], blurry[n], sharp, isolated[n])
-        elif mode == WITH_LAYERED:
-            for c in range(_CLASSES):
-                low, high = FIRST_LABEL[c], LAST_LABEL[c]
-                fill_layer_window(
-                    pixels, labels, face, low, high, top, left, patch, radius, reach, stride, window, shares
-                )
-                out = isolated[n, c]
-                _blur_layer(window, shares, stride, taps, kernel, noise, seed, sample, clean[n], out)
+
+
+# By itself: the compiler takes seconds over it, and most datasets have no layers.
+@njit(cache=True, nogil=True)
+def _degrade_layers(pixels, labels, faces, rows, taps, noise, seed, radius, stride, clean, isolated):
+    """Write the classes, each moved over the patch that keeps still; shapes as for ``_degrade``."""
+    count, patch, _ = clean.shape
+    window = np.zeros((patch + 2 * radius) * stride + SEGMENT, np.uint16)
+    shares = np.zeros(window.size, np.uint16)
+    for n in range(count):
+        i = rows.image[n]
+        face = (faces.offset[i], faces.height[i], faces.width[i])
+        sample, top, left, kernel = rows.sample[n], rows.top[n], rows.left[n], rows.kernel[n]
+        reach = taps.reach[kernel]
+        for c in range(_CLASSES):
+            low, high = FIRST_LABEL[c], LAST_LABEL[c]
+            fill_layer_window(
+                pixels, labels, face, low, high, top, left, patch, radius, reach, stride, window, shares
+            )
+            out = isolated[n, c]
+            _blur_layer(window, shares, stride, taps, kernel, noise, seed, sample, clean[n], out)
 
 
 @njit(cache=True)
