@@ -56,7 +56,9 @@ _TRAIN_SECTIONS = {
         "preset",
         "networks",
         "masks",
+        "segmentation_shards",
         "start_from",
+        "weights",
         "resume",
         "validate",
     ),
@@ -204,6 +206,11 @@ _DEVICE = click.option("--device", default="auto", show_default=True, help="auto
     type=click.Path(path_type=Path),
     help="Dataset to train the S-Nets on, of labelled faces.  [default: --shards]",
 )
+@click.option(
+    "--weights",
+    type=click.Path(path_type=Path),
+    help="Checkpoint of the same network to begin a stage with: fine-tuning.",
+)
 @click.option("--resume", is_flag=True, help="Go on where the training in --out stopped.")
 @click.option(
     "--vgg-face", type=click.Path(path_type=Path), help="Weights of VGG-Face, for the perceptual loss."
@@ -267,6 +274,7 @@ def train(
     validate: Path | None,
     start_from: Path | None,
     segmentation_shards: Path | None,
+    weights: Path | None,
     resume: bool,
     device: str,
     precision: str,
@@ -290,6 +298,7 @@ def train(
             validate=validate,
             start_from=start_from,
             segmentation_shards=segmentation_shards,
+            weights=weights,
             resume=resume,
             device=device,
             precision=precision,  # type: ignore[arg-type]

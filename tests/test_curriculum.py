@@ -513,3 +513,20 @@ def test_a_preset_that_does_without_vgg_face_uses_it_where_given():
     assert not curriculum._preset(replace(given, perceptual=False)).perceptual
     assert curriculum._preset(Settings("paper")).perceptual
     assert (curriculum._preset(given).ema, curriculum._preset(replace(given, ema=0.5)).ema) == (0.999, 0.5)
+
+
+def test_a_stage_begins_with_weights_of_the_same_network(datasets, run, tmp_path):
+    """With the running average they have, which a rate of next to nothing leaves alone."""
+    source = run / "umsn.safetensors"
+    settings = replace(QUICK, learning_rate=1e-30, seed=5, masks="labels", first_stage=False)
+    options = {"stage": "umsn", "weights": source, **CPU}
+    (path,) = train(datasets["held out"], tmp_path / "tuned", settings, **options)
+    before, after = (load_networks(p, torch.device("cpu"))["network"].state_dict() for p in (source, path))
+    assert all(torch.allclose(before[name], after[name], rtol=0, atol=1e-20) for name in before)
+    _, about = checkpoint.load(path, "networks")
+    assert about["starts_from"]["weights"] == hashlib.sha256(source.read_bytes()).hexdigest()
+
+    with pytest.raises(InputError, match=r"holds another network \('umsn'\) than .* \('bnet'"):
+        train(datasets["data"], tmp_path / "other", replace(settings, variant="bnet"), **options)
+    with pytest.raises(InputError, match="--weights begins one stage; say which with --stage"):
+        train(datasets["data"], tmp_path / "all", QUICK, weights=source, **CPU)

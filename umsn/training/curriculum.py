@@ -17,8 +17,18 @@ from blurgen.dataset.reading import Dataset, open_dataset
 from blurgen.errors import InputError
 from blurgen.labels import CLASS_NAMES
 from blurgen.testset.contents import read_contents
+from umsn.checkpoint import load_networks
 from umsn.folders import make_folder
-from umsn.nets import KERNEL_GUIDED, SIZES, VARIANTS, build_network, network_config, variant_config
+from umsn.nets import (
+    KERNEL_GUIDED,
+    SIZES,
+    VARIANTS,
+    build_network,
+    config_of,
+    network_config,
+    network_name,
+    variant_config,
+)
 from umsn.nets.kernel_estimator import KERNEL_SIDE
 from umsn.patches.batches import FULL, PatchSource, ShardPatches
 from umsn.patches.device_patches import DevicePatches
@@ -111,6 +121,7 @@ def train(
     validate: str | Path | None = None,
     start_from: str | Path | None = None,
     segmentation_shards: str | Path | None = None,
+    weights: str | Path | None = None,
     resume: bool = False,
     device: str = "auto",
     precision: Literal["auto", "fp32", "bf16"] = "auto",
@@ -124,10 +135,10 @@ def train(
     ``stage`` is ``all``, a stage, or ``first-stage`` for the four of them. ``validate`` is a dataset of other
     faces and kernels to score on. ``start_from`` is a folder of checkpoints of earlier stages that are not
     trained now, by default ``out``. ``segmentation_shards`` is the dataset that the S-Nets are trained on, by
-    default ``shards``: the paper's see Helen alone, and its UMSN CelebA too. ``resume`` goes on where ``out``
-    stands. ``on_device`` makes the patches on the device from the recipe, the same to the bit, instead of
-    reading them from shards. With torchrun, all processes train together; the batch size is that of all of
-    them.
+    default ``shards``: the paper's see Helen alone, and its UMSN CelebA too. ``weights`` is a checkpoint
+    whose network is the stage's, to be trained on: fine-tuning. ``resume`` goes on where ``out`` stands.
+    ``on_device`` makes the patches on the device from the recipe, the same to the bit, instead of reading them
+    from shards. With torchrun, all processes train together; the batch size is that of all of them.
 
     Raises InputError for whatever cannot work, before anything is trained; Stopped (``umsn.training.loop``)
     after SIGINT or SIGTERM, with the state saved.
@@ -135,13 +146,16 @@ def train(
     with joined(device, precision, compile, threads) as machine:
         out = Path(out)
         preset = _preset(settings)
-        if stage not in preset.choices:
+        # Stage umsn has the variant's name, and is still asked for by its own.
+        if stage not in (*preset.choices, *(each.kind for each in preset.stages)):
             raise InputError(
                 f"Variant '{settings.variant}' has no stage '{stage}'; choose {', '.join(preset.choices)}."
             )
         stages = preset.select(stage)
         _refuse_idle(stages, settings)
         _refuse_missing_normalisation(stages, settings)
+        if weights is not None and len(stages) > 1:
+            raise InputError("--weights begins one stage; say which with --stage.")
         trained = StageCheckpoints({each.name for each in stages}, out, Path(start_from or out))
         segmentation, held_out = (
             None if root is None else open_dataset(root) for root in (segmentation_shards, validate)
@@ -168,6 +182,8 @@ def train(
             begins = _begins_with(each, settings, trained)
             learner = _learner(each, settings, _networks(begins, each, settings, trained), perceptual)
             starts = {name: trained.digest(name) for name in begins}
+            if weights is not None:
+                starts["weights"] = _take_weights(learner, Path(weights))
             train_stage(
                 learner,
                 data.patches(each, settings, machine.device, on_device=on_device or settings.endless),
@@ -193,6 +209,22 @@ def train(
                 # What this stage wrote is what the next begins with, in every process.
                 dist.barrier()
         return [out / f"{each.name}.safetensors" for each in stages]
+
+
+def _take_weights(learner: Learner, path: Path) -> str:
+    """Give the network in training the weights of a checkpoint; return the SHA-256 of that, in hex.
+
+    Raises InputError where the checkpoint is of another network.
+    """
+    theirs = load_networks(path, torch.device("cpu"))["network"]
+    ours = learner.network
+    if (network_name(theirs), config_of(theirs)) != (network_name(ours), config_of(ours)):
+        raise InputError(
+            f"{path} holds another network ('{network_name(theirs)}') than the stage trains "
+            f"('{network_name(ours)}', of this size); choose its --variant, --stage and --networks."
+        )
+    ours.load_state_dict(theirs.state_dict())
+    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def _epoch(dataset: Dataset, stage: Stage) -> int:
