@@ -137,8 +137,8 @@ def train(
     trained now, by default ``out``. ``segmentation_shards`` is the dataset that the S-Nets are trained on, by
     default ``shards``: the paper's see Helen alone, and its UMSN CelebA too. ``weights`` is a checkpoint
     whose network is the stage's, to be trained on: fine-tuning. ``resume`` goes on where ``out`` stands.
-    ``on_device`` makes the patches on the device from the recipe, the same to the bit, instead of reading them
-    from shards. With torchrun, all processes train together; the batch size is that of all of them.
+    ``on_device`` makes the patches on the device from the recipe, the same to the bit, instead of reading
+    them from shards. With torchrun, all processes train together; the batch size is that of all of them.
 
     Raises InputError for whatever cannot work, before anything is trained; Stopped (``umsn.training.loop``)
     after SIGINT or SIGTERM, with the state saved.
