@@ -123,7 +123,7 @@ def _set_info(manifest: DatasetManifest, set_name: str) -> dict[str, Any]:
 
 
 def _faces_info(path: Path) -> dict[str, Any]:
-    faces = FaceStore.open(path)
+    faces = FaceStore(path)
     skipped = faces.made_with.get("skipped")
     named = [entry for entry in skipped if isinstance(entry, dict)] if isinstance(skipped, list) else []
     count = faces.made_with.get("skipped_count")

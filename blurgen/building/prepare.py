@@ -239,7 +239,7 @@ def _place_faces(
     is_new = not path.exists()
     if is_new:
         _decode(path, sources, decoding)
-    faces = FaceStore.open(path)
+    faces = FaceStore(path)
     if sources_of(faces) != described:
         raise InputError(
             f"{path}: was made from other faces, or their files have changed since; delete it to decode the "

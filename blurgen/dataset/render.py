@@ -126,7 +126,7 @@ def rows_of_set(
 def open_faces(root: Path, recipe: Recipe) -> FaceStore:
     """Open the dataset's ``faces.h5``; InputError when there are not as many faces as the recipe says."""
     path = inside(root, FACES)
-    store = FaceStore.open(path)
+    store = FaceStore(path)
     if store.count != recipe.faces.count:
         raise InputError(f"{path}: has {store.count} faces, but the recipe says {recipe.faces.count}.")
     if (smallest := min(store.heights.min(), store.widths.min())) < recipe.patch_size:

@@ -13,8 +13,8 @@ from typing import Any, Final
 
 from blurgen.errors import InputError
 from blurgen.export.card import SPLIT, croissant, dataset_card
-from blurgen.export.rows import PICTURES, EncodedRow, Rows, in_order
-from blurgen.jobs.parallel import Workers
+from blurgen.export.rows import PICTURES, EncodedRow, Rows
+from blurgen.jobs.parallel import Workers, run_in_order
 from blurgen.jobs.progress import Bar
 
 NUMBERS: Final = {
@@ -43,7 +43,9 @@ def export_parquet(rows: Rows, folder: Path, workers: Workers, bar: Bar) -> None
         raise InputError("--to parquet needs the package pyarrow: pip install 'blurgen[export]'") from None
     (folder / "data").mkdir()
     total = 0
-    for count, size in in_order(_write_piece, rows, str(folder), workers=workers):
+    for count, size in run_in_order(
+        _write_piece, [(rows, piece, str(folder)) for piece in range(rows.pieces)], workers
+    ):
         bar.advance(count, size)
         total += size
     dataset = rows.dataset()

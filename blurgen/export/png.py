@@ -10,8 +10,8 @@ import csv
 import io
 from pathlib import Path
 
-from blurgen.export.rows import PICTURES, Rows, in_order
-from blurgen.jobs.parallel import Workers
+from blurgen.export.rows import PICTURES, Rows
+from blurgen.jobs.parallel import Workers, run_in_order
 from blurgen.jobs.progress import Bar
 
 
@@ -21,7 +21,9 @@ def export_png(rows: Rows, folder: Path, workers: Workers, bar: Bar) -> None:
         (folder / name).mkdir()
     with (folder / "index.csv").open("w", encoding="utf-8", newline="") as file:
         file.write("sample,face,top,left,kernel,kernel_size\n")
-        for lines, count, size in in_order(_write_piece, rows, str(folder), workers=workers):
+        for lines, count, size in run_in_order(
+            _write_piece, [(rows, piece, str(folder)) for piece in range(rows.pieces)], workers
+        ):
             file.write(lines)
             bar.advance(count, size)
 

@@ -3,25 +3,22 @@
 from __future__ import annotations
 
 import pickle
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
 import numpy as np
 
 from blurgen.dataset.reading import Dataset
 from blurgen.files.png import encode_png
-from blurgen.jobs.parallel import Workers, run_jobs
 
 PICTURES: Final = ("clean", "blurry", "mask")
 
 _BATCH = 32  # rows read or made at a time
 _SAMPLED = 16
 _OVERHEAD = 4096  # most bytes that a picture takes beside its own: a block, a page or a tar header
-
-_Result = TypeVar("_Result")
 
 
 @dataclass(frozen=True)
@@ -64,35 +61,11 @@ class Rows:
             yield from _encode(dataset, self.set_name, start, min(start + _BATCH, end))
 
 
-def in_order(
-    function: Callable[..., _Result], rows: Rows, *arguments: Any, workers: Workers
-) -> Iterator[_Result]:
-    """Yield ``function(rows, number, *arguments)`` for every piece, in order, made by ``workers``."""
-    if workers == Workers(jobs=1):
-        for number in range(rows.pieces):
-            yield function(rows, number, *arguments)
-        return
-    waiting: dict[int, _Result] = {}
-    calls = [(function, rows, number, arguments) for number in range(rows.pieces)]
-    following = 0
-    for number, result in run_jobs(_call, calls, workers):
-        waiting[number] = result
-        while following in waiting:
-            yield waiting.pop(following)
-            following += 1
-
-
 def row_size(dataset: Dataset, set_name: str, count: int) -> int:
     """Return how many bytes a row takes, from a few spread over the first ``count``."""
     sampled = np.unique(np.linspace(0, count - 1, _SAMPLED).astype(int))
     rows = [row for i in sampled.tolist() for row in _encode(dataset, set_name, i, i + 1)]
     return sum(len(data) + _OVERHEAD for row in rows for data in row.pictures) // len(rows)
-
-
-def _call(
-    function: Callable[..., _Result], rows: Rows, number: int, arguments: tuple[Any, ...]
-) -> tuple[int, _Result]:
-    return number, function(rows, number, *arguments)
 
 
 @lru_cache(maxsize=1)

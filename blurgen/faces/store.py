@@ -85,11 +85,6 @@ class FaceStore:
         self.labelled = self.table["labelled"] != 0
         """bool ``[n]``."""
 
-    @classmethod
-    def open(cls, path: str | os.PathLike[str]) -> FaceStore:
-        """Open ``path``; the same as ``FaceStore(path)``."""
-        return cls(path)
-
     def __len__(self) -> int:
         return len(self.table)
 

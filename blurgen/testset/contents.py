@@ -29,7 +29,7 @@ def read_contents(root: Path, *, near: bool = True, progress: Reporter | None = 
         raise InputError(
             f"{root}: is neither a dataset (it has no {MANIFEST}) nor a test set (it has no {TESTSET})."
         )
-    faces = FaceStore.open(inside(root, FACES))
+    faces = FaceStore(inside(root, FACES))
     try:
         names = [faces.name(i) for i in range(faces.count)]
         digests = [row.decode("ascii", "replace") for row in faces.table["digest"].tolist()]
