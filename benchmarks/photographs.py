@@ -1,7 +1,7 @@
 """Claim: a photograph of 24 megapixels is deblurred in under a minute and 2 GB on two cores, without seams.
 
     python benchmarks/photographs.py --json benchmarks/results/photographs.json
-    python benchmarks/photographs.py --size quick --megapixels 1        # a few seconds
+    python benchmarks/photographs.py --size quick --megapixels 1 --side 900        # a few seconds
 
 For each size of networks ``umsn deblur --no-align`` works on a JPEG of 3:2, in a process of its own: seconds
 from its start to its end, with reading and writing, and the most memory that it had. Then the same picture is
@@ -168,6 +168,9 @@ def main() -> None:
     parser.add_argument("--side", type=int, default=2_560, help="Of the picture that is cut in two ways.")
     parser.add_argument("--json", type=Path, help="Write all figures there, and the table beside it as .md.")
     options = parser.parse_args()
+    smallest = tiles.TILE // 4 + max(OFFSET)
+    if options.side <= smallest:
+        parser.error(f"--side must be more than {smallest}, or no pixel can be compared.")
     found = measure(options.size or [default], options.megapixels, options.side)
     print(table(found))
     if options.json is not None:
