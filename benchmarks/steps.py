@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
@@ -94,9 +95,11 @@ class Way:
 
     def step(self, batch: Batch) -> Tensor:
         """Learn from a batch; return the loss, detached."""
-        images = (image.contiguous(memory_format=self._layout) for image in (batch.clean, batch.blurry))
+        clean, blurry = (
+            image.contiguous(memory_format=self._layout) for image in (batch.clean, batch.blurry)
+        )
         with self._machine.autocast():
-            terms, _ = self.learner(Batch(*images, batch.classes))
+            terms, _ = self.learner(replace(batch, clean=clean, blurry=blurry))
         loss = torch.stack([*terms.values()]).sum()
         self._optimizer.zero_grad(set_to_none=True)
         loss.backward()
@@ -144,7 +147,7 @@ def operations(learner: Learner, batch: Batch) -> int:
 
 def multiply_adds(learner: Learner, batch: Batch) -> float:
     """Return the multiply-adds of the trained network alone for one picture, forward only."""
-    one = Batch(batch.clean[:1], batch.blurry[:1], batch.classes[:1])
+    one = replace(batch, clean=batch.clean[:1], blurry=batch.blurry[:1], classes=batch.classes[:1])
     masks = one.masks
     network: Any = learner.network
     with torch.no_grad(), FlopCounterMode(display=False) as counter:
