@@ -12,6 +12,7 @@ from blurgen_cli.deblur import deblur, export_weights, segment
 from blurgen_cli.doctor import doctor
 from blurgen_cli.errors import OneLineErrors
 from blurgen_cli.evaluate import evaluate
+from blurgen_cli.export_network import demo, export
 from blurgen_cli.options import FiniteRange, Whole
 from blurgen_cli.report import report
 from blurgen_cli.sections import SectionedCommand, add_examples
@@ -320,6 +321,8 @@ main.add_command(segment)
 main.add_command(export_weights)
 main.add_command(evaluate)
 main.add_command(report)
+main.add_command(export)
+main.add_command(demo)
 main.add_command(doctor)
 add_examples(main, _EXAMPLES)
 

@@ -26,5 +26,6 @@ def _may_mount() -> bool:
 _BROWSER = shutil.which("chromium") and shutil.which("chromedriver") and importlib.util.find_spec("selenium")
 
 collect_ignore = [] if _BROWSER else ["test_report_browser.py"]
+collect_ignore += [] if _BROWSER and shutil.which("npm") else ["test_web_page.py"]
 collect_ignore += [] if importlib.util.find_spec("ray") else ["test_ray.py"]
 collect_ignore += [] if _may_mount() else ["test_full_disk.py"]

@@ -1,0 +1,94 @@
+"""``umsn export`` and ``umsn demo``: trained networks for other programs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from blurgen.errors import InputError
+
+_CHECKPOINT = click.option(
+    "--checkpoint",
+    type=click.Path(path_type=Path),
+    help="Such as RUN/umsn.safetensors.  [default: the weights that come with the package]",
+)
+_RUNTIME = click.option(
+    "--onnxruntime-web",
+    "runtime",
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    help="Folder of the npm package onnxruntime-web.  [default: fetched with npm]",
+)
+
+
+@click.command("export")
+@_CHECKPOINT
+@click.option("--to", type=click.Choice(["onnx", "pt2", "web"]), required=True, help="What to write.")
+@click.option("--out", type=click.Path(path_type=Path), required=True, help="A file; for web a new folder.")
+@click.option(
+    "--precision",
+    type=click.Choice(["fp32", "fp16", "int8"]),
+    default="fp32",
+    show_default=True,
+    help="Of the numbers in an ONNX file.",
+)
+@_RUNTIME
+def export(checkpoint: Path | None, to: str, out: Path, precision: str, runtime: Path | None) -> None:
+    """Write a trained network for other programs: ONNX, torch.export, or a page for browsers.
+
+    Example: umsn export --to onnx --out sharp.onnx
+    """
+    from umsn.restore.deblur import Deblurrer
+    from umsn.weights import default_checkpoint
+
+    if precision != "fp32" and to != "onnx":
+        raise InputError("--precision is for --to onnx.")
+    deblurrer = Deblurrer(checkpoint or default_checkpoint("deblur"), "cpu")
+    if to == "onnx":
+        from umsn.export.onnx import export_onnx
+
+        made = export_onnx(deblurrer, out, precision)  # type: ignore[arg-type]
+        click.echo(
+            f"{out}: {made.size / 1e6:.1f} MB; from PyTorch at most {255 * made.largest:.2g} grey levels "
+            f"({255 * made.mean:.2g} in the mean), {made.loss:.3f} dB lost"
+        )
+        return
+    if to == "pt2":
+        from umsn.export.pt2 import export_pt2
+
+        export_pt2(deblurrer, out)
+    else:
+        from umsn.export.web_page import export_web
+
+        export_web(deblurrer, out, runtime)
+    click.echo(str(out))
+
+
+@click.command()
+@_CHECKPOINT
+@click.option("--port", type=click.IntRange(0, 65535), default=8000, show_default=True, help="0: any.")
+@_RUNTIME
+def demo(checkpoint: Path | None, port: int, runtime: Path | None) -> None:
+    """Open the browser page of a trained network on this machine, until Ctrl-C.
+
+    Example: umsn demo --port 8000
+    """
+    import tempfile
+
+    from umsn.export.demo import server
+    from umsn.export.web_page import export_web
+    from umsn.restore.deblur import Deblurrer
+    from umsn.weights import default_checkpoint
+
+    with tempfile.TemporaryDirectory() as folder:
+        page = export_web(
+            Deblurrer(checkpoint or default_checkpoint("deblur"), "cpu"), Path(folder, "page"), runtime
+        )
+        try:
+            serving = server(page, port)
+        except OSError as error:
+            raise InputError(f"Port {port} cannot be used ({error.strerror}); give another --port.") from None
+        with serving:
+            click.echo(f"Open http://127.0.0.1:{serving.server_port} in a browser; end with Ctrl-C.")
+            serving.serve_forever()
