@@ -24,9 +24,9 @@ def probe_pictures(count: int, seed: int = 0) -> tuple[NDArray[np.float32], NDAr
     middle = slice(rim, rim + SIDE)
     faces = [draw_face(i, seed=seed, size=SIDE + 2 * rim)[0] for i in range(count)]
     shaken = [blur(face, bank.kernel(i), sigma=_SIGMA, seed=i) for i, face in enumerate(faces)]
-    blurry, clean = (
-        np.stack([picture[middle, middle].transpose(2, 0, 1) for picture in pictures]).astype(np.float32)
-        / 255
-        for pictures in (shaken, faces)
-    )
-    return blurry, clean
+    blurry, clean = ([whole[middle, middle] for whole in pictures] for pictures in (shaken, faces))
+    return _scaled(blurry), _scaled(clean)
+
+
+def _scaled(pictures: list[NDArray[np.uint8]]) -> NDArray[np.float32]:
+    return np.stack(pictures).transpose(0, 3, 1, 2).astype(np.float32) / np.float32(255)
