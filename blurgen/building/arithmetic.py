@@ -11,7 +11,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Final
 
-from blurgen import __version__
+from blurgen._version import __version__
 from blurgen.building.shard_job import difference, planned_index
 from blurgen.dataset.manifest import MANIFEST, DatasetManifest, shard_file
 from blurgen.dataset.render import Renderer
