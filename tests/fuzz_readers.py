@@ -107,7 +107,7 @@ def write_foreign(folder):
     source = parse_source("procedural:2", min_side=40, patch_size=32)
     bank = make_bank(2, 5, 7, seed=1)
     build_testset(
-        source, bank, folder / "set", faces_count=2, sizes=[5, 7], per_size=1, patch_size=32, name="A"
+        source, bank, folder / "set", face_count=2, sizes=[5, 7], per_size=1, patch_size=32, name="A"
     )
     (folder / "set/testset.json").rename(folder / "testset.json")
     (folder / "landmarks.txt").write_text("a.jpg 1 2 3 4 5 6 7 8 9 10\nb c.jpg 1 2 3 4 5 6 7 8 9 10\n")
