@@ -151,7 +151,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--out", type=Path, default=RESULTS)
     options = parser.parse_args()
-    deblurrer = Deblurrer(options.checkpoint or default_checkpoint("deblur"), "cpu")
+    deblurrer = Deblurrer(options.checkpoint or default_checkpoint("export"), "cpu")
     with tempfile.TemporaryDirectory() as folder:
         runs, exports = runners(deblurrer, Path(folder))
         rows = measure(runs, options.photograph, options.rounds)

@@ -11,7 +11,7 @@ from blurgen.errors import InputError
 _CHECKPOINT = click.option(
     "--checkpoint",
     type=click.Path(path_type=Path),
-    help="Such as RUN/umsn.safetensors.  [default: the weights that come with the package]",
+    help="Such as RUN/umsn.safetensors.  [default: the UMSN that comes with the package]",
 )
 _RUNTIME = click.option(
     "--onnxruntime-web",
@@ -44,7 +44,7 @@ def export(checkpoint: Path | None, to: str, out: Path, precision: str, runtime:
 
     if precision != "fp32" and to != "onnx":
         raise InputError("--precision is for --to onnx.")
-    deblurrer = Deblurrer(checkpoint or default_checkpoint("deblur"), "cpu")
+    deblurrer = Deblurrer(checkpoint or default_checkpoint("export"), "cpu")
     if to == "onnx":
         from umsn.export.onnx import export_onnx
 
@@ -83,7 +83,7 @@ def demo(checkpoint: Path | None, port: int, runtime: Path | None) -> None:
 
     with tempfile.TemporaryDirectory() as folder:
         page = export_web(
-            Deblurrer(checkpoint or default_checkpoint("deblur"), "cpu"), Path(folder, "page"), runtime
+            Deblurrer(checkpoint or default_checkpoint("export"), "cpu"), Path(folder, "page"), runtime
         )
         try:
             serving = server(page, port)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from types import SimpleNamespace
 
 import numpy as np
 import onnx
@@ -19,6 +20,7 @@ from umsn.export.probe import probe_pictures
 from umsn.export.pt2 import export_pt2
 from umsn.export.web_page import PAGE_FILES, RUNTIME_FILES, export_web
 from umsn.export.whole import WholeNetwork
+from umsn.nets import KernelGuided
 from umsn.restore.deblur import Deblurrer
 
 
@@ -131,6 +133,13 @@ def test_mistakes_are_named(trained, tmp_path, monkeypatch):
     assert done.exit_code == 2
     assert "npm is not installed" in done.output
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_network_that_estimates_the_kernel_is_refused_by_name():
+    with torch.device("meta"):
+        network = KernelGuided()
+    with pytest.raises(InputError, match=r"deblur\.safetensors is of variant kernel-guided"):
+        WholeNetwork(SimpleNamespace(path="deblur.safetensors", network=network))
 
 
 def test_probe_pictures_are_blurred_faces():

@@ -7,6 +7,8 @@ from typing import Final
 import torch
 from torch import Tensor, nn
 
+from blurgen.errors import InputError
+from umsn.nets import KERNEL_GUIDED, KernelGuided
 from umsn.patches.batches import one_hot
 from umsn.restore.deblur import Deblurrer
 
@@ -23,10 +25,18 @@ class WholeNetwork(nn.Module):
     S-Net and its masks are inside. H and W may be anything from ``SMALLEST`` up: the last row and column are
     repeated up to a multiple of ``MULTIPLE``, here and not in the networks, whose own way has a branch that
     an exported program cannot keep.
+
+    Raises InputError for a network of variant ``kernel-guided``: it transforms whole pictures, window by
+    window, and how many windows there are depends on the picture.
     """
 
     def __init__(self, deblurrer: Deblurrer) -> None:
         super().__init__()
+        if isinstance(deblurrer.network, KernelGuided):
+            raise InputError(
+                f"{deblurrer.path} is of variant {KERNEL_GUIDED}, whose work depends on the picture's size "
+                "and cannot be exported; give the checkpoint of a UMSN, or none for the one in the package."
+            )
         self.network = deblurrer.network
         self.s_net = deblurrer.s_net if deblurrer.needs_masks else None
 

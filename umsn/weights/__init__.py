@@ -15,12 +15,16 @@ MOST_BYTES: Final = 30_000_000
 
 FOLDER: Final = Path(__file__).parent
 
-_FILES: Final[dict[str, tuple[str, ...]]] = {"deblur": ("deblur",), "segment": ("segment", "deblur")}
-"""By task, the files that can do it, the best first: the checkpoint of a deblurring network has an S-Net."""
+_FILES: Final[dict[str, tuple[str, ...]]] = {
+    "deblur": ("deblur", "umsn"),
+    "segment": ("segment", "umsn", "deblur"),
+    "export": ("umsn",),
+}
+"""By task, the files that can do it, the best first: the checkpoint of UMSN has an S-Net."""
 
 
 def default_checkpoint(task: str) -> Path:
-    """Return the weights that come with the package for ``deblur`` or ``segment``.
+    """Return the weights that come with the package for ``deblur``, ``segment`` or ``export``.
 
     Raises InputError where there are none, ValueError for another task.
     """
@@ -28,7 +32,7 @@ def default_checkpoint(task: str) -> Path:
     if found is None:
         raise InputError(
             f"No weights to {task} come with this version; train some ('umsn train') and give "
-            "--checkpoint RUN/" + ("umsn" if task == "deblur" else "segmentation") + ".safetensors."
+            "--checkpoint RUN/" + ("segmentation" if task == "segment" else "umsn") + ".safetensors."
         )
     return found
 
