@@ -26,4 +26,9 @@ run umsn train --shards $out/train --out $out/run --preset quick
 run umsn evaluate --checkpoint $out/run/umsn.safetensors --shards $out/test --out $out/result
 run umsn report $out/result --run $out/run --kernels $out/kernels.h5
 
-printf '\nLook at %s/kernels.png, %s/dataset.png, %s/result/figures and %s/result/report.html\n' $out $out $out $out
+# The same held-out faces, by the network just trained and by the weights that come with the package.
+run blurgen export $out/test --to png --limit 6 --out $out/pictures
+run umsn deblur $out/pictures/blurry --no-align --checkpoint $out/run/umsn.safetensors --out $out/sharp-quick
+run umsn deblur $out/pictures/blurry --no-align --out $out/sharp
+
+printf '\nLook at %s/kernels.png, %s/dataset.png, %s/result/report.html,\nand at %s/sharp beside %s/pictures\n' $out $out $out $out $out
