@@ -11,10 +11,7 @@ import click
 @click.command()
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of lines.")
 def doctor(as_json: bool) -> None:
-    """Print versions and what this machine can do; paste it into a bug report.
-
-    Example: blurgen doctor
-    """
+    """Print versions and what this machine can do; paste it into a bug report."""
     from blurgen.doctor import facts, text
 
     found = facts()

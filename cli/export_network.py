@@ -35,10 +35,7 @@ _RUNTIME = click.option(
 )
 @_RUNTIME
 def export(checkpoint: Path | None, to: str, out: Path, precision: str, runtime: Path | None) -> None:
-    """Write a trained network for other programs: ONNX, torch.export, or a page for browsers.
-
-    Example: umsn export --to onnx --out sharp.onnx
-    """
+    """Write a trained network for other programs: ONNX, torch.export, or a page for browsers."""
     from umsn.restore.deblur import Deblurrer
     from umsn.weights import default_checkpoint
 
@@ -67,13 +64,16 @@ def export(checkpoint: Path | None, to: str, out: Path, precision: str, runtime:
 
 @click.command()
 @_CHECKPOINT
-@click.option("--port", type=click.IntRange(0, 65535), default=8000, show_default=True, help="0: any.")
+@click.option(
+    "--port",
+    type=click.IntRange(0, 65535),
+    default=8000,
+    show_default=True,
+    help="Of the server; 0 takes any.",
+)
 @_RUNTIME
 def demo(checkpoint: Path | None, port: int, runtime: Path | None) -> None:
-    """Open the browser page of a trained network on this machine, until Ctrl-C.
-
-    Example: umsn demo --port 8000
-    """
+    """Open the browser page of a trained network on this machine, until Ctrl-C."""
     import tempfile
 
     from umsn.export.demo import server

@@ -37,7 +37,8 @@ STAGES = (
 
 _SECTIONS = {
     "Make": ("train", "export-weights"),
-    "Use": ("deblur", "segment"),
+    "Use": ("deblur", "segment", "demo"),
+    "Convert": ("export",),
     "Look": ("evaluate", "report"),
     "Check": ("doctor",),
 }
@@ -46,6 +47,8 @@ _EXAMPLES = {
     "export-weights": "umsn export-weights run/umsn.safetensors --out deblur.safetensors",
     "deblur": "umsn deblur photo.jpg --out sharp",
     "segment": "umsn segment photo.jpg --out labels",
+    "demo": "umsn demo --port 8000",
+    "export": "umsn export --to onnx --out sharp.onnx",
     "evaluate": "umsn evaluate --checkpoint run/umsn.safetensors --testset test --out results",
     "report": "umsn report results --out report.html",
     "doctor": "umsn doctor",
