@@ -8,6 +8,9 @@ import shutil
 import subprocess
 import tempfile
 
+# Sums of several threads are rounded as the threads share them, and tests that run side by side share cores.
+os.environ["OMP_NUM_THREADS"] = "1"
+
 # Hugging Face datasets are loaded from folders here, never from the Hub.
 os.environ["HF_HUB_OFFLINE"] = "1"
 
