@@ -59,11 +59,6 @@ def blur(picture: ArrayLike, kernel: ArrayLike, *, sigma: float = 0.0, seed: int
     return np.ascontiguousarray(blurry if pixels.ndim == 3 else blurry[..., 0])
 
 
-def _continued(size: int, wanted: int) -> NDArray[np.intp]:
-    """Return which line each of ``wanted`` lines is, when those from ``size`` on mirror the ones before."""
-    return np.pad(np.arange(size), (0, wanted - size), "reflect" if size > 1 else "edge")
-
-
 def _q15(kernel: ArrayLike) -> NDArray[np.uint16]:
     weights = np.asarray(kernel)
     if weights.ndim != 2 or weights.shape[0] != weights.shape[1] or weights.shape[0] % 2 == 0:
