@@ -6,7 +6,10 @@ import importlib.util
 import os
 import shutil
 import subprocess
+import sys
 import tempfile
+
+import pytest
 
 # Sums of several threads are rounded as the threads share them, and tests that run side by side share cores.
 os.environ["OMP_NUM_THREADS"] = "1"
@@ -32,3 +35,10 @@ collect_ignore = [] if _BROWSER else ["test_report_browser.py"]
 collect_ignore += [] if _BROWSER and shutil.which("npm") else ["test_web_page.py"]
 collect_ignore += [] if importlib.util.find_spec("ray") else ["test_ray.py"]
 collect_ignore += [] if _may_mount() else ["test_full_disk.py"]
+
+
+@pytest.fixture(autouse=True)
+def _same_draws() -> None:
+    """What a test draws of torch without a generator of its own is the same each time."""
+    if torch := sys.modules.get("torch"):
+        torch.manual_seed(0)
