@@ -38,6 +38,12 @@ collect_ignore += [] if _may_mount() else ["test_full_disk.py"]
 
 
 @pytest.fixture(autouse=True)
+def _workers_start_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However little a test has to do, the workers it asks for do it."""
+    monkeypatch.setattr("blurgen.jobs.parallel._SECONDS_ALONE", 0.0)
+
+
+@pytest.fixture(autouse=True)
 def _same_draws() -> None:
     """What a test draws of torch without a generator of its own is the same each time."""
     if torch := sys.modules.get("torch"):

@@ -63,12 +63,14 @@ def files_of(root: Path) -> dict[str, bytes]:
 
 
 def command(*words, **options) -> subprocess.Popen[str]:
-    """Start ``blurgen`` in a process, and a session, of its own."""
-    program = [sys.executable, "-c", "from blurgen_cli.blurgen import main; main()", *map(str, words)]
+    """Start ``blurgen`` in a process, and a session, of its own; what workers it needs start at once."""
+    program = (
+        "import blurgen.jobs.parallel as p; p._SECONDS_ALONE = 0; import blurgen_cli.blurgen as b; b.main()"
+    )
     folder = tempfile.gettempdir()  # not shared memory: a killed process cannot tidy up
     environment = os.environ | {"COLUMNS": "200", "JOBLIB_TEMP_FOLDER": folder}
     return subprocess.Popen(
-        program,
+        [sys.executable, "-c", program, *map(str, words)],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

@@ -123,7 +123,7 @@ def test_files_are_the_same_whoever_makes_them(photos, whole, tmp_path):
     assert small_dataset.files_of(tmp_path / "data") == small_dataset.files_of(whole)
 
 
-def test_workers_start_when_there_is_more_than_a_shard_and_find_everything_compiled(
+def test_workers_start_when_there_is_enough_for_them_and_find_everything_compiled(
     photos, tmp_path, monkeypatch
 ):
     happened = []
@@ -136,7 +136,12 @@ def test_workers_start_when_there_is_more_than_a_shard_and_find_everything_compi
     assert happened and "workers" not in happened
     happened.clear()
     small_dataset.build(photos, tmp_path / "five", jobs=2)
-    assert happened == ["made", "workers"]
+    assert happened == ["made", "made", "workers"]  # one to compile, the other to see how long it takes
+    happened.clear()
+    monkeypatch.setattr("blurgen.jobs.parallel._SECONDS_ALONE", 60.0)
+    small_dataset.build(photos, tmp_path / "again", jobs=2)
+    assert "workers" not in happened
+    assert small_dataset.files_of(tmp_path / "again") == small_dataset.files_of(tmp_path / "five")
 
 
 def test_unlabelled_faces_give_no_isolated_rows(photos, unlabelled, tmp_path):

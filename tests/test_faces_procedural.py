@@ -17,6 +17,8 @@ from hypothesis import strategies as st
 from numba import njit
 from PIL import Image
 
+import blurgen.faces.procedural.folder
+import blurgen.jobs.parallel
 from blurgen.errors import InputError
 from blurgen.faces import in_split, parse_source
 from blurgen.faces.procedural import draw_face, write_faces
@@ -275,6 +277,19 @@ def test_second_run_finishes_the_first_and_jobs_change_nothing(tmp_path):
     assert write_faces(tmp_path / "one", 4, size=64, progress=lambda n, total: done.append((n, total))) == 1
     assert done == [(1, 4), (2, 4), (3, 4), (4, 4)]
     assert _contents(tmp_path / "one") == before
+
+
+def test_faces_are_compiled_once_before_workers_start(tmp_path, monkeypatch):
+    happened = []
+    folder = blurgen.faces.procedural.folder
+    draw, run_by_joblib = folder.draw_face, blurgen.jobs.parallel._run_by_joblib
+    monkeypatch.setattr("blurgen.jobs.parallel._SECONDS_ALONE", 1e-9)
+    monkeypatch.setattr(folder, "draw_face", lambda *a: happened.append("drawn") or draw(*a))
+    monkeypatch.setattr(
+        blurgen.jobs.parallel, "_run_by_joblib", lambda *a: happened.append("workers") or run_by_joblib(*a)
+    )
+    assert write_faces(tmp_path / "faces", 4, size=64, jobs=2) == 4
+    assert happened == ["drawn", "workers"]
 
 
 def _contents(root):

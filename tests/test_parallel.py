@@ -56,6 +56,26 @@ def slow_first(number):
     return number
 
 
+def test_what_takes_no_longer_than_workers_need_to_start_starts_none(monkeypatch):
+    monkeypatch.setattr("blurgen.jobs.parallel._SECONDS_ALONE", 60.0)
+    monkeypatch.setattr("blurgen.jobs.parallel._run_by_joblib", None)
+    calls = [(i,) for i in range(8)]
+    assert list(run_in_order(process_of, calls, Workers(jobs=2), alone_first=True)) == [os.getpid()] * 8
+
+
+def test_workers_take_over_when_work_goes_on(monkeypatch):
+    monkeypatch.setattr("blurgen.jobs.parallel._SECONDS_ALONE", 0.25)
+    who = list(run_in_order(process_of, [(0.1,)] * 8, Workers(jobs=2), alone_first=True))
+    here = who.count(os.getpid())
+    assert 1 <= here <= 3
+    assert os.getpid() not in who[here:]
+
+
+def process_of(seconds):
+    time.sleep(min(seconds, 0.1))
+    return os.getpid()
+
+
 def test_giving_up_in_the_middle_is_not_talked_about(recwarn):
     results = run_jobs(slow_first, [(i,) for i in range(50)], Workers(jobs=2))
     assert next(results) is not None

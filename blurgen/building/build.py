@@ -38,7 +38,7 @@ from blurgen.dataset.render import Renderer
 from blurgen.dataset.shards import row_bytes
 from blurgen.errors import Argument, DiskLost, InputError
 from blurgen.faces import FaceSource, read_faces
-from blurgen.jobs.parallel import Workers, run_jobs
+from blurgen.jobs.parallel import Workers, is_short, run_jobs
 from blurgen.jobs.progress import Bar, Reporter, Silent, size_text
 from blurgen.kernels.bank import KernelBank
 from blurgen.synthesis.camera.settings import Camera
@@ -46,6 +46,7 @@ from blurgen.synthesis.recipe import FacesUsed, KernelsUsed, Recipe
 
 _SECONDS_BETWEEN_UPDATES = 5.0
 _SAMPLED_FOR_ESTIMATE = 20_000
+_TIMED = 16  # samples made to see how long one takes
 _OVERHEAD = 16384  # most bytes of a shard beside its rows: headers and page alignment
 
 
@@ -223,25 +224,30 @@ def _results(
     root: Path, manifest: DatasetManifest, numbers: list[int], workers: Workers
 ) -> Generator[tuple[int, dict[str, ShardRecord]], None, None]:
     is_local = workers.backend == "loky"
-    if is_local and (workers.jobs == 1 or len(numbers) == 1):  # starting a process takes longer than a shard
+    if is_local and (workers.jobs == 1 or len(numbers) == 1 or _is_short(root, manifest.recipe, numbers)):
         yield from _results_here(root, manifest, numbers)
     else:
-        if is_local:
-            _compile(root, manifest.recipe)
         recipe, where = json.dumps(manifest.recipe.to_json()), str(root.absolute())
         calls = [(where, recipe, number, (), manifest.listed(number)) for number in numbers]
         yield from run_jobs(complete_shard_in_worker, calls, workers)
 
 
-def _compile(root: Path, recipe: Recipe) -> None:
-    """Make a sample, so that what its making needs is compiled once, here, and not by every worker."""
+def _is_short(root: Path, recipe: Recipe, numbers: list[int]) -> bool:
+    """Return whether these shards are made sooner here than workers start, by the time a few samples take.
+
+    What their making needs is compiled then, once, here, and not by every worker.
+    """
     renderer = Renderer(root, recipe)
     try:
-        index = renderer.plan(np.arange(1))
-        renderer.rows_by_set(index)
+        index = renderer.plan(np.arange(min(recipe.count, _TIMED)))
+        renderer.rows_by_set(index[:1])
+        renderer.render(index[:1], isolated=recipe.class_isolated)
+        began = time.perf_counter()
         renderer.render(index, isolated=recipe.class_isolated)
+        seconds = (time.perf_counter() - began) / len(index)
     finally:
         renderer.close()
+    return is_short(seconds * sum(end - first for first, end in map(recipe.shard_samples, numbers)))
 
 
 def _results_here(

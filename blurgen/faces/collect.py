@@ -7,7 +7,7 @@ depend on it. Each task writes one pair of files, so the pixels never travel bet
 from __future__ import annotations
 
 import pickle
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -21,7 +21,7 @@ from blurgen.faces.source import Face, FaceSource
 from blurgen.jobs.parallel import Workers, run_in_order
 from blurgen.labels import Label
 
-_FACES_PER_TASK = 32
+_MOST_FACES_PER_TASK = 32
 
 
 @dataclass(frozen=True)
@@ -119,16 +119,16 @@ def collect(
         (
             str(pickled),
             number,
-            range(first, min(first + _FACES_PER_TASK, len(source))),
-            folder / f"{number:04}-{first:09}",
+            faces,
+            folder / f"{number:04}-{faces.start:09}",
             on_error == "fail",
         )
         for number, source in enumerate(sources)
-        for first in range(0, len(source), _FACES_PER_TASK)
+        for faces in _tasks(len(source))
     ]
     collected = Collected(per_source=[0] * len(sources))
     done, total = 0, sum(map(len, sources))
-    with closing(run_in_order(_decode_part, calls, Workers(jobs))) as outcomes:
+    with closing(run_in_order(_decode_part, calls, Workers(jobs), alone_first=True)) as outcomes:
         for (_, number, faces, path, _), outcome in zip(calls, outcomes, strict=True):
             failed = [one for one in outcome if isinstance(one, Skipped)]
             if failed and on_error == "fail":
@@ -142,6 +142,14 @@ def collect(
             reason = collected.first_reasons.get(number, "it is empty")
             raise InputError(f"{source.spec} has no face that can be used: {reason}")
     return collected
+
+
+def _tasks(count: int) -> Iterator[range]:
+    """Yield the faces of each task: few at first, so that it is soon seen how long faces take."""
+    first, size = 0, 1
+    while first < count:
+        yield range(first, min(first + size, count))
+        first, size = first + size, min(2 * size, _MOST_FACES_PER_TASK)
 
 
 def _decode_part(

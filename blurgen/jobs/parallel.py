@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 import warnings
 from collections.abc import Callable, Generator, Sequence
 from contextlib import ExitStack, closing
@@ -15,6 +16,7 @@ from blurgen.errors import InputError
 BACKENDS: Final = ("loky", "dask", "ray")
 
 _SECONDS_TO_ANSWER = 15.0
+_SECONDS_ALONE = 1.5  # worker processes take about as long to start
 
 # What loky, Dask and Ray raise then; by name, for none of them need be installed.
 _DEATHS = {"TerminatedWorkerError", "KilledWorker", "WorkerCrashedError", "NodeDiedError", "OutOfMemoryError"}
@@ -47,17 +49,35 @@ class Workers:
             raise ValueError("Argument 'scheduler' must be left out with backend 'loky'.")
 
 
+def is_short(seconds: float) -> bool:
+    """Return whether the calling process does so much work sooner than workers have started."""
+    return seconds < _SECONDS_ALONE
+
+
 def run_jobs(
-    function: Callable[..., _Result], arguments: Sequence[tuple[Any, ...]], workers: Workers
+    function: Callable[..., _Result],
+    arguments: Sequence[tuple[Any, ...]],
+    workers: Workers,
+    *,
+    alone_first: bool = False,
 ) -> Generator[_Result, None, None]:
     """Call ``function(*each)`` for each of ``arguments`` in worker processes; yield results as they come.
 
-    A single process on this machine is the calling one. The first exception of a job ends the run. Raises
-    WorkerDied when a worker does not come back, and InputError when a cluster's package is not installed, its
-    scheduler does not answer, or it has no workers.
+    A single process on this machine is the calling one. With ``alone_first`` that process works alone while
+    the time spent ``is_short``; so little work starts no workers, and those that start find compiled code.
+    The first exception of a job ends the run. Raises WorkerDied when a worker does not come back, and
+    InputError when a cluster's package is not installed, its scheduler does not answer, or it has no workers.
     """
     if workers == Workers(jobs=1):
         yield from (function(*each) for each in arguments)
+        return
+    if alone_first:
+        began, done, seconds = time.monotonic(), 0, 0.0
+        while done < len(arguments) and is_short(seconds):
+            yield function(*arguments[done])
+            done, seconds = done + 1, time.monotonic() - began
+        arguments = arguments[done:]
+    if not arguments:
         return
     start = _run_on_ray if workers.backend == "ray" else _run_by_joblib
     results = start(function, arguments, workers)
@@ -79,13 +99,17 @@ def run_jobs(
 
 
 def run_in_order(
-    function: Callable[..., _Result], arguments: Sequence[tuple[Any, ...]], workers: Workers
+    function: Callable[..., _Result],
+    arguments: Sequence[tuple[Any, ...]],
+    workers: Workers,
+    *,
+    alone_first: bool = False,
 ) -> Generator[_Result, None, None]:
     """Do the same as ``run_jobs``, but yield the results in the order of the arguments."""
     early: dict[int, _Result] = {}
     following = 0
     calls = [(function, number, each) for number, each in enumerate(arguments)]
-    with closing(run_jobs(_numbered, calls, workers)) as results:
+    with closing(run_jobs(_numbered, calls, workers, alone_first=alone_first)) as results:
         for number, result in results:
             early[number] = result
             while following in early:

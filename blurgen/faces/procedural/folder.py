@@ -55,7 +55,7 @@ def write_faces(
     written = 0
     with hold(root / _LOCK, f"{root}: other faces are just being made there; wait until they are done."):
         _remove_leftovers(root)
-        for done, new in enumerate(run_jobs(_write_face, work, workers), start=1):
+        for done, new in enumerate(run_jobs(_write_face, work, workers, alone_first=True), start=1):
             written += new
             if progress:
                 progress(done, count)
