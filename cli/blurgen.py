@@ -15,7 +15,7 @@ from blurgen_cli.errors import OneLineErrors
 from blurgen_cli.export import export
 from blurgen_cli.faces import make_faces
 from blurgen_cli.kernels import import_kernels, kernel_info, make_kernels
-from blurgen_cli.options import JOBS, FiniteRange, Whole
+from blurgen_cli.options import JOBS, FiniteRange, Pair, Whole
 from blurgen_cli.sections import SectionedCommand, add_examples
 from blurgen_cli.testset import build_testset
 
@@ -66,22 +66,6 @@ def main() -> None:
 
 for _command in (make_faces, make_kernels, import_kernels, build_testset, export, audit, doctor):
     main.add_command(_command)
-
-
-class _ShardRange(click.ParamType):
-    """``A:B``: shard numbers A to B - 1."""
-
-    name = "A:B"
-
-    def convert(
-        self, value: str | tuple[int, int], param: click.Parameter | None, ctx: click.Context | None
-    ) -> tuple[int, int]:
-        if isinstance(value, tuple):
-            return value
-        first, colon, end = value.partition(":")
-        if not (colon and first.isdecimal() and end.isdecimal() and int(first) < int(end)):
-            self.fail(f"{value!r} must be A:B with A below B, such as 0:100", param, ctx)
-        return int(first), int(end)
 
 
 @main.command("build-dataset", cls=SectionedCommand, sections=_BUILD_SECTIONS)
@@ -135,7 +119,9 @@ class _ShardRange(click.ParamType):
 @click.option(
     "--shard-size", type=Whole(1, 2**20), default=4096, show_default=True, help="Triplets in a shard."
 )
-@click.option("--shards", type=_ShardRange(), help="Make only shards A to B - 1, for job arrays.")
+@click.option(
+    "--shards", type=Pair("0:100", ascending=True), help="Make only shards A to B - 1, for job arrays."
+)
 @click.option("--recipe-only", is_flag=True, help="Write no shards: readers make the pixels on the fly.")
 @click.option(
     "--on-error",

@@ -3,88 +3,48 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any, Literal, get_args, get_origin
 
 import click
+import msgspec
 
-from blurgen_cli.options import Whole
+from blurgen.synthesis.camera.settings import Camera
+from blurgen_cli.options import Pair, Whole
 
-if TYPE_CHECKING:
-    from blurgen.synthesis.camera.settings import Camera
-
-_PATTERN = "A:B"
-
-
-class _Lengths(click.ParamType):
-    """``24:77``: focal lengths."""
-
-    name = _PATTERN
-
-    def convert(
-        self, value: str | tuple[int, int], param: click.Parameter | None, ctx: click.Context | None
-    ) -> tuple[int, int]:
-        if isinstance(value, tuple):
-            return value
-        first, colon, last = value.partition(":")
-        if not (colon and first.isdecimal() and last.isdecimal()):
-            self.fail(f"{value!r} must be A:B, such as 24:77", param, ctx)
-        return int(first), int(last)
-
-
-# Defaults are those of blurgen.synthesis.camera.settings.Camera: an option that is not given says nothing.
-_OPTIONS = (
-    click.option(
-        "--formation",
-        type=click.Choice(["paper", "camera"]),
-        default="paper",
-        show_default=True,
-        help="Blur display values and add Gaussian noise, or take the pictures as a camera does.",
-    ),
-    click.option(
-        "--motion",
-        type=click.Choice(["shift", "rotation"]),
-        show_default="shift",
-        help="Camera: the kernels of the bank, or a path in six degrees of freedom.",
-    ),
-    click.option("--poses", type=Whole(32, 64), show_default="32", help="Camera: of a path with rotation."),
-    click.option(
-        "--focal-mm",
-        type=_Lengths(),
-        show_default="24:77",
-        help="Camera: shortest and longest focal length, as on a 35 mm camera.",
-    ),
-    click.option(
-        "--clip-level",
-        type=Whole(1, 256),
-        show_default="250",
-        help="Camera: grey level from which the scene was brighter than its picture; 256: never.",
-    ),
-    click.option(
-        "--sensor",
-        type=click.Choice(["darmstadt", "sony-a7r3", "none"]),
-        show_default="darmstadt",
-        help="Camera: whose shot and read noise.",
-    ),
-    click.option(
-        "--demosaic",
-        type=click.Choice(["malvar", "bilinear"]),
-        show_default="malvar",
-        help="Camera: how the missing colours of the raw picture are found.",
-    ),
-    click.option(
-        "--tone",
-        type=click.Choice(["srgb", "family"]),
-        show_default="srgb",
-        help="Camera: tone curve, sRGB or one of sixteen drawn for each sample.",
-    ),
+_HELP = {
+    "motion": "the kernels of the bank, or a path in six degrees of freedom.",
+    "poses": "of a path with rotation.",
+    "focal_mm": "shortest and longest focal length, as on a 35 mm camera.",
+    "clip_level": "grey level from which the scene was brighter than its picture; 256: never.",
+    "sensor": "whose shot and read noise.",
+    "demosaic": "how the missing colours of the raw picture are found.",
+    "tone": "tone curve, sRGB or one of sixteen drawn for each sample.",
+}
+_FORMATION = click.option(
+    "--formation",
+    type=click.Choice(["paper", "camera"]),
+    default="paper",
+    help="Blur display values and add Gaussian noise, or take the pictures as a camera does.",
 )
 
 
 def camera_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Add the options to a command, which gets them as keywords for ``chosen_camera``."""
-    for option in reversed(_OPTIONS):
-        command = option(command)
-    return command
+    """Add an option for each field of a camera to a command, which hands them to ``chosen_camera``."""
+    for field in reversed(msgspec.structs.fields(Camera)):
+        command = _option(field)(command)
+    return _FORMATION(command)
+
+
+def _option(field: msgspec.structs.FieldInfo) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    # An option that is not given says nothing: with --formation paper none may be.
+    default, kind = str(field.default), click.Choice(get_args(field.type))
+    if isinstance(field.default, tuple):
+        default, kind = "24:77", Pair("24:77")
+    elif get_origin(field.type) is not Literal:
+        bounds = field.type.__metadata__[0]
+        kind = Whole(bounds.ge, bounds.le)
+    about = f"Camera: {_HELP[field.name]}"
+    return click.option(f"--{field.name.replace('_', '-')}", type=kind, show_default=default, help=about)
 
 
 def chosen_camera(formation: dict[str, Any]) -> Camera | None:
@@ -98,9 +58,4 @@ def chosen_camera(formation: dict[str, Any]) -> Camera | None:
     is_rotation = given.get("motion") == "rotation"
     if not is_rotation and (unused := given.keys() & {"poses", "focal_mm"}):
         raise click.UsageError(f"--{sorted(unused)[0].replace('_', '-')} needs --motion rotation.")
-    from blurgen.synthesis.camera.settings import Camera
-
-    try:
-        return Camera(**given)
-    except ValueError as error:
-        raise click.UsageError(str(error).replace("Argument ", "")) from None
+    return Camera(**given)

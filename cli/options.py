@@ -38,6 +38,25 @@ class FiniteRange(click.FloatRange):
         return number
 
 
+class Pair(click.ParamType):
+    """``A:B``: two whole numbers, such as ``example``; A below B where they are ``ascending``."""
+
+    name = "A:B"
+
+    def __init__(self, example: str, ascending: bool = False) -> None:
+        self.example, self.ascending = example, ascending
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        if isinstance(value, tuple):
+            return value
+        first, _, last = value.partition(":")
+        is_pair = first.isdecimal() and last.isdecimal()
+        if not is_pair or (self.ascending and int(first) >= int(last)):
+            order = " with A below B" if self.ascending else ""
+            self.fail(f"{value!r} must be A:B{order}, such as {self.example}", param, ctx)
+        return int(first), int(last)
+
+
 # A job of a batch system may be allowed fewer cores than the machine has.
 _CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
 

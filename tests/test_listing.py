@@ -12,10 +12,10 @@ from blurgen.faces.adapters.listing import (
     find_files,
     folder_inside,
     listing_digest,
-    printable,
     read_inside,
     read_lines,
 )
+from blurgen.files.names import printable
 
 
 def fill(root, *names):

@@ -148,7 +148,7 @@ def test_json_that_is_no_recipe_is_refused(path, value):
 def test_json_without_a_field_is_refused(missing):
     tree = recipe().to_json()
     del tree[missing]
-    with pytest.raises(InputError, match=f"'{missing}' is missing"):
+    with pytest.raises(InputError, match=f"missing required field `{missing}`"):
         Recipe.from_json(tree)
 
 

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from typing import Annotated, Any, Final, Literal
 
+import msgspec
 import xxhash
+from msgspec import Meta
 
 from blurgen.errors import InputError
-from blurgen.files import strict_json
 from blurgen.files.atomic import write_file
 from blurgen.files.digests import FileRecord
 from blurgen.files.inside import inside
+from blurgen.files.strict_json import Digest, Record, convert, load_json
 from blurgen.labels import CLASS_NAMES
 from blurgen.synthesis.recipe import Recipe
 
@@ -24,9 +26,6 @@ FORMAT: Final = "blurgen-dataset"
 VERSION: Final = 1
 FULL: Final = "full"
 ISOLATED: Final = tuple(f"isolated/{name}" for name in CLASS_NAMES)
-
-_MOST_BYTES = 2**62
-_MOST_MAKERS = 1000
 
 
 @dataclass(frozen=True)
@@ -75,7 +74,9 @@ class DatasetManifest:
 
     def to_json(self) -> dict[str, Any]:
         """Return the manifest as it stands in the file."""
-        files = {name: asdict(self.files[name]) for name in (FACES, KERNELS) if name in self.files}
+        files = {
+            name: msgspec.to_builtins(self.files[name]) for name in (FACES, KERNELS) if name in self.files
+        }
         return {
             "format": FORMAT,
             "version": VERSION,
@@ -83,7 +84,7 @@ class DatasetManifest:
             "recipe": self.recipe.to_json(),
             "recipe_digest": _digest_of(self.recipe.to_json()),
             **({"made_by": self.made_by} if self.made_by else {}),
-            **({"files": files} if files else {}),
+            **({"files": msgspec.to_builtins(files)} if files else {}),
             "sets": {name: self._set_to_json(name) for name in set_names(self.recipe)},
         }
 
@@ -140,34 +141,21 @@ def read_manifest(root: Path) -> DatasetManifest:
         raise InputError(
             f"{root}: is no dataset (it has no {MANIFEST}); make one with 'blurgen build-dataset'."
         )
-    top = strict_json.fields(
-        strict_json.load_json(path),
-        str(path),
-        ("format", "version", "complete", "recipe", "sets"),
-        optional=("files", "made_by", "recipe_digest"),
-    )
-    if top["format"] != FORMAT:
-        raise InputError(f"{path}: format must be '{FORMAT}', not {top['format']!r:.60}.")
-    if top["version"] != VERSION or isinstance(top["version"], bool):
-        raise InputError(f"{path}: is version {top['version']!r:.20}; this blurgen reads version {VERSION}.")
-    recipe = Recipe.from_json(top["recipe"], f"{path}: recipe")
-    complete = strict_json.flag(top["complete"], f"{path}: complete")
-    listed = strict_json.fields(top["sets"], f"{path}: sets", set_names(recipe))
-    sets = {name: _read_set(recipe, name, listed[name], f"{path}: {name}") for name in listed}
+    tree = load_json(path, FORMAT, VERSION)
+    listed = convert(tree, _Listed, str(path))
+    recipe = Recipe.from_json(listed.recipe, f"{path}: recipe")
+    if set(listed.sets) != set(set_names(recipe)):
+        raise InputError(f"{path}: sets: must be {', '.join(set_names(recipe))} and no others.")
+    sets = {name: _read_set(recipe, name, value, f"{path}: {name}") for name, value in listed.sets.items()}
     manifest = DatasetManifest(
-        recipe,
-        complete,
-        sets,
-        _read_files(top.get("files", {}), f"{path}: files"),
-        _read_makers(top.get("made_by", []), f"{path}: made_by"),
+        recipe, listed.complete, sets, dict(listed.files.items()), listed.made_by, listed.recipe_digest
     )
-    if "recipe_digest" in top:
-        manifest.recipe_digest = strict_json.digest(top["recipe_digest"], f"{path}: recipe_digest")
-        manifest.recipe_is_altered = manifest.recipe_digest != _digest_of(top["recipe"])
+    if manifest.recipe_digest is not None:
+        manifest.recipe_is_altered = manifest.recipe_digest != _digest_of(listed.recipe)
     full = len(sets[FULL])
-    if complete and full not in {0, recipe.shard_count}:
+    if manifest.complete and full not in {0, recipe.shard_count}:
         raise InputError(f"{path}: says complete, but lists {full} of {recipe.shard_count} shards of 'full'.")
-    if complete and not full and any(sets.values()):
+    if manifest.complete and not full and any(sets.values()):
         raise InputError(f"{path}: lists isolated shards, but none of 'full'.")
     return manifest
 
@@ -198,53 +186,47 @@ def _digest_of(recipe: dict[str, Any]) -> str:
     return xxhash.xxh3_128_hexdigest(plain.encode("ascii"))
 
 
-def _read_makers(value: object, where: str) -> list[dict[str, str]]:
-    makers = strict_json.items(value, where)
-    for maker in makers:
-        if not isinstance(maker, dict) or not all(isinstance(text, str) for text in maker.values()):
-            raise InputError(f"{where}: must be a list of objects with text, not of {maker!r:.60}.")
-    if len(makers) > _MOST_MAKERS:
-        raise InputError(f"{where}: has {len(makers)} entries; {_MOST_MAKERS} is the most.")
-    return makers
+class _Listed(Record, frozen=True):
+    """The file as it stands, but for what only its recipe can tell."""
+
+    format: str
+    version: int
+    complete: bool
+    recipe: dict[str, Any]
+    sets: dict[str, list[Any]]
+    files: dict[Literal["faces.h5", "kernels.h5"], FileRecord] = msgspec.field(default_factory=dict)
+    made_by: Annotated[list[dict[str, str]], Meta(max_length=1000)] = msgspec.field(default_factory=list)
+    recipe_digest: Digest | None = None
 
 
-def _read_files(value: object, where: str) -> dict[str, FileRecord]:
-    files = strict_json.fields(value, where, (), optional=(FACES, KERNELS))
-    return {name: _read_file(entry, f"{where}.{name}") for name, entry in files.items()}
+class _Shard(FileRecord, frozen=True, kw_only=True):
+    """A shard as it is listed: ``rows`` and ``samples`` are ``[first, end]``."""
+
+    file: str
+    rows: tuple[int, int]
+    samples: tuple[int, int]
+    content: Digest
 
 
-def _read_file(value: object, where: str) -> FileRecord:
-    entry = strict_json.fields(value, where, ("bytes", "digest"))
-    return FileRecord(
-        strict_json.whole(entry["bytes"], f"{where}.bytes", 1, _MOST_BYTES),
-        strict_json.digest(entry["digest"], f"{where}.digest"),
-    )
-
-
-def _read_set(recipe: Recipe, set_name: str, value: object, where: str) -> dict[int, ShardRecord]:
+def _read_set(recipe: Recipe, set_name: str, listed: list[Any], where: str) -> dict[int, ShardRecord]:
     records: dict[int, ShardRecord] = {}
     rows_before = 0
-    for position, entry in enumerate(strict_json.items(value, where)):
+    for position, entry in enumerate(listed):
         here = f"{where}[{position}]"
-        shard = strict_json.fields(entry, here, ("file", "rows", "samples", "bytes", "digest", "content"))
-        samples = strict_json.span(shard["samples"], f"{here}.samples", recipe.count)
-        number = samples[0] // recipe.shard_size
-        if number in records or samples != recipe.shard_samples(number):
-            raise InputError(f"{here}.samples: {list(samples)} is no shard of this recipe, or listed twice.")
+        shard = convert(entry, _Shard, here)
+        number = shard.samples[0] // recipe.shard_size
+        if number in records or shard.samples != recipe.shard_samples(number):
+            raise InputError(
+                f"{here}.samples: {list(shard.samples)} is no shard of this recipe, or listed twice."
+            )
         if records and number < max(records):
             raise InputError(f"{here}.samples: shards must be listed in ascending order.")
-        if shard["file"] != shard_file(set_name, number):
-            wanted = shard_file(set_name, number)
-            raise InputError(f"{here}.file: must be '{wanted}', not {shard['file']!r:.60}.")
-        first, end = strict_json.span(shard["rows"], f"{here}.rows", recipe.count)
-        held = samples[1] - samples[0]
+        if shard.file != (wanted := shard_file(set_name, number)):
+            raise InputError(f"{here}.file: must be '{wanted}', not {shard.file!r:.60}.")
+        first, end = shard.rows
+        held = shard.samples[1] - shard.samples[0]
         if first != rows_before or not 1 <= end - first <= held or (set_name == FULL and end - first != held):
             raise InputError(f"{here}.rows: [{first}, {end}] does not follow from the shards before it.")
         rows_before = end
-        records[number] = ShardRecord(
-            end - first,
-            strict_json.whole(shard["bytes"], f"{here}.bytes", 1, _MOST_BYTES),
-            strict_json.digest(shard["digest"], f"{here}.digest"),
-            strict_json.digest(shard["content"], f"{here}.content"),
-        )
+        records[number] = ShardRecord(end - first, shard.bytes, shard.digest, shard.content)
     return records

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageCms
 
 from blurgen.errors import InputError
-from blurgen.faces.adapters.listing import printable
+from blurgen.files.names import printable
 from blurgen.labels import LABEL_VALUES
 
 PICTURE_SUFFIXES = (

@@ -15,7 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from blurgen.errors import InputError
-from blurgen.faces.adapters.listing import printable, read_lines
+from blurgen.faces.adapters.listing import read_lines
+from blurgen.files.names import printable
 
 _FARTHEST = 1e5  # pixels; no picture is that large
 _HEADING = re.compile(r"\d+|lefteye_x\s.*")

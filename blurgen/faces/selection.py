@@ -7,8 +7,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from blurgen.errors import InputError
-from blurgen.faces.adapters.listing import printable, read_inside
+from blurgen.faces.adapters.listing import read_inside
 from blurgen.faces.decode import sha256
+from blurgen.files.names import printable
 from blurgen.randomness.philox import Stream, words
 
 SPLITS = ("all", "train", "validation", "test")

@@ -11,23 +11,23 @@ import io
 import itertools
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Annotated, Final
 
 import xxhash
+from msgspec import Meta
 
 from blurgen.files.at_offset import open_to_read, read_into
+from blurgen.files.strict_json import Digest, Record
 
 _PIECE: Final = 1 << 18  # bytes hashed at a time: they stay in the processor's cache
 
 
-@dataclass(frozen=True)
-class FileRecord:
+class FileRecord(Record, frozen=True):
     """A file as ``dataset.json`` lists it: its size in bytes and the digest of all of them."""
 
-    bytes: int
-    digest: str
+    bytes: Annotated[int, Meta(ge=1, le=2**62)]
+    digest: Digest
 
 
 def digest_file(path: Path) -> str:

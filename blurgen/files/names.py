@@ -1,7 +1,8 @@
-"""File names that stand for one file, and the same one, on every system."""
+"""File names that stand for one file, and the same one, on every system, and that can be shown."""
 
 from __future__ import annotations
 
+import os
 import unicodedata
 from pathlib import PurePosixPath, PureWindowsPath
 from typing import Final
@@ -26,3 +27,9 @@ def is_portable(name: str) -> bool:
 def folded(name: str) -> str:
     """Return what two names share if some file system takes them for one: macOS and Windows ignore case."""
     return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())
+
+
+def printable(name: str) -> str:
+    """Return ``name`` fit for a message or a table: valid UTF-8, one line, nothing invisible."""
+    valid = os.fsencode(name).decode("utf-8", "backslashreplace")
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in valid)

@@ -2,88 +2,80 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin
 
-from blurgen.errors import InputError
+import msgspec
+from msgspec import Meta
+
+from blurgen.errors import Argument, ArgumentError, InputError
 from blurgen.files.bounded import read_bounded
+from blurgen.files.names import printable
+
+Digest = Annotated[str, Meta(pattern=r"^[0-9a-f]{32}\Z")]
+"""XXH3-128, 32 lower-case hexadecimal digits."""
 
 _MOST_BYTES = 64 << 20
 _MOST_VALUES = 1 << 22  # of all kinds: an empty list of two bytes takes thirty times as much memory
+_T = TypeVar("_T")
 
 
-def load_json(path: Path) -> Any:
-    """Return what the JSON file ``path`` holds; InputError when it is missing, huge or not JSON."""
-    return parse_json(read_bounded(path, _MOST_BYTES), str(path))
+class Record(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """An object in JSON that has exactly these fields; ``convert`` makes it, and checks them."""
 
 
-def parse_json(text: bytes, where: str) -> Any:
-    """Return the value of JSON that others wrote; InputError, which begins with ``where``, when it is none.
+class Checked(Record, frozen=True):
+    """A record that checks its fields however it is made. Raises ArgumentError (a ValueError)."""
+
+    def __post_init__(self) -> None:
+        for field in msgspec.structs.fields(self):
+            value = getattr(self, field.name)
+            value = float(value) if isinstance(value, float) else value  # NumPy's are of another type
+            try:
+                msgspec.structs.force_setattr(self, field.name, msgspec.convert(value, field.type))
+            except msgspec.ValidationError as error:
+                known = ", ".join(get_args(field.type)) if get_origin(field.type) is Literal else ""
+                wanted = f"must be one of {known}" if known else _text(error)
+                raise ArgumentError(Argument(field.name), f" {wanted}, not {value!r:.60}.") from None
+
+
+def load_json(path: Path, format_name: str, version: int) -> dict[str, Any]:
+    """Return the JSON object in ``path``, which says that it is of this format and version.
+
+    InputError when the file is missing, huge, not JSON, or of another format or version.
+    """
+    tree = parse_json(read_bounded(path, _MOST_BYTES), str(path))
+    if tree.get("format") != format_name:
+        raise InputError(f"{path}: format must be '{format_name}', not {tree.get('format')!r:.60}.")
+    if (found := tree.get("version")) != version or isinstance(found, bool):
+        raise InputError(f"{path}: is version {found!r:.20}; this blurgen reads version {version}.")
+    return tree
+
+
+def parse_json(text: bytes, where: str) -> dict[str, Any]:
+    """Return the object of JSON that others wrote; InputError, which begins with ``where``, when it is none.
 
     How many values it may hold is counted before any is made.
     """
     if sum(map(text.count, (b",", b"[", b"{"))) > _MOST_VALUES:
         raise InputError(f"{where}: holds more than {_MOST_VALUES:,} values; this is no file of ours.")
     try:
-        return json.loads(text, parse_constant=_refuse)
+        return msgspec.json.decode(text, type=dict[str, Any])
     except (ValueError, RecursionError) as error:
         raise InputError(f"{where}: not valid JSON ({error}); the file is damaged.") from None
 
 
-def fields(
-    value: object, where: str, names: tuple[str, ...], optional: tuple[str, ...] = ()
-) -> dict[str, Any]:
-    """Return ``value`` if it is an object with exactly the keys ``names``, and maybe some of ``optional``."""
-    if not isinstance(value, dict):
-        raise InputError(f"{where}: must be an object, not {_short(value)}.")
-    for missing in sorted(set(names) - value.keys()):
-        raise InputError(f"{where}: '{missing}' is missing.")
-    for unknown in sorted(value.keys() - {*names, *optional}):
-        raise InputError(f"{where}: {_short(unknown)} is unknown; was this made by a newer version?")
-    return value
+def convert(value: object, kind: type[_T], where: str) -> _T:
+    """Return JSON ``value`` as a ``kind``; InputError, which begins with ``where``, for what does not fit."""
+    try:
+        return msgspec.convert(value, kind)
+    except msgspec.ValidationError as error:
+        what, _, place = _text(error).replace("`key` in ", "").partition(" - at `$")
+        if isinstance(error.__cause__, ArgumentError):
+            what = error.__cause__.text()
+        here = f"{where}: {place[:-1].lstrip('.')}" if place else where
+        raise InputError(f"{here}: {printable(what):.200}; is it damaged, or of a newer version?") from None
 
 
-def whole(value: object, where: str, low: int, high: int) -> int:
-    """Return ``value`` if it is a whole number from ``low`` to ``high``; true and 1.0 are none."""
-    if type(value) is not int or not low <= value <= high:
-        raise InputError(f"{where}: must be a whole number from {low} to {high}, not {_short(value)}.")
-    return value
-
-
-def flag(value: object, where: str) -> bool:
-    """Return ``value`` if it is true or false."""
-    if not isinstance(value, bool):
-        raise InputError(f"{where}: must be true or false, not {_short(value)}.")
-    return value
-
-
-def span(value: object, where: str, high: int) -> tuple[int, int]:
-    """Return ``value`` if it is ``[first, end]`` with ``0 <= first <= end <= high``."""
-    if not isinstance(value, list) or len(value) != 2:
-        raise InputError(f"{where}: must be [first, end], not {_short(value)}.")
-    first = whole(value[0], where, 0, high)
-    return first, whole(value[1], where, first, high)
-
-
-def items(value: object, where: str) -> list[Any]:
-    """Return ``value`` if it is a list."""
-    if not isinstance(value, list):
-        raise InputError(f"{where}: must be a list, not {_short(value)}.")
-    return value
-
-
-def digest(value: object, where: str) -> str:
-    """Return ``value`` if it is a digest: 32 lower-case hexadecimal digits."""
-    if not isinstance(value, str) or len(value) != 32 or set(value) - set("0123456789abcdef"):
-        raise InputError(f"{where}: must be 32 hexadecimal digits, not {_short(value)}.")
-    return value
-
-
-def _refuse(constant: str) -> None:
-    raise ValueError(f"{constant} is no JSON")
-
-
-def _short(value: object) -> str:
-    text = repr(value)
-    return text if len(text) <= 60 else text[:57] + "..."
+def _text(error: msgspec.ValidationError) -> str:
+    return str(error).replace("Expected", "must be", 1)

@@ -6,15 +6,16 @@ of a dataset can be made anywhere, in any order.
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, fields
-from typing import Any, Final, Literal
+from typing import Annotated, Any, Final, Literal, get_args
 
+import msgspec
 import numpy as np
+from msgspec import Meta
 from numpy.typing import ArrayLike, NDArray
 
 from blurgen.compiling.njit import njit
-from blurgen.errors import InputError
-from blurgen.files import strict_json
+from blurgen.errors import Argument, ArgumentError, InputError
+from blurgen.files.strict_json import Checked, Digest, convert
 from blurgen.randomness.philox import Stream, below, block_words
 from blurgen.synthesis.camera.settings import Camera
 
@@ -23,48 +24,37 @@ INDEX_DTYPE: Final = np.dtype(
 )
 """One row per triplet, packed, 24 bytes: sample number, face number, corner of the crop, kernel number."""
 
-ISOLATIONS: Final = ("composite", "layered")
+Isolation = Literal["composite", "layered"]
+ISOLATIONS: Final[tuple[str, ...]] = get_args(Isolation)
 LEAST_SHARE: Final = 200
 """A sample is in the set of a class when at least 1/200 (0.5 %) of its pixels are of that class."""
 
-_MOST_SAMPLES = 10**12
 _KERNEL_STREAM = np.uint32(Stream.KERNEL)
 _CROP_STREAM = np.uint32(Stream.CROP)
 
 
-@dataclass(frozen=True)
-class FacesUsed:
+class FacesUsed(Checked, frozen=True):
     """The faces a dataset is made from: how many, the digest of ``faces.h5``, what each source is."""
 
-    count: int
-    digest: str
+    count: Annotated[int, Meta(ge=1, le=2**32 - 1)]
+    digest: Digest
     sources: list[dict[str, Any]]
 
-    def __post_init__(self) -> None:
-        _check_whole("faces.count", self.count, 1, 2**32 - 1)
-        _check_digest("faces.digest", self.digest)
-        if not isinstance(self.sources, list) or not all(isinstance(s, dict) for s in self.sources):
-            raise ValueError("Argument 'faces.sources' must be a list of objects.")
 
-
-@dataclass(frozen=True)
-class KernelsUsed:
+class KernelsUsed(Checked, frozen=True):
     """The kernel bank a dataset is made with: how many kernels, their largest size, the bank's digest."""
 
-    count: int
-    max_size: int
-    digest: str
+    count: Annotated[int, Meta(ge=1, le=2**32 - 1)]
+    max_size: Annotated[int, Meta(ge=1, le=255)]
+    digest: Digest
 
     def __post_init__(self) -> None:
-        _check_whole("kernels.count", self.count, 1, 2**32 - 1)
-        _check_whole("kernels.max_size", self.max_size, 1, 255)
+        super().__post_init__()
         if self.max_size % 2 == 0:
-            raise ValueError(f"Argument 'kernels.max_size' must be odd, not {self.max_size}.")
-        _check_digest("kernels.digest", self.digest)
+            raise ArgumentError(Argument("max_size"), f" must be odd, not {self.max_size}.")
 
 
-@dataclass(frozen=True)
-class Recipe:
+class Recipe(Checked, frozen=True):
     """What a dataset is made of; two datasets of one recipe have the same arrays, to the bit.
 
     ``seed`` 0 to 2^64 - 1; ``count`` triplets; ``patch_size`` in pixels; ``noise_sigma`` in units of full
@@ -74,34 +64,27 @@ class Recipe:
     ``noise_sigma`` is 0 and ``patch_size`` even. Raises ValueError out of range.
     """
 
-    seed: int
-    count: int
-    patch_size: int
-    noise_sigma: float
-    shard_size: int
+    seed: Annotated[int, Meta(ge=0)]
+    count: Annotated[int, Meta(ge=1, le=10**12)]
+    patch_size: Annotated[int, Meta(ge=8, le=1024)]
+    noise_sigma: Annotated[float, Meta(ge=0, le=0.2)]
+    shard_size: Annotated[int, Meta(ge=1, le=2**20)]
     class_isolated: bool
-    isolation: Literal["composite", "layered"]
+    isolation: Isolation
     faces: FacesUsed
     kernels: KernelsUsed
     camera: Camera | None = None
 
     def __post_init__(self) -> None:
-        _check_whole("seed", self.seed, 0, 2**64 - 1)
-        _check_whole("count", self.count, 1, _MOST_SAMPLES)
-        _check_whole("patch_size", self.patch_size, 8, 1024)
-        _check_whole("shard_size", self.shard_size, 1, 2**20)
-        sigma = self.noise_sigma
-        if isinstance(sigma, bool) or not isinstance(sigma, int | float) or not 0 <= sigma <= 0.2:
-            raise ValueError(f"Argument 'noise_sigma' must be between 0 and 0.2, not {sigma!r}.")
-        object.__setattr__(self, "noise_sigma", float(sigma))
-        if not isinstance(self.class_isolated, bool):
-            raise ValueError(f"Argument 'class_isolated' must be true or false, not {self.class_isolated!r}.")
-        if self.isolation not in ISOLATIONS:
-            raise ValueError(f"Argument 'isolation' must be one of {ISOLATIONS}, not {self.isolation!r}.")
+        super().__post_init__()
+        if self.seed >= 2**64:
+            raise ArgumentError(Argument("seed"), f" must be below 2**64, not {self.seed}.")
         if self.camera is not None and self.noise_sigma != 0:
-            raise ValueError("Argument 'noise_sigma' must be 0 with a camera: its sensor has its own.")
+            raise ArgumentError(Argument("noise_sigma"), " must be 0 with a camera: its sensor has its own.")
         if self.camera is not None and self.patch_size % 2:
-            raise ValueError(f"Argument 'patch_size' must be even with a camera, not {self.patch_size}.")
+            raise ArgumentError(
+                Argument("patch_size"), f" must be even with a camera, not {self.patch_size}."
+            )
 
     @property
     def shard_count(self) -> int:
@@ -146,10 +129,8 @@ class Recipe:
 
     def to_json(self) -> dict[str, Any]:
         """Return the recipe as it stands in ``dataset.json``; without ``camera`` where there is none."""
-        tree = asdict(self)
-        if self.camera is None:
-            del tree["camera"]
-        return tree
+        tree: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(self))
+        return tree if self.camera else {name: tree[name] for name in tree if name != "camera"}
 
     @classmethod
     def from_json(cls, value: object, where: str = "recipe") -> Recipe:
@@ -158,19 +139,10 @@ class Recipe:
         InputError, which begins with ``where``, on an unknown or missing key, a wrong type or a value out of
         range.
         """
-        required = tuple(name for name in _names(cls) if name != "camera")
-        top = strict_json.fields(value, where, required, optional=("camera",))
-        faces = strict_json.fields(top["faces"], f"{where}.faces", _names(FacesUsed))
-        kernels = strict_json.fields(top["kernels"], f"{where}.kernels", _names(KernelsUsed))
-        try:
-            parts = {"faces": FacesUsed(**faces), "kernels": KernelsUsed(**kernels)}
-            if "camera" in top:
-                parts["camera"] = Camera(
-                    **strict_json.fields(top["camera"], f"{where}.camera", _names(Camera))
-                )
-            return cls(**{**top, **parts})
-        except ValueError as error:
-            raise InputError(f"{where}: {str(error).replace('Argument ', '')}") from None
+        recipe = convert(value, cls, where)
+        if recipe.to_json() != value:
+            raise InputError(f"{where}: camera must have all of {', '.join(Camera.__struct_fields__)}.")
+        return recipe
 
     def differences(self, other: Recipe) -> list[str]:
         """Return what sets this recipe apart from ``other``, one "name: ours, there theirs" each."""
@@ -199,20 +171,6 @@ def _flat(tree: dict[str, Any]) -> dict[str, Any]:
         else:
             flat[name] = value
     return flat
-
-
-def _names(kind: type) -> tuple[str, ...]:
-    return tuple(field.name for field in fields(kind))
-
-
-def _check_whole(name: str, value: object, low: int, high: int) -> None:
-    if type(value) is not int or not low <= value <= high:
-        raise ValueError(f"Argument '{name}' must be a whole number from {low} to {high}, not {value!r}.")
-
-
-def _check_digest(name: str, value: object) -> None:
-    if not isinstance(value, str) or len(value) != 32 or set(value) - set("0123456789abcdef"):
-        raise ValueError(f"Argument '{name}' must be 32 hexadecimal digits, not {value!r}.")
 
 
 @njit(cache=True, inline="always")

@@ -27,6 +27,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -198,8 +199,8 @@ def build_testset(
                     bar.advance(len(kernels), made)
         if todo or not complete:
             sync_files(file for number in range(len(cuts)) for file in _files(root, manifest, number))
-            write_testset(root, replace(manifest, complete=True))
-    return BuiltTestset(root, replace(manifest, complete=True))
+            write_testset(root, msgspec.structs.replace(manifest, complete=True))
+    return BuiltTestset(root, msgspec.structs.replace(manifest, complete=True))
 
 
 def _check_options(
@@ -279,7 +280,8 @@ def _cut_faces(
         )
     ordered = [cuts[i] for i in sorted(cuts)]
     stems = _stems([cut.face for cut in ordered])
-    return [replace(cut, face=replace(cut.face, file=stem)) for cut, stem in zip(ordered, stems, strict=True)]
+    named = [msgspec.structs.replace(cut.face, file=stem) for cut, stem in zip(ordered, stems, strict=True)]
+    return [replace(cut, face=face) for cut, face in zip(ordered, named, strict=True)]
 
 
 def _cut(face: Face, patch: int, radius: int) -> _Cut:

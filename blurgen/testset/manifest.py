@@ -8,17 +8,19 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Any, Final
+from typing import Annotated, Any, Final
+
+import msgspec
+from msgspec import Meta
 
 from blurgen.errors import InputError
-from blurgen.files import strict_json
 from blurgen.files.atomic import write_file
 from blurgen.files.inside import inside
 from blurgen.files.names import folded, is_portable
+from blurgen.files.strict_json import Record, convert, load_json
 from blurgen.synthesis.recipe import KernelsUsed
-from blurgen.testset.protocols import BORDERS, Border
+from blurgen.testset.protocols import Border
 
 TESTSET: Final = "testset.json"
 FORMAT: Final = "blurgen-testset"
@@ -36,13 +38,11 @@ MOST_PICTURES: Final = 10**7
 """How many blurry pictures a test set may have: far more than any has, and few enough to list."""
 
 _STEM = re.compile(r"[\w-][\w.-]{0,199}")
-_MOST_PER_SIZE = 10**6
-_MOST_SIDE = 2**31 - 1
-_MOST_IDENTITY = 2**63 - 1
+_Sha256 = Annotated[str, Meta(pattern=r"^[0-9a-f]{64}\Z")]
+_Pixel = Annotated[int, Meta(ge=0, le=2**31 - 1)]
 
 
-@dataclass(frozen=True)
-class TakenFace:
+class TakenFace(Record, frozen=True):
     """One face of a test set."""
 
     file: str
@@ -51,20 +51,19 @@ class TakenFace:
     """The source's own name of the face."""
     name: str
     """``SOURCE:FILE``."""
-    digest: str
+    digest: _Sha256
     """SHA-256 of the source file (see blurgen.faces.Face)."""
-    identity: int
+    identity: Annotated[int, Meta(ge=-1, le=2**63 - 1)]
     """Number of the person, -1 unknown."""
-    top: int
+    top: _Pixel
     """Where the picture is cut out of the face, pixels."""
-    left: int
+    left: _Pixel
     labelled: bool
-    picture_hash: str
+    picture_hash: _Sha256 = msgspec.field(name="looks")
     """Perceptual hash of the whole face (blurgen.comparing.picture_hash), 64 hexadecimal digits."""
 
 
-@dataclass(frozen=True)
-class TestsetManifest:
+class TestsetManifest(Record, frozen=True):
     """Everything that defines a test set, and whether all its pictures are there.
 
     Blurry pictures: every face with ``per_size`` kernels of each of ``sizes`` (pixels, odd).
@@ -72,11 +71,11 @@ class TestsetManifest:
 
     name: str
     """What the set is called in the names of its folders."""
-    seed: int
-    patch_size: int
-    noise_sigma: float
-    sizes: list[int]
-    per_size: int
+    seed: Annotated[int, Meta(ge=0)]
+    patch_size: Annotated[int, Meta(ge=8, le=1024)]
+    noise_sigma: Annotated[float, Meta(ge=0, le=0.2)]
+    sizes: list[Annotated[int, Meta(ge=3, le=101)]]
+    per_size: Annotated[int, Meta(ge=1, le=10**6)]
     source: dict[str, Any]
     """What the source says of itself."""
     kernels: KernelsUsed
@@ -107,12 +106,10 @@ class TestsetManifest:
 
     def to_json(self) -> dict[str, Any]:
         """Return the manifest as it stands in the file."""
-        whole = asdict(self)
+        whole = msgspec.to_builtins(self)
         faces, complete = whole.pop("faces"), whole.pop("complete")
         if self.border == "real":
             del whole["border"]  # as in test sets of before there were others
-        for face in faces:
-            face["looks"] = face.pop("picture_hash")
         return {
             "format": FORMAT,
             "version": VERSION,
@@ -147,42 +144,22 @@ def read_testset(root: Path) -> TestsetManifest:
     if not path.is_file():
         raise InputError(f"{root}: is no test set (it has no {TESTSET}); see 'blurgen build-testset'.")
     where = str(path)
-    top = strict_json.fields(
-        strict_json.load_json(path),
-        where,
-        ("format", "version", "complete", "recipe", "arithmetic", "faces"),
-    )
-    if top["format"] != FORMAT:
-        raise InputError(f"{path}: format must be '{FORMAT}', not {top['format']!r:.60}.")
-    if top["version"] != VERSION or isinstance(top["version"], bool):
-        raise InputError(f"{path}: is version {top['version']!r:.20}; this blurgen reads version {VERSION}.")
-    elsewhere = {"faces", "complete", "border"}
-    names = tuple(field.name for field in fields(TestsetManifest) if field.name not in elsewhere)
-    recipe = strict_json.fields(top["recipe"], f"{where}: recipe", names, optional=("border",))
-    if recipe.get("border", "real") not in BORDERS:
-        raise InputError(f"{where}: border: must be one of {', '.join(BORDERS)}.")
-    sizes = strict_json.items(recipe["sizes"], f"{where}: sizes")
-    sigma = recipe["noise_sigma"]
-    if isinstance(sigma, bool) or not isinstance(sigma, int | float) or not 0 <= sigma <= 0.2:
-        raise InputError(f"{where}: noise_sigma: must be from 0 to 0.2, not {sigma!r:.60}.")
-    if not isinstance(recipe["source"], dict):
-        raise InputError(f"{where}: source: must be an object.")
-    faces = strict_json.items(top["faces"], f"{where}: faces")
-    manifest = TestsetManifest(
-        name=_text(recipe["name"], f"{where}: name"),
-        seed=strict_json.whole(recipe["seed"], f"{where}: seed", 0, 2**64 - 1),
-        patch_size=strict_json.whole(recipe["patch_size"], f"{where}: patch_size", 8, 1024),
-        noise_sigma=float(sigma),
-        sizes=[strict_json.whole(size, f"{where}: sizes[{i}]", 3, 101) for i, size in enumerate(sizes)],
-        per_size=strict_json.whole(recipe["per_size"], f"{where}: per_size", 1, _MOST_PER_SIZE),
-        source=recipe["source"],
-        kernels=_kernels(recipe["kernels"], f"{where}: kernels"),
-        faces=[_face(face, f"{where}: faces[{i}]") for i, face in enumerate(faces)],
-        complete=strict_json.flag(top["complete"], f"{where}: complete"),
-        border=recipe.get("border", "real"),
-    )
+    listed = convert(load_json(path, FORMAT, VERSION), _Listed, where)
+    rest = {"faces": listed.faces, "complete": listed.complete}
+    manifest = convert({**listed.recipe, **rest}, TestsetManifest, where)
     _check_names(manifest, where)
     return manifest
+
+
+class _Listed(Record, frozen=True):
+    """The file as it stands."""
+
+    format: str
+    version: int
+    complete: bool
+    recipe: dict[str, Any]
+    arithmetic: str
+    faces: list[TakenFace]
 
 
 def _check_names(manifest: TestsetManifest, where: str) -> None:
@@ -202,39 +179,3 @@ def _check_names(manifest: TestsetManifest, where: str) -> None:
             raise InputError(f"{where}: faces[{i}].file: must be the stem of a file name, not {file!r:.60}.")
     if len(set(map(folded, files))) < len(files):
         raise InputError(f"{where}: faces: two of them have the same file.")
-
-
-def _kernels(value: object, where: str) -> KernelsUsed:
-    try:
-        return KernelsUsed(**strict_json.fields(value, where, ("count", "max_size", "digest")))
-    except ValueError as error:
-        raise InputError(f"{where}: {str(error).replace('Argument ', '')}") from None
-
-
-def _face(value: object, where: str) -> TakenFace:
-    names = [field.name for field in fields(TakenFace) if field.name != "picture_hash"]
-    face = strict_json.fields(value, where, (*names, "looks"))
-    return TakenFace(
-        file=_text(face["file"], f"{where}.file"),
-        id=_text(face["id"], f"{where}.id"),
-        name=_text(face["name"], f"{where}.name"),
-        digest=_digits(face["digest"], f"{where}.digest"),
-        identity=strict_json.whole(face["identity"], f"{where}.identity", -1, _MOST_IDENTITY),
-        top=strict_json.whole(face["top"], f"{where}.top", 0, _MOST_SIDE),
-        left=strict_json.whole(face["left"], f"{where}.left", 0, _MOST_SIDE),
-        labelled=strict_json.flag(face["labelled"], f"{where}.labelled"),
-        picture_hash=_digits(face["looks"], f"{where}.looks"),
-    )
-
-
-def _text(value: object, where: str) -> str:
-    if not isinstance(value, str):
-        raise InputError(f"{where}: must be a text, not {value!r:.60}.")
-    return value
-
-
-def _digits(value: object, where: str) -> str:
-    text = _text(value, where)
-    if len(text) != 64 or set(text) - set("0123456789abcdef"):
-        raise InputError(f"{where}: must be 64 hexadecimal digits, not {text!r:.80}.")
-    return text

@@ -9,6 +9,7 @@ import xxhash
 
 from blurgen.errors import InputError
 from blurgen.files.bounded import read_bounded
+from blurgen.files.names import printable
 
 MAX_FILE_BYTES = 1 << 30
 """A picture of more bytes than this is not read."""
@@ -16,12 +17,6 @@ MAX_FILE_BYTES = 1 << 30
 _MAX_LIST_BYTES = 64 << 20  # CelebA's are of 6 MB and 200,000 lines
 _MAX_LINES = 2_000_000
 _LINE_ENDS = "\n\r\v\f\x1c\x1d\x1e\x85\u2028\u2029"
-
-
-def printable(name: str) -> str:
-    """Return ``name`` fit for a message or a table: valid UTF-8, one line, nothing invisible."""
-    valid = os.fsencode(name).decode("utf-8", "backslashreplace")
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in valid)
 
 
 def existing_folder(path: str, remedy: str) -> str:

@@ -68,7 +68,7 @@ class Draw(NamedTuple):
 
 @cache
 def noise_tables(sensor: str) -> NoiseTables:
-    """Return the tables of a sensor of ``blurgen.synthesis.camera.settings.SENSORS``; a KeyError otherwise.
+    """Return the tables of a sensor that ``Camera`` may have; a KeyError otherwise.
 
     Decimal arithmetic of 40 digits: no entry lies closer than 1e-6 to a rounding tie (tests/test_sensor.py).
     """
