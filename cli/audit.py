@@ -13,14 +13,11 @@ from blurgen_cli.options import Whole
 @click.command("audit")
 @click.argument("a", type=click.Path(path_type=Path))
 @click.argument("b", type=click.Path(path_type=Path))
-@click.option(
-    "--near/--no-near", default=True, show_default=True, help="Also look for faces that look the same."
-)
+@click.option("--near/--no-near", default=True, help="Also look for faces that look the same.")
 @click.option(
     "--threshold",
     type=Whole(0, 255),
     default=28,
-    show_default=True,
     help="Most bits of 256 in which the hashes of faces that look the same differ.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")

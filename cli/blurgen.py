@@ -15,7 +15,7 @@ from blurgen_cli.errors import OneLineErrors
 from blurgen_cli.export import export
 from blurgen_cli.faces import make_faces
 from blurgen_cli.kernels import import_kernels, kernel_info, make_kernels
-from blurgen_cli.options import JOBS, FiniteRange, Pair, Whole
+from blurgen_cli.options import JOBS, SEED, FiniteRange, Pair, Whole
 from blurgen_cli.sections import SectionedCommand, add_examples
 from blurgen_cli.testset import build_testset
 
@@ -58,7 +58,11 @@ _BUILD_SECTIONS = {
 }
 
 
-@click.group(cls=OneLineErrors, sections=_SECTIONS, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(
+    cls=OneLineErrors,
+    sections=_SECTIONS,
+    context_settings={"help_option_names": ["-h", "--help"], "show_default": True},
+)
 @click.version_option(package_name="blurgen", prog_name="blurgen")
 def main() -> None:
     """Synthetic camera-shake datasets for image deblurring, reproducible to the bit."""
@@ -82,26 +86,22 @@ for _command in (make_faces, make_kernels, import_kernels, build_testset, export
     "--split",
     type=click.Choice(["all", "train", "validation", "test"]),
     default="all",
-    show_default=True,
     help="Which part of the faces: of Helen and CelebA their owners', else a tenth by digest is for tests.",
 )
 @click.option("--align", is_flag=True, help="Turn faces upright, onto the template of the aligned faces.")
 @click.option("--limit", type=Whole(1), help="Take only N faces of each source, chosen by --seed.")
 @click.option("--kernels", type=_PATH, required=True, help="The kernel bank, from 'blurgen make-kernels'.")
 @click.option("--out", type=_PATH, required=True, help="Folder of the dataset; one begun there is finished.")
-@click.option("--per-image", type=Whole(1), default=63, show_default=True, help="Crops of each face.")
+@click.option("--per-image", type=Whole(1), default=63, help="Crops of each face.")
 @click.option("--count", type=Whole(1, 10**12), help="Triplets in all, instead of --per-image.")
 @click.option("--class-isolated", is_flag=True, help="Also sets in which only one class is blurred.")
 @click.option(
     "--isolation",
     type=click.Choice(["composite", "layered"]),
     default="composite",
-    show_default=True,
     help="Blur the pixels of the class in place, or move it as an object over the rest.",
 )
-@click.option(
-    "--patch-size", type=Whole(8, 1024), default=128, show_default=True, help="Side of a patch in pixels."
-)
+@click.option("--patch-size", type=Whole(8, 1024), default=128, help="Side of a patch in pixels.")
 @click.option(
     "--noise-sigma",
     type=FiniteRange(0, 0.2),
@@ -109,16 +109,8 @@ for _command in (make_faces, make_kernels, import_kernels, build_testset, export
     help="Of full scale; paper formation only.",
 )
 @camera_options
-@click.option(
-    "--seed",
-    type=Whole(0, 2**64 - 1),
-    default=0,
-    show_default=True,
-    help="Another seed gives other random numbers.",
-)
-@click.option(
-    "--shard-size", type=Whole(1, 2**20), default=4096, show_default=True, help="Triplets in a shard."
-)
+@SEED
+@click.option("--shard-size", type=Whole(1, 2**20), default=4096, help="Triplets in a shard.")
 @click.option(
     "--shards", type=Pair("0:100", ascending=True), help="Make only shards A to B - 1, for job arrays."
 )
@@ -127,7 +119,6 @@ for _command in (make_faces, make_kernels, import_kernels, build_testset, export
     "--on-error",
     type=click.Choice(["skip", "fail"]),
     default="skip",
-    show_default=True,
     help="What to do about a file that is no usable face.",
 )
 @JOBS
@@ -135,33 +126,17 @@ for _command in (make_faces, make_kernels, import_kernels, build_testset, export
     "--backend",
     type=click.Choice(["loky", "dask", "ray"]),
     default="loky",
-    show_default=True,
     help="Who runs the work: processes here, or a Dask or Ray cluster.",
 )
 @click.option("--scheduler", metavar="ADDRESS", help="Address of the Dask scheduler or the Ray cluster.")
 def build_dataset(
     specs: tuple[str, ...],
-    labels: str | None,
-    split: str,
-    align: bool,
-    limit: int | None,
     kernels: Path,
     out: Path,
-    per_image: int,
-    count: int | None,
-    class_isolated: bool,
-    isolation: str,
-    patch_size: int,
-    noise_sigma: float | None,
-    seed: int,
-    shard_size: int,
-    shards: tuple[int, int] | None,
-    recipe_only: bool,
-    on_error: str,
-    jobs: int,
     backend: str,
     scheduler: str | None,
-    **formation: Any,
+    noise_sigma: float | None,
+    **options: Any,
 ) -> None:
     """Make clean/blurry/mask triplets from faces and kernels.
 
@@ -169,7 +144,7 @@ def build_dataset(
     """
     if scheduler is not None and backend == "loky":
         raise click.UsageError("--scheduler needs --backend dask or --backend ray.")
-    camera = chosen_camera(formation)
+    camera = chosen_camera(options)
     if camera is not None and noise_sigma is not None:
         raise click.UsageError("--noise-sigma is for --formation paper; a camera's noise is its --sensor's.")
     from blurgen.building.build import build_dataset as build
@@ -178,36 +153,18 @@ def build_dataset(
     from blurgen.kernels.bank import KernelBank
 
     bank = KernelBank.load(kernels)
-    sources = read_faces(
-        *specs,
-        kernel_size=bank.max_size,
-        patch_size=patch_size,
-        seed=seed,
-        split=split,
-        limit=limit,
-        labels=labels,
-        align=align,
-    )
+    about_faces = {name: options.pop(name) for name in ("labels", "split", "align", "limit")}
+    common = {name: options[name] for name in ("patch_size", "seed")}
     made = build(
-        sources,
+        read_faces(*specs, kernel_size=bank.max_size, **common, **about_faces),
         bank,
         out,
-        per_image=per_image,
-        count=count,
-        class_isolated=class_isolated,
-        isolation=isolation,  # type: ignore[arg-type]
-        patch_size=patch_size,
         noise_sigma=noise_sigma,
         camera=camera,
-        seed=seed,
-        shard_size=shard_size,
-        shards=shards,
-        recipe_only=recipe_only,
-        on_error=on_error,  # type: ignore[arg-type]
-        jobs=jobs,
         backend=backend,  # type: ignore[arg-type]
         scheduler=scheduler,
         progress=Console(),
+        **options,
     )
     if made.complete:
         click.echo(f"{out}: {len(made):,} triplets, complete")
@@ -287,10 +244,8 @@ def repair(ctx: click.Context, path: Path, jobs: int) -> None:
 @main.command()
 @click.argument("path", metavar="DIR", type=_PATH)
 @click.option("--out", type=_PATH, required=True, help="The picture, such as sheet.png.")
-@click.option("--rows", type=Whole(1, 200), default=8, show_default=True, help="How many samples are drawn.")
-@click.option(
-    "--seed", type=Whole(0, 2**64 - 1), default=0, show_default=True, help="Another seed shows other samples."
-)
+@click.option("--rows", type=Whole(1, 200), default=8, help="How many samples are drawn.")
+@click.option("--seed", type=Whole(0, 2**64 - 1), default=0, help="Another seed shows other samples.")
 @click.option("--stages", is_flag=True, help="How a camera's pictures come about, instead of what there is.")
 def preview(path: Path, out: Path, rows: int, seed: int, stages: bool) -> None:
     """Draw a contact sheet: clean, blurry, mask, kernel, and each class blurred alone.

@@ -47,13 +47,14 @@ def _option(field: msgspec.structs.FieldInfo) -> Callable[[Callable[..., Any]], 
     return click.option(f"--{field.name.replace('_', '-')}", type=kind, show_default=default, help=about)
 
 
-def chosen_camera(formation: dict[str, Any]) -> Camera | None:
-    """Return the camera that the options ask for; a UsageError when they do not go together."""
-    given = {name: value for name, value in formation.items() if value is not None}
-    if given.pop("formation") == "paper":
+def chosen_camera(options: dict[str, Any]) -> Camera | None:
+    """Take the camera that options ask for out of them; a UsageError when they do not go together."""
+    formation, fields = options.pop("formation"), {name: options.pop(name) for name in _HELP}
+    given = {name: value for name, value in fields.items() if value is not None}
+    if formation == "paper":
         if given:
-            options = ", ".join("--" + name.replace("_", "-") for name in given)
-            raise click.UsageError(f"{options} needs --formation camera.")
+            named = ", ".join("--" + name.replace("_", "-") for name in given)
+            raise click.UsageError(f"{named} needs --formation camera.")
         return None
     is_rotation = given.get("motion") == "rotation"
     if not is_rotation and (unused := given.keys() & {"poses", "focal_mm"}):

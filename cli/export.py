@@ -23,18 +23,11 @@ from blurgen_cli.options import JOBS, Whole
     "--set",
     "set_name",
     default="full",
-    show_default=True,
     metavar="NAME",
     help="Which set: full, or the one in which only skin, hair, features or background is blurred.",
 )
 @click.option("--limit", type=Whole(1), help="Take only the first N rows.")
-@click.option(
-    "--shard-size",
-    type=Whole(1),
-    default=1000,
-    show_default=True,
-    help="Rows of a WebDataset or Parquet file.",
-)
+@click.option("--shard-size", type=Whole(1), default=1000, help="Rows of a WebDataset or Parquet file.")
 @JOBS
 def export(
     path: Path, to: str, out: Path, set_name: str, limit: int | None, shard_size: int, jobs: int

@@ -4,22 +4,14 @@ from __future__ import annotations
 
 import click
 
-from blurgen_cli.options import JOBS, Whole
+from blurgen_cli.options import JOBS, SEED, Whole
 
 
 @click.command("make-faces")
 @click.option("--count", type=Whole(1, 999_999), required=True, help="How many faces to draw.")
 @click.option("--out", type=click.Path(), required=True, help="Folder for images/ and labels/.")
-@click.option(
-    "--size", type=Whole(64, 2048), default=256, show_default=True, help="Width and height in pixels."
-)
-@click.option(
-    "--seed",
-    type=Whole(0, 2**64 - 1),
-    default=0,
-    show_default=True,
-    help="Another seed gives other random numbers.",
-)
+@click.option("--size", type=Whole(64, 2048), default=256, help="Width and height in pixels.")
+@SEED
 @JOBS
 def make_faces(count: int, out: str, size: int, seed: int, jobs: int) -> None:
     """Draw labelled faces: OUT/images/000000.png with label map OUT/labels/000000.png, and so on.

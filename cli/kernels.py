@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from blurgen_cli.options import JOBS, FiniteRange, Whole
+from blurgen_cli.options import JOBS, SEED, FiniteRange, Whole
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
+
+    from blurgen.kernels.bank import KernelBank
 
 ODD = Whole(3, 101)
 _MODELS = ("camera3d", "boracchi2d", "gaussian-process", "linear")
@@ -18,80 +20,43 @@ _MODELS = ("camera3d", "boracchi2d", "gaussian-process", "linear")
 
 @click.command("make-kernels")
 @click.option("--out", required=True, type=click.Path(), help="The kernel bank to write, e.g. kernels.h5.")
-@click.option(
-    "--count", type=Whole(1, 1 << 24), default=25000, show_default=True, help="How many kernels to make."
-)
-@click.option("--min-size", type=ODD, default=13, show_default=True, help="Smallest size in pixels, odd.")
-@click.option("--max-size", type=ODD, default=29, show_default=True, help="Largest size in pixels, odd.")
+@click.option("--count", type=Whole(1, 1 << 24), default=25000, help="How many kernels to make.")
+@click.option("--min-size", type=ODD, default=13, help="Smallest size in pixels, odd.")
+@click.option("--max-size", type=ODD, default=29, help="Largest size in pixels, odd.")
 @click.option(
     "--model",
     default="camera3d",
-    show_default=True,
     type=click.Choice(_MODELS),
     help="How the camera moves: docs/kernels.md tells the models apart.",
 )
 @click.option(
     "--center",
     default="mass",
-    show_default=True,
     type=click.Choice(["mass", "box"]),
     help="What lies on the centre pixel: the centre of mass, or that of the bounding box.",
 )
-@click.option(
-    "--seed",
-    default=0,
-    show_default=True,
-    type=Whole(0, 2**64 - 1),
-    help="Another seed gives other random numbers.",
-)
-@click.option(
-    "--samples",
-    type=Whole(50, 100_000),
-    default=2000,
-    show_default=True,
-    help="Samples of a whole camera path.",
-)
-@click.option(
-    "--exposure",
-    type=FiniteRange(0.01, 1),
-    default=1.0,
-    show_default=True,
-    help="Share of the path that is seen.",
-)
+@SEED
+@click.option("--samples", type=Whole(50, 100_000), default=2000, help="Samples of a whole camera path.")
+@click.option("--exposure", type=FiniteRange(0.01, 1), default=1.0, help="Share of the path that is seen.")
 @JOBS
 @click.option("--preview", type=click.Path(), help="Also draw a gallery of the kernels into this PNG file.")
-def make_kernels(
-    out: str,
-    count: int,
-    min_size: int,
-    max_size: int,
-    model: str,
-    center: str,
-    seed: int,
-    samples: int,
-    exposure: float,
-    jobs: int,
-    preview: str | None,
-) -> None:
+def make_kernels(out: str, preview: str | None, count: int, jobs: int, **options: Any) -> None:
     """Make a bank of camera-shake kernels: the same arguments give the same bytes on any machine."""
     from blurgen.jobs.progress import Console
     from blurgen.kernels.bank import make_bank
 
     with Console().bar("kernels", count, "kernels") as bar:
-        bank = make_bank(
-            count,
-            min_size,
-            max_size,
-            model,
-            center,
-            seed,
-            jobs,
-            samples=samples,
-            exposure=exposure,
-            progress=bar.advance,
-        )
+        bank = make_bank(count, threads=jobs, **options, progress=bar.advance)
+    sizes = f"{options['min_size']} to {options['max_size']} pixels"
+    _save(bank, out, f"{options['model']} kernels, {sizes}", preview)
+
+
+def _save(bank: KernelBank, out: str, what: str, preview: str | None, more: str | None = None) -> None:
+    """Write a bank and say so, and a gallery of it where one is wanted."""
     bank.save(out)
-    click.echo(f"{out}: {len(bank):,} {model} kernels, {min_size} to {max_size} pixels, digest {bank.digest}")
+    click.echo(f"{out}: {len(bank):,} {what}, digest {bank.digest}")
+    if more is not None:
+        click.echo(more)
     if preview is not None:
         from blurgen.kernels.pictures import save_gallery
 
@@ -105,7 +70,6 @@ def make_kernels(
 @click.option(
     "--center",
     default="keep",
-    show_default=True,
     type=click.Choice(["keep", "mass"]),
     help="Leave kernels where they are, or move their centre of mass to the centre by whole pixels.",
 )
@@ -116,14 +80,12 @@ def make_kernels(
     "--axes",
     type=click.Choice(["android", "camera"]),
     default="android",
-    show_default=True,
     help="Gyroscope: (right, up, towards the user), as of phones, or (right, down, forward).",
 )
 @click.option(
     "--time-unit",
     type=click.Choice(["s", "ms", "us", "ns"]),
     default="s",
-    show_default=True,
     help="Gyroscope: what the times in the log are counted in.",
 )
 @click.option("--preview", type=click.Path(), help="Also draw a gallery of the kernels into this PNG file.")
@@ -160,16 +122,7 @@ def import_kernels(
 
         imported = import_bank(path, center=center, variable=variable)
         bank, about = imported.bank, _about_centres(imported.center_offset, center)
-    bank.save(out)
-    click.echo(
-        f"{out}: {len(bank):,} kernels, {bank.sizes.min()} to {bank.max_size} pixels, digest {bank.digest}"
-    )
-    click.echo(about)
-    if preview is not None:
-        from blurgen.kernels.pictures import save_gallery
-
-        save_gallery(bank, preview)
-        click.echo(f"{preview}: gallery")
+    _save(bank, out, f"kernels, {bank.sizes.min()} to {bank.max_size} pixels", preview, about)
 
 
 def _about_centres(offset: NDArray[np.float64], center: str) -> str:

@@ -64,3 +64,7 @@ JOBS = click.option(
     "--jobs", type=Whole(1), default=_CORES, show_default="all cores", help="How many work at once."
 )
 """How many processes or threads work; the result is the same for any number."""
+
+SEED = click.option(
+    "--seed", type=Whole(0, 2**64 - 1), default=0, help="Another seed gives other random numbers."
+)

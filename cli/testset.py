@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 
-from blurgen_cli.options import JOBS, FiniteRange, Whole
+from blurgen_cli.options import JOBS, SEED, FiniteRange, Whole
 
 _PATH = click.Path(path_type=Path)
 
@@ -16,17 +17,14 @@ class _Sizes(click.ParamType):
 
     name = "N,N,..."
 
-    def convert(
-        self, value: str | tuple[int, ...], param: click.Parameter | None, ctx: click.Context | None
-    ) -> tuple[int, ...]:
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         if isinstance(value, tuple):
             return value
         words = value.split(",")
-        if not all(word.isdecimal() for word in words) or sorted({int(word) for word in words}) != [
-            int(word) for word in words
-        ]:
+        sizes = tuple(int(word) for word in words if word.isdecimal())
+        if len(sizes) < len(words) or list(sizes) != sorted(set(sizes)):
             self.fail(f"{value!r} must be sizes in ascending order, such as 13,15,17", param, ctx)
-        return tuple(int(word) for word in words)
+        return sizes
 
 
 @click.command("build-testset")
@@ -37,7 +35,6 @@ class _Sizes(click.ParamType):
     "--split",
     type=click.Choice(["all", "train", "validation", "test"]),
     default="test",
-    show_default=True,
     help="Which part of the faces: of Helen and CelebA their owners', else a tenth by digest.",
 )
 @click.option("--kernels", type=_PATH, required=True, help="A bank that no training set uses.")
@@ -46,7 +43,6 @@ class _Sizes(click.ParamType):
     "--protocol",
     type=click.Choice(["shen", "mspl"]),
     default="shen",
-    show_default=True,
     help="How a published set was made. mspl: 80 faces, no noise, pictures mirrored at their border.",
 )
 @click.option("--face-count", type=Whole(1), show_default="100", help="How many faces to take.")
@@ -54,13 +50,7 @@ class _Sizes(click.ParamType):
     "--sizes", type=_Sizes(), show_default="13,15,17,19,21,23,25,27", help="Sizes of kernels, in pixels."
 )
 @click.option("--per-size", type=Whole(1), show_default="10", help="Kernels of each size.")
-@click.option(
-    "--seed",
-    type=Whole(0, 2**64 - 1),
-    default=0,
-    show_default=True,
-    help="Another seed gives other random numbers.",
-)
+@SEED
 @click.option(
     "--noise-sigma",
     type=FiniteRange(0, 0.2),
@@ -73,9 +63,7 @@ class _Sizes(click.ParamType):
     show_default="real",
     help="What the blur reads around a picture: the photograph, or the picture mirrored.",
 )
-@click.option(
-    "--patch-size", type=Whole(8, 1024), default=128, show_default=True, help="Side of a picture in pixels."
-)
+@click.option("--patch-size", type=Whole(8, 1024), default=128, help="Side of a picture in pixels.")
 @click.option("--name", help="Name of the set in final_NAME_gt; by default that of the source.")
 @click.option(
     "--against",
@@ -86,23 +74,7 @@ class _Sizes(click.ParamType):
 )
 @JOBS
 def build_testset(
-    spec: str,
-    labels: str | None,
-    align: bool,
-    split: str,
-    kernels: Path,
-    out: Path,
-    protocol: str,
-    face_count: int | None,
-    sizes: tuple[int, ...] | None,
-    per_size: int | None,
-    seed: int,
-    noise_sigma: float | None,
-    border: str | None,
-    patch_size: int,
-    name: str | None,
-    against: tuple[Path, ...],
-    jobs: int,
+    spec: str, kernels: Path, out: Path, labels: str | None, align: bool, split: str, **options: Any
 ) -> None:
     """Make test pictures as published: clean faces x kernel sizes x kernels.
 
@@ -115,35 +87,20 @@ def build_testset(
     from blurgen.testset.build import build_testset as build
     from blurgen.testset.protocols import PROTOCOLS
 
-    published = PROTOCOLS[protocol]
-    margin = max(sizes or published.sizes) - 1 if (border or published.border) == "real" else 0
+    published, patch = PROTOCOLS[options["protocol"]], options["patch_size"]
+    is_real = (options["border"] or published.border) == "real"
+    margin = max(options["sizes"] or published.sizes) - 1 if is_real else 0
     bank = KernelBank.load(kernels)
     source = parse_source(
         spec,
-        min_side=patch_size + margin,
-        patch_size=patch_size,
-        seed=seed,
+        min_side=patch + margin,
+        patch_size=patch,
+        seed=options["seed"],
         split=split,
         labels=labels,
         align=align,
     )
-    made = build(
-        source,
-        bank,
-        out,
-        protocol=protocol,
-        border=border,  # type: ignore[arg-type]
-        face_count=face_count,
-        sizes=sizes,
-        per_size=per_size,
-        seed=seed,
-        noise_sigma=noise_sigma,
-        patch_size=patch_size,
-        name=name,
-        against=against,
-        jobs=jobs,
-        progress=Console(),
-    )
+    made = build(source, bank, out, **options, progress=Console())
     click.echo(f"{out}: {len(made):,} blurry pictures of {len(made.manifest.faces):,} faces, complete")
     click.echo(f"  blurry: {made.blurry}")
     click.echo(f"  clean:  {made.clean}")
