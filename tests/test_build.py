@@ -431,10 +431,10 @@ def test_a_slice_waits_while_another_looks_whether_the_whole_is_being_built(half
     ("options", "message"),
     [
         ({"per_image": 0}, "'per_image' must be at least 1, not 0"),
-        ({"count": 0}, "'count' must be at least 1, not 0"),
+        ({"count": 0}, "'count' must be `int` >= 1, not 0"),
         ({"shards": (3, 3)}, "'shards' must be (first, end)"),
         ({"jobs": 0}, "'jobs' must be at least 1"),
-        ({"noise_sigma": 0.5}, "'noise_sigma' must be between 0 and 0.2, not 0.5"),
+        ({"noise_sigma": 0.5}, "'noise_sigma' must be `float` <= 0.2, not 0.5"),
         ({"backend": "mpi"}, "'backend' must be one of"),
         ({"scheduler": "tcp://x:1"}, "'scheduler' must be left out"),
     ],

@@ -36,13 +36,13 @@ from blurgen.dataset.manifest import (
 from blurgen.dataset.reading import Dataset
 from blurgen.dataset.render import Renderer
 from blurgen.dataset.shards import row_bytes
-from blurgen.errors import Argument, DiskLost, InputError
+from blurgen.errors import Argument, ArgumentError, DiskLost, InputError
 from blurgen.faces import FaceSource, read_faces
 from blurgen.jobs.parallel import Workers, is_short, run_jobs
 from blurgen.jobs.progress import Bar, Reporter, Silent, size_text
 from blurgen.kernels.bank import KernelBank
 from blurgen.synthesis.camera.settings import Camera
-from blurgen.synthesis.recipe import FacesUsed, KernelsUsed, Recipe
+from blurgen.synthesis.recipe import FacesUsed, Isolation, KernelsUsed, Recipe
 
 _SECONDS_BETWEEN_UPDATES = 5.0
 _SAMPLED_FOR_ESTIMATE = 20_000
@@ -58,7 +58,7 @@ def build_dataset(
     per_image: int = 63,
     count: int | None = None,
     class_isolated: bool = False,
-    isolation: Literal["composite", "layered"] = "composite",
+    isolation: Isolation = "composite",
     patch_size: int = 128,
     noise_sigma: float | None = None,
     camera: Camera | None = None,
@@ -93,11 +93,25 @@ def build_dataset(
     or fails (then DiskLost); WorkerDied when a worker process is killed.
     """
     root, reporter = Path(out), progress or Silent()
-    sigma = noise_sigma if noise_sigma is not None else 0.03 if camera is None else 0.0
-    wanted = Wanted(seed, per_image, count, patch_size, sigma, shard_size, class_isolated, isolation, camera)
     workers = Workers(jobs, backend, scheduler)
-    _check_options(wanted, shards)
+    if per_image < 1:
+        raise ArgumentError(Argument("per_image"), f" must be at least 1, not {per_image}.")
+    if shards is not None and not 0 <= shards[0] < shards[1]:
+        raise ArgumentError(Argument("shards"), f" must be (first, end) with first < end, not {shards}.")
     bank = bank if isinstance(bank, KernelBank) else KernelBank.load(bank)
+    draft = Recipe(
+        seed=seed,
+        count=1 if count is None else count,
+        patch_size=patch_size,
+        noise_sigma=noise_sigma if noise_sigma is not None else 0.03 if camera is None else 0.0,
+        shard_size=shard_size,
+        class_isolated=class_isolated,
+        isolation=isolation,
+        faces=FacesUsed(1, "0" * 32, []),  # until they are decoded
+        kernels=KernelsUsed(len(bank), bank.max_size, bank.digest),
+        camera=camera,
+    )
+    wanted = Wanted(draft, per_image if count is None else None)
     sources = _opened(sources, patch_size, bank.max_size, seed)
     _make_folder(root)
     locked = lock_whole(root) if shards is None else lock_slice(root, *shards)
@@ -142,17 +156,6 @@ def _opened(
         else:
             opened.append(one)  # type: ignore[arg-type]
     return opened
-
-
-def _check_options(wanted: Wanted, shards: tuple[int, int] | None) -> None:
-    if wanted.per_image < 1:
-        raise ValueError(f"Argument 'per_image' must be at least 1, not {wanted.per_image}.")
-    if wanted.count is not None and wanted.count < 1:
-        raise ValueError(f"Argument 'count' must be at least 1, not {wanted.count}.")
-    if shards is not None and not 0 <= shards[0] < shards[1]:
-        raise ValueError(f"Argument 'shards' must be (first, end) with first < end, not {shards}.")
-    # A recipe checks itself: with any faces and kernels, it does so before these take time.
-    wanted.recipe(FacesUsed(1, "0" * 32, []), KernelsUsed(1, 1, "0" * 32))
 
 
 def _make_folder(root: Path) -> None:

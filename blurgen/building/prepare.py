@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+import msgspec
 import numpy as np
 
 from blurgen.building.arithmetic import add_maker
@@ -39,8 +40,7 @@ from blurgen.files.digests import FileRecord, record_file
 from blurgen.files.inside import inside
 from blurgen.jobs.progress import Reporter
 from blurgen.kernels.bank import KernelBank
-from blurgen.synthesis.camera.settings import Camera
-from blurgen.synthesis.recipe import FacesUsed, KernelsUsed, Recipe
+from blurgen.synthesis.recipe import FacesUsed, Recipe
 
 # What blurgen.files.atomic.write_aside and blurgen.faces.store.write_store leave when they are killed.
 _PART = re.compile(r"\.(.+)\.[^.]+\.parts?")
@@ -50,32 +50,15 @@ _SHARD = re.compile(r"shard-(\d+)\.h5")
 
 @dataclass(frozen=True)
 class Wanted:
-    """The recipe as the user gives it: ``count`` triplets, or ``per_image`` of each face where it is None."""
+    """The recipe as the user gives it, without faces yet: of each face ``per_image`` triplets, or None."""
 
-    seed: int
-    per_image: int
-    count: int | None
-    patch_size: int
-    noise_sigma: float
-    shard_size: int
-    class_isolated: bool
-    isolation: Literal["composite", "layered"]
-    camera: Camera | None = None
+    draft: Recipe
+    per_image: int | None
 
-    def recipe(self, faces: FacesUsed, kernels: KernelsUsed) -> Recipe:
-        """Return the recipe for these faces and kernels."""
-        return Recipe(
-            seed=self.seed,
-            count=self.per_image * faces.count if self.count is None else self.count,
-            patch_size=self.patch_size,
-            noise_sigma=self.noise_sigma,
-            shard_size=self.shard_size,
-            class_isolated=self.class_isolated,
-            isolation=self.isolation,
-            faces=faces,
-            kernels=kernels,
-            camera=self.camera,
-        )
+    def recipe(self, faces: FacesUsed) -> Recipe:
+        """Return the recipe for these faces."""
+        count = self.draft.count if self.per_image is None else self.per_image * faces.count
+        return msgspec.structs.replace(self.draft, faces=faces, count=count)
 
 
 @dataclass(frozen=True)
@@ -95,7 +78,6 @@ def prepare(
     InputError when the folder holds something else, or was made from another recipe or other faces (also
     where only its shards tell), or no face is labelled and the recipe has class sets.
     """
-    kernels = KernelsUsed(len(bank), bank.max_size, bank.digest)
     described = json.loads(json.dumps([source.describe() for source in sources]))
     old = read_manifest(root) if (root / MANIFEST).exists() else None
     if old is None:
@@ -107,9 +89,9 @@ def prepare(
                 "file, and the same command makes it again."
             )
         _check_sources(root / MANIFEST, old.recipe.faces.sources, described, sources)
-        _check_recipe(root, old.recipe, wanted.recipe(old.recipe.faces, kernels))
+        _check_recipe(root, old.recipe, wanted.recipe(old.recipe.faces))
     placed = _place_faces(root, sources, described, old, decoding)
-    recipe = wanted.recipe(FacesUsed(placed.store.count, placed.digest, described), kernels)
+    recipe = wanted.recipe(FacesUsed(placed.store.count, placed.digest, described))
     _check_labels(recipe, placed.store, sources, decoding.reporter)
     files = {FACES: placed.record, KERNELS: _place_kernels(root, bank, old)}
     if old is None:
