@@ -22,9 +22,11 @@ from scipy.io import savemat
 
 from blurgen.building.verify import verify
 from blurgen.dataset.manifest import read_manifest
+from blurgen.dataset.pictures import contact_sheet
 from blurgen.dataset.reading import open_dataset
-from blurgen.dataset.shards import digest_shard, open_shard
+from blurgen.dataset.shards import digest_shard, open_shard, read_layout
 from blurgen.errors import InputError
+from blurgen.export import export
 from blurgen.faces import parse_source
 from blurgen.faces.decode import decode_labels, decode_picture
 from blurgen.faces.landmarks import read_landmarks
@@ -35,6 +37,8 @@ from blurgen.kernels.bank import KernelBank, make_bank
 from blurgen.kernels.importing import import_bank
 from blurgen.testset.build import build_testset
 from blurgen.testset.manifest import read_testset
+from umsn.patches.batches import ShardPatches
+from umsn.scoring.pairs import DatasetPairs
 
 MEMORY = 3 << 30  # bytes of addresses, of which the libraries take most
 SLOWEST = 20_000  # milliseconds an example may take
@@ -127,6 +131,20 @@ def read_dataset(root):
         return True
 
 
+ROWS = {
+    "a run of rows": lambda root: open_dataset(root).batch(slice(10, 15)),
+    "any rows": lambda root: open_dataset(root).batch([30, 12, 1]),
+    "one row": lambda root: open_dataset(root)[12],
+    "index": lambda root: open_dataset(root).index(),
+    "table": lambda root: open_dataset(root).table(),
+    "preview": lambda root: contact_sheet(open_dataset(root), 42),
+    "export": lambda root: export(root, "png", root.with_name("exported")),
+    "training": lambda root: ShardPatches(open_dataset(root)).read(np.array([30, 12, 1])),
+    "scoring": lambda root: list(DatasetPairs(open_dataset(root))),
+}
+"""Name -> what uses rows of the shards of the dataset in a folder, the third row of the second among them."""
+
+
 def check(error, path):
     assert str(path) in str(error), error
     assert "\n" not in str(error)
@@ -217,6 +235,30 @@ def fuzz_dataset(folder, examples, number):
     shutil.rmtree(root.parent)
 
 
+def fuzz_index(folder, examples, number):
+    """Damage what a shard says that its rows are made of: whatever uses them refuses it, or takes it."""
+    root = Path(tempfile.mkdtemp()) / "data"
+    shutil.copytree(folder, root)
+    path = root / "full/shard-00001.h5"
+    sound = path.read_bytes()
+    first, size = read_layout(path).areas()[3]
+    change = st.tuples(st.integers(first, first + size - 8), st.binary(min_size=1, max_size=8))
+
+    @seed(number)
+    @given(changes=st.lists(change, min_size=1, max_size=3), use=st.sampled_from(sorted(ROWS)))
+    @the_settings(examples)
+    def run(changes, use):
+        path.write_bytes(damaged(sound, [("set", *change) for change in changes]))
+        try:
+            ROWS[use](root)
+        except InputError as error:
+            check(error, path)
+        shutil.rmtree(root.with_name("exported"), ignore_errors=True)
+
+    run()
+    shutil.rmtree(root.parent)
+
+
 def the_settings(examples):
     return settings(
         max_examples=examples,
@@ -233,5 +275,7 @@ if __name__ == "__main__":
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
     if reader == "dataset":
         fuzz_dataset(where, count, which)
+    elif reader == "index":
+        fuzz_index(where, count, which)
     else:
         fuzz_reader(where, reader, count, which)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -22,6 +23,7 @@ from PIL import Image
 from blurgen.building.repair import repair
 from blurgen.building.verify import verify
 from blurgen.comparing.contents import compare
+from blurgen.dataset.pictures import stage_sheet
 from blurgen.dataset.reading import open_dataset
 from blurgen.dataset.render import Renderer
 from blurgen.errors import InputError
@@ -282,6 +284,18 @@ def test_the_stages_of_a_sample_lie_side_by_side(whole, tmp_path):
                     np.array_equal(tile, stages[name]) for tile, name in zip(tiles, names, strict=True)
                 )
     assert found == 3
+
+
+def test_the_stages_of_a_sample_are_those_of_the_recipe_whatever_its_index_says(whole, tmp_path):
+    root = tmp_path / "data"
+    shutil.copytree(whole, root)
+    with h5py.File(root / "full/shard-00001.h5", "r+") as file:
+        index = file["index"][()]
+        index["top"] = 2**31 - 1
+        file["index"][...] = index
+    sheets = [np.asarray(stage_sheet(open_dataset(each), 42)) for each in (whole, root)]
+    for top in range(28, len(sheets[0]) - 24, 24 + 18 + 6):  # captions are between the pictures
+        assert np.array_equal(*(sheet[top : top + 24] for sheet in sheets))
 
 
 def test_a_dataset_of_the_paper_has_no_stages(photos, tmp_path):

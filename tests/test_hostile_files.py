@@ -16,15 +16,18 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import fuzz_readers
+import h5py
 import hostile_structures
 import pytest
 import small_dataset
+from click.testing import CliRunner
 
 from blurgen.building.repair import repair
 from blurgen.building.verify import verify
 from blurgen.dataset.reading import open_dataset
 from blurgen.errors import InputError
 from blurgen.info import dataset_info
+from blurgen_cli.blurgen import main
 
 HERE = Path(__file__).parent
 
@@ -73,6 +76,10 @@ def test_random_damage_to_files_of_other_programs_is_refused_or_read_within_boun
 
 def test_random_damage_to_any_file_of_a_dataset_is_found(whole):
     run("fuzz_readers.py", whole, "dataset", 12, 0)
+
+
+def test_random_damage_to_the_index_of_a_shard_is_refused_whatever_reads_it(whole):
+    run("fuzz_readers.py", whole, "index", 40, 0)
 
 
 @pytest.mark.parametrize("reader", ["kernels", "faces", "shard"])
@@ -177,6 +184,48 @@ def test_a_folder_of_shards_that_leads_outside_is_not_written_to(root, whole, tm
     with pytest.raises(InputError, match="leads out of the folder"):
         small_dataset.build(whole.parent / "photos", root)
     assert sorted((tmp_path / "outside").iterdir()) == before
+
+
+# --- the index of a shard ---------------------------------------------------------------------------------
+
+
+def write_index(path, column, value):
+    """Let the third row of a shard say that it is made of something else."""
+    with h5py.File(path, "r+") as file:
+        index = file["index"][()]
+        index[column][2] = value
+        file["index"][...] = index
+
+
+@pytest.mark.parametrize(("column", "value"), [("kernel", 7), ("image", 6), ("sample", 9), ("sample", 20)])
+@pytest.mark.parametrize("use", fuzz_readers.ROWS)
+def test_a_row_of_what_does_not_exist_is_refused_whatever_reads_it(root, tmp_path, column, value, use):
+    path = root / "full/shard-00001.h5"
+    write_index(path, column, value)
+    with pytest.raises(InputError) as caught:
+        fuzz_readers.ROWS[use](root)
+    line = str(caught.value)
+    assert line.startswith(f"{path}: ")
+    assert f"row 2 is made of {'face' if column == 'image' else column} {value}" in line
+    assert line.endswith("see 'blurgen verify' and 'blurgen repair'.")
+    assert line.isprintable()
+    assert [problem.file for problem in verify(root)] == ["full/shard-00001.h5"]
+    repair(root)
+    fuzz_readers.ROWS[use](root)
+
+
+@pytest.mark.parametrize(
+    "words", [("preview", "--out", "sheet.png"), ("export", "--to", "png", "--out", "new", "--jobs", "1")]
+)
+def test_the_command_line_says_so_in_one_line(root, tmp_path, monkeypatch, words):
+    monkeypatch.chdir(tmp_path)
+    write_index(root / "full/shard-00001.h5", "kernel", 2**32 - 1)
+    done = CliRunner().invoke(main, [words[0], str(root), *words[1:]])
+    assert done.exit_code == 2
+    last = done.output.splitlines()[-1]
+    assert last.startswith(f"Error: {root}/full/shard-00001.h5: row 2 is made of kernel 4294967295")
+    assert "Traceback" not in done.output
+    assert not (tmp_path / words[-1]).exists() and not (tmp_path / "new").exists()
 
 
 # --- dataset.json -----------------------------------------------------------------------------------------

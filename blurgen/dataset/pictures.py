@@ -19,7 +19,6 @@ from blurgen.files.png import encode_png
 from blurgen.labels import Label
 from blurgen.randomness.philox import Stream, words
 from blurgen.synthesis.camera.shake import trajectory
-from blurgen.synthesis.recipe import INDEX_DTYPE
 
 LABEL_COLOURS: Final[NDArray[np.uint8]] = np.full((256, 3), 128, np.uint8)
 """uint8 [256, 3]: the colour a mask pixel of each label is shown in; grey where it is unknown."""
@@ -66,7 +65,8 @@ def stage_sheet(dataset: Dataset, rows: int = 8, seed: int = 0) -> Image.Image:
     chosen = _choose(len(dataset), rows, seed)
     renderer = Renderer(dataset.root, dataset.recipe)
     try:
-        stages = [renderer.stages(np.array([dataset[number].index], INDEX_DTYPE)) for number in chosen]
+        samples = [dataset[number].index["sample"] for number in chosen]
+        stages = [renderer.stages(renderer.plan([sample])) for sample in samples]
     finally:
         renderer.close()
     tiles = [list(pictures.values()) for pictures in stages]

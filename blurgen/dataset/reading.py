@@ -374,5 +374,26 @@ def _map_shard(
         wanted = manifest.sets[set_name][number].rows
         if (layout.rows, layout.patch_size) != (wanted, manifest.recipe.patch_size):
             raise InputError(f"{path}: is not the shard that dataset.json lists; see 'blurgen repair'.")
+        shard = map_shard(path, layout)
+        _check_index(path, shard.index, manifest.recipe, number)
         known[place] = path, layout
+        return shard
     return map_shard(*known[place])
+
+
+def _check_index(path: Path, index: NDArray[np.void], recipe: Recipe, number: int) -> None:
+    """Raise InputError unless every row is made of a sample of its shard, and a face and kernel there are."""
+    first, end = recipe.shard_samples(number)
+    for column, what, least, past in (
+        ("sample", "sample", first, end),
+        ("image", "face", 0, recipe.faces.count),
+        ("kernel", "kernel", 0, recipe.kernels.count),
+    ):
+        values = index[column]
+        wrong = (values < least) | (values >= past)
+        if wrong.any():
+            row = int(np.argmax(wrong))
+            raise InputError(
+                f"{path}: row {row} is made of {what} {values[row]}, which it cannot be: they are "
+                f"{least} to {past - 1}; see 'blurgen verify' and 'blurgen repair'."
+            )
