@@ -20,6 +20,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import blurgen
+from blurgen.building.verify import verify
 from blurgen.dataset.manifest import read_manifest, shard_file
 from blurgen.dataset.reading import Dataset, open_dataset
 from blurgen.dataset.shards import ShardArrays
@@ -231,9 +232,43 @@ def test_a_missing_shard_is_named_when_the_dataset_is_opened(copy):
 
 
 def test_another_shard_in_its_place_is_refused(copy):
-    shutil.copy(copy / "full/shard-00004.h5", copy / "full/shard-00001.h5")
-    with pytest.raises(InputError, match=r"full/shard-00001\.h5: is not the shard"):
+    shutil.copy(copy / "full/shard-00001.h5", copy / "full/shard-00004.h5")
+    with pytest.raises(InputError, match=r"full/shard-00004\.h5: is not the shard"):
+        open_dataset(copy).batch([41])
+
+
+def test_another_shard_of_its_size_in_its_place_is_refused(copy):
+    shutil.copy(copy / "full/shard-00002.h5", copy / "full/shard-00001.h5")
+    with pytest.raises(
+        InputError, match=r"full/shard-00001\.h5: row 0 is made of sample 20, which it cannot be"
+    ):
         open_dataset(copy).batch([10])
+
+
+@pytest.mark.parametrize("name", SETS)
+def test_where_the_arrays_lie_is_listed_and_no_hdf5_is_needed_to_read_them(copy, name, monkeypatch):
+    tree = json.loads((copy / "dataset.json").read_text())
+    for shard in tree["sets"][name]:
+        with h5py.File(copy / shard["file"]) as file:
+            assert shard["offsets"] == [
+                file[array].id.get_offset() for array in ("clean", "blurry", "mask", "index")
+            ]
+    monkeypatch.setattr("blurgen.dataset.reading.read_layout", None)
+    rows = open_dataset(copy).open_set(name)
+    assert all(map(np.array_equal, rows[:].parts(), stored(copy, name)))
+
+
+def test_a_dataset_of_an_earlier_blurgen_that_lists_no_offsets_reads_the_same(photos, copy):
+    tree = json.loads((copy / "dataset.json").read_text())
+    for shards in tree["sets"].values():
+        for shard in shards:
+            del shard["offsets"]
+    (copy / "dataset.json").write_text(json.dumps(tree))
+    assert all(map(np.array_equal, open_dataset(copy)[:].parts(), stored(copy, "full")))
+    assert verify(copy) == []
+    before = (copy / "dataset.json").read_bytes()
+    small_dataset.build(photos, copy)
+    assert (copy / "dataset.json").read_bytes() == before
 
 
 def test_other_kernels_than_the_recipes_are_refused(copy):
@@ -290,6 +325,12 @@ SHARD = ("sets", "full", 1)
         ((*SHARD, "bytes"), 1.5),
         ((*SHARD, "digest"), "x"),
         ((*SHARD, "content"), None),
+        ((*SHARD, "offsets"), 5),
+        ((*SHARD, "offsets"), [2048, 2048, 2048]),
+        ((*SHARD, "offsets"), [2048, 2048, 2048, -1]),
+        ((*SHARD, "offsets"), [2048, 2048, 2048, 1 << 40]),
+        ((*SHARD, "offsets"), [(1 << 62) - 1] * 4),
+        ((*SHARD, "offsets"), [0, 0, 0, 0]),
         ((*SHARD, "more"), None),
         (("more",), None),
     ],

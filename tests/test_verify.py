@@ -339,6 +339,16 @@ def test_a_digest_in_the_list_that_is_not_the_file_s_is_found(root, name):
         ]
 
 
+def test_offsets_in_the_list_that_are_not_the_file_s_are_found(root):
+    tree = json.loads((root / "dataset.json").read_text())
+    tree["sets"]["full"][1]["offsets"][1] -= 1
+    (root / "dataset.json").write_text(json.dumps(tree))
+    assert found(root) == [
+        "dataset.json: lists other offsets of full/shard-00001.h5 than it has, "
+        "and the file is as listed; delete it, and the same 'blurgen build-dataset' makes it again"
+    ]
+
+
 def test_a_list_that_is_damaged_can_be_deleted_and_made_again(root, whole):
     (root / "dataset.json").unlink()
     before = {path: path.stat().st_mtime_ns for path in root.rglob("*.h5")}

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from blurgen.dataset.manifest import FULL, MANIFEST, ShardRecord, shard_file
 from blurgen.dataset.render import Renderer, rows_of_set
-from blurgen.dataset.shards import create_shard, digest_shard, open_shard
+from blurgen.dataset.shards import ShardDigest, create_shard, digest_shard, open_shard
 from blurgen.errors import InputError
 from blurgen.files.inside import inside
 from blurgen.synthesis.recipe import Recipe
@@ -120,7 +120,7 @@ def _sound_shard(
         found = digest_shard(path)
     except InputError:
         return None
-    return ShardRecord(len(index), found.bytes, found.digest, found.content)
+    return _record(len(index), found)
 
 
 def _make(
@@ -144,7 +144,8 @@ def _make(
                 writer.append(
                     rows_of_set(triplets, batch, name, chosen if len(chosen) < len(batch) else None)
                 )
-    return {
-        name: ShardRecord(len(rows[name]), writer.digest.bytes, writer.digest.digest, writer.digest.content)
-        for name, writer in writers.items()
-    }
+    return {name: _record(len(rows[name]), writer.digest) for name, writer in writers.items()}
+
+
+def _record(rows: int, of: ShardDigest) -> ShardRecord:
+    return ShardRecord(rows, of.bytes, of.digest, of.content, of.offsets)

@@ -218,12 +218,16 @@ def _damage(root: Path, set_name: str, number: int, record: ShardRecord) -> list
             what = f"is {'cut off' if size < record.bytes else 'too long'}: {size} of {record.bytes} bytes"
         else:
             found = _digest(path, record)
-            if found.digest == record.digest and found.content == record.content:
-                return []
-            if found.digest == record.digest:
+            if found.digest != record.digest:
+                what = "is damaged: its digest is not the one listed"
+            elif found.content != record.content:
                 what = f"lists another content of {file} than it has, and the file is as listed"
                 return [_misleading(root, MANIFEST, what)]
-            what = "is damaged: its digest is not the one listed"
+            elif record.offsets not in (found.offsets, None):
+                what = f"lists other offsets of {file} than it has, and the file is as listed"
+                return [_misleading(root, MANIFEST, what)]
+            else:
+                return []
     except OSError as error:
         what = f"cannot be read: {error.strerror}"
     except InputError as error:
@@ -239,7 +243,7 @@ def _digest(path: Path, record: ShardRecord) -> ShardDigest:
         whole = record_file(path)
         if whole.digest == record.digest:
             raise
-        return ShardDigest(whole.bytes, whole.digest, "")
+        return ShardDigest(whole.bytes, whole.digest, "", None)
 
 
 def _difference(

@@ -11,6 +11,7 @@ import msgspec
 import xxhash
 from msgspec import Meta
 
+from blurgen.dataset.shards import Offsets
 from blurgen.errors import InputError
 from blurgen.files.atomic import write_file
 from blurgen.files.digests import FileRecord
@@ -30,12 +31,16 @@ ISOLATED: Final = tuple(f"isolated/{name}" for name in CLASS_NAMES)
 
 @dataclass(frozen=True)
 class ShardRecord:
-    """One shard as ``dataset.json`` lists it: rows, bytes, digest of the file, digest of its arrays."""
+    """One shard as ``dataset.json`` lists it: rows, bytes, digest of the file, digest of its arrays.
+
+    ``offsets`` are those of ``ShardLayout``, None where an earlier blurgen listed the shard.
+    """
 
     rows: int
     bytes: int
     digest: str
     content: str
+    offsets: Offsets | None = field(default=None, compare=False)  # what they are follows from the file
 
 
 @dataclass
@@ -99,6 +104,7 @@ class DatasetManifest:
                     "bytes": record.bytes,
                     "digest": record.digest,
                     "content": record.content,
+                    **({"offsets": list(record.offsets)} if record.offsets else {}),
                 }
             )
             first += record.rows
@@ -199,6 +205,9 @@ class _Listed(Record, frozen=True):
     recipe_digest: Digest | None = None
 
 
+_Offset = Annotated[int, Meta(ge=0, lt=2**62)]
+
+
 class _Shard(FileRecord, frozen=True, kw_only=True):
     """A shard as it is listed: ``rows`` and ``samples`` are ``[first, end]``."""
 
@@ -206,6 +215,7 @@ class _Shard(FileRecord, frozen=True, kw_only=True):
     rows: tuple[int, int]
     samples: tuple[int, int]
     content: Digest
+    offsets: tuple[_Offset, _Offset, _Offset, _Offset] | None = None
 
 
 def _read_set(recipe: Recipe, set_name: str, listed: list[Any], where: str) -> dict[int, ShardRecord]:
@@ -228,5 +238,5 @@ def _read_set(recipe: Recipe, set_name: str, listed: list[Any], where: str) -> d
         if first != rows_before or not 1 <= end - first <= held or (set_name == FULL and end - first != held):
             raise InputError(f"{here}.rows: [{first}, {end}] does not follow from the shards before it.")
         rows_before = end
-        records[number] = ShardRecord(end - first, shard.bytes, shard.digest, shard.content)
+        records[number] = ShardRecord(end - first, shard.bytes, shard.digest, shard.content, shard.offsets)
     return records

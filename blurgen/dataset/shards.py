@@ -32,6 +32,9 @@ from blurgen.synthesis.recipe import INDEX_DTYPE
 FORMAT: Final = "blurgen-shard"
 VERSION: Final = 1
 
+Offsets = tuple[int, int, int, int]
+"""Where the four arrays of a shard begin in its file, in bytes."""
+
 
 @dataclass(frozen=True)
 class ShardArrays:
@@ -99,20 +102,21 @@ class MappedShard(ShardArrays):
 
 @dataclass(frozen=True)
 class ShardDigest:
-    """Size of a shard file in bytes, digest of the file, and digest of its arrays alone."""
+    """Size of a shard file in bytes, digest of the file, digest of its arrays alone, and where they lie."""
 
     bytes: int
     digest: str
     content: str
+    offsets: Offsets | None
 
 
 @dataclass(frozen=True)
 class ShardLayout:
-    """Where the arrays of a shard lie in its file: byte offsets in the order of ``ShardArrays``."""
+    """Where the arrays of a shard lie in its file, in the order of ``ShardArrays``."""
 
     rows: int
     patch_size: int
-    offsets: tuple[int, int, int, int]
+    offsets: Offsets
 
     def shapes(self) -> tuple[tuple[int, ...], ...]:
         """Return the shapes of the four arrays."""
@@ -270,4 +274,4 @@ def _lay_out(path: Path, rows: int, patch_size: int) -> ShardLayout:
 
 def _digest(file: io.FileIO, layout: ShardLayout) -> ShardDigest:
     record, content = digest_areas(file, layout.areas())
-    return ShardDigest(record.bytes, record.digest, content.hexdigest())
+    return ShardDigest(record.bytes, record.digest, content.hexdigest(), layout.offsets)
