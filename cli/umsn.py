@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
+from dataclasses import Field, fields
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from blurgen_cli.doctor import doctor
 from blurgen_cli.errors import OneLineErrors
 from blurgen_cli.evaluate import evaluate
 from blurgen_cli.export_network import demo, export
-from blurgen_cli.options import FiniteRange, Whole
+from blurgen_cli.options import DEVICE, PATH, FiniteRange, Whole, choice
 from blurgen_cli.report import report
 from blurgen_cli.sections import SectionedCommand, add_examples
 
@@ -69,18 +70,9 @@ _TRAIN_SECTIONS = {
     "Perceptual loss": ("vgg_face", "perceptual"),
     "Steps": ("iterations", "batch_size", "learning_rate", "schedule", "ema", "keep_every", "seed"),
     "Machine": ("device", "precision", "compile", "threads", "on_device", "endless"),
-    "Differences between the paper and the released code (rarely used)": (
-        *(
-            "noise",
-            "step_every",
-            "class_weights",
-            "confidence_lambda",
-            "gradient_weight",
-            "half_scale_weight",
-        ),
-        *("half_scale_gradient_weight", "first_stage", "snet_batch_statistics", "cn_repeats_third"),
-    ),
 }
+_DIFFERENCES = "Differences between the paper and the released code (rarely used)"
+_PRESETS = "  [default: the preset's]"
 
 
 @click.group(cls=OneLineErrors, sections=_SECTIONS, context_settings={"help_option_names": ["-h", "--help"]})
@@ -89,156 +81,94 @@ def main() -> None:
     """Face deblurring with UMSN, trained from blurgen's datasets."""
 
 
-class _Noise(click.ParamType):
-    """``recipe``, or a standard deviation from 0 to 1."""
+class _TrainCommand(SectionedCommand):
+    """With the options of ``umsn.training.differences``, which is imported only when they are wanted."""
 
-    name = "recipe|SIGMA"
+    def get_params(self, ctx: click.Context) -> list[click.Parameter]:
+        from umsn.training.differences import Differences
 
-    def convert(
-        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> float | str | None:
-        return value if value == "recipe" else FiniteRange(0, 1).convert(value, param, ctx)
-
-
-def _differences(command: Callable[..., None]) -> Callable[..., None]:
-    """Add the options of ``umsn.training.stages.Differences``; what is not given is as the preset has it."""
-    for option in reversed(
-        (
-            click.option(
-                "--noise",
-                type=_Noise(),
-                help="UMSN: a number: make patches with noise of this sigma, neither clipped nor rounded.",
-            ),
-            click.option(
-                "--step-every",
-                type=Whole(min=1),
-                metavar="N",
-                help="UMSN: a step for every Nth batch only; the other gradients are thrown away.",
-            ),
-            click.option(
-                "--class-weights",
-                type=FiniteRange(min=0, min_open=True),
-                nargs=4,
-                metavar="B S F H",
-                help="UMSN: weights of the losses of background, skin, features and hair.",
-            ),
-            click.option(
-                "--confidence-lambda",
-                type=FiniteRange(min=0, min_open=True),
-                help="UMSN: lambda of the confidence loss.",
-            ),
-            *(
-                click.option(f"--{name}-weight", type=FiniteRange(min=0), help=f"UMSN: weight of {what}.")
-                for name, what in (
-                    ("gradient", "an L1 loss of gradients"),
-                    ("half-scale", "an L1 loss at half the resolution"),
-                    ("half-scale-gradient", "an L1 loss of gradients at half the resolution"),
-                )
-            ),
-            click.option(
-                "--first-stage/--no-first-stage",
-                default=None,
-                help="UMSN: begin with the F-Nets of the first stage, or with untrained ones.",
-            ),
-            click.option(
-                "--snet-batch-statistics/--no-snet-batch-statistics",
-                default=None,
-                help="S-Net: normalise over the batch, in use too: masks change with the batch.",
-            ),
-            click.option(
-                "--cn-repeats-third/--no-cn-repeats-third",
-                default=None,
-                help="UMSN: confidence net with its third convolutions twice and its fourth never.",
-            ),
-        )
-    ):
-        command = option(command)
-    return command
+        self.sections = {**_TRAIN_SECTIONS, _DIFFERENCES: [each.name for each in fields(Differences)]}
+        return [*super().get_params(ctx), *map(_difference_option, fields(Differences))]
 
 
-_DEVICE = click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1, mps.")
+def _difference_option(each: Field[Any]) -> click.Option:
+    """Return the option of a difference; what is not given is as the preset has it."""
+    flag, limits = f"--{each.name.replace('_', '-')}", each.metadata["limits"]
+    about = {"help": each.metadata["help"], "metavar": each.metadata["metavar"], "default": None}
+    if limits is None:
+        return click.Option([f"{flag}/--no-{flag[2:]}"], **about)
+    kind = Whole if isinstance(each.default, int) else FiniteRange
+    high = None if limits.high == math.inf else limits.high
+    value: click.ParamType = kind(limits.low, high, min_open=limits.low_open)
+    if isinstance(each.default, str):
+        value = _OrNumber(each.default, value)
+    return click.Option([flag], type=value, nargs=each.metadata["count"], **about)
 
 
-@main.command(cls=SectionedCommand, sections=_TRAIN_SECTIONS)
-@click.option("--shards", required=True, type=click.Path(path_type=Path), help="Dataset to train on.")
-@click.option(
-    "--out", required=True, type=click.Path(path_type=Path), help="Folder for checkpoints and logs."
-)
-@click.option(
-    "--stage",
-    type=click.Choice(STAGES),
-    default="all",
-    show_default=True,
-    help="What to train; first-stage is all four classes.",
-)
-@click.option(
+class _OrNumber(click.ParamType):
+    """A word, or a number."""
+
+    def __init__(self, word: str, number: click.ParamType) -> None:
+        self.name, self._word, self._number = f"{word}|number", word, number
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        return value if value == self._word else self._number.convert(value, param, ctx)
+
+
+@main.command(cls=_TrainCommand, sections=_TRAIN_SECTIONS)
+@click.option("--shards", required=True, type=PATH, help="Dataset to train on.")
+@click.option("--out", required=True, type=PATH, help="Folder for checkpoints and logs.")
+@choice("--stage", STAGES, "What to train; first-stage is all four classes.", "all")
+@choice(
     "--variant",
-    type=click.Choice(["bnet", "masks", "nested", "umsn-no-confidence", "umsn", "kernel-guided"]),
-    default="umsn",
-    show_default=True,
-    help="What stage umsn trains: a row of the paper's Table VI. kernel-guided: not in the paper, has stages "
-    "of its own and estimates the kernel.",
+    ("bnet", "masks", "nested", "umsn-no-confidence", "umsn", "kernel-guided"),
+    "What stage umsn trains: a row of the paper's Table VI. kernel-guided: not in the paper, has stages of "
+    "its own and estimates the kernel.",
+    "umsn",
 )
-@click.option(
+@choice(
     "--preset",
-    type=click.Choice(["paper", "released", "compact", "quick"]),
-    default="paper",
-    show_default=True,
-    help="released: as the authors' code differs from their paper. compact and quick: the paper's stages "
-    "and parts at a quarter of the resolution, for a processor: some hours, and minutes.",
+    ("paper", "released", "compact", "quick"),
+    "released: as the authors' code differs from their paper. compact and quick: the paper's stages and "
+    "parts at a quarter of the resolution, for a processor: some hours, and minutes.",
+    "paper",
 )
-@click.option(
-    "--networks",
-    type=click.Choice(["paper", "compact", "quick"]),
-    help="Size of the networks.  [default: the preset's]",
-)
-@click.option(
+@choice("--networks", ("paper", "compact", "quick"), f"Size of the networks.{_PRESETS}")
+@choice(
     "--masks",
-    type=click.Choice(["snet", "labels"]),
-    default="snet",
-    show_default=True,
-    help="Masks of stage umsn: from the S-Nets trained before, or from the shards.",
+    ("snet", "labels"),
+    "Masks of stage umsn: from the S-Nets trained before, or from the shards.",
+    "snet",
 )
-@click.option(
-    "--validate", type=click.Path(path_type=Path), help="Dataset of other faces and kernels to score on."
-)
-@click.option(
-    "--start-from", type=click.Path(path_type=Path), help="Folder with other stages.  [default: --out]"
-)
+@click.option("--validate", type=PATH, help="Dataset of other faces and kernels to score on.")
+@click.option("--start-from", type=PATH, help="Folder with other stages.  [default: --out]")
 @click.option(
     "--segmentation-shards",
-    type=click.Path(path_type=Path),
+    type=PATH,
     help="Dataset to train the S-Nets on, of labelled faces.  [default: --shards]",
 )
 @click.option(
-    "--weights",
-    type=click.Path(path_type=Path),
-    help="Checkpoint of the same network to begin a stage with: fine-tuning.",
+    "--weights", type=PATH, help="Checkpoint of the same network to begin a stage with: fine-tuning."
 )
 @click.option("--resume", is_flag=True, help="Go on where the training in --out stopped.")
-@click.option(
-    "--vgg-face", type=click.Path(path_type=Path), help="Weights of VGG-Face, for the perceptual loss."
-)
+@click.option("--vgg-face", type=PATH, help="Weights of VGG-Face, for the perceptual loss.")
 @click.option(
     "--perceptual/--no-perceptual", default=True, help="Use the preset's perceptual loss, if it has one."
 )
-@click.option("--iterations", type=Whole(min=1), help="For each stage.  [default: the preset's]")
-@click.option("--batch-size", type=Whole(min=1), help="Of all processes together.  [default: the preset's]")
+@click.option("--iterations", type=Whole(min=1), help=f"For each stage.{_PRESETS}")
+@click.option("--batch-size", type=Whole(min=1), help=f"Of all processes together.{_PRESETS}")
 @click.option(
-    "--learning-rate",
-    type=FiniteRange(min=0, min_open=True),
-    help="Step of the optimiser.  [default: the preset's]",
+    "--learning-rate", type=FiniteRange(min=0, min_open=True), help=f"Step of the optimiser.{_PRESETS}"
 )
-@click.option(
+@choice(
     "--schedule",
-    type=click.Choice(["constant", "cosine", "halving"]),
-    help="halving: halved every 19 epochs, and decaying linearly between.  [default: the preset's]",
+    ("constant", "cosine", "halving"),
+    f"halving: halved every 19 epochs, and decaying linearly between.{_PRESETS}",
 )
-@_differences
 @click.option(
     "--ema",
     type=FiniteRange(0, 1, max_open=True),
-    help="Decay of a running average of the weights, such as 0.999; 0: none.  [default: the preset's]",
+    help=f"Decay of a running average of the weights, such as 0.999; 0: none.{_PRESETS}",
 )
 @click.option(
     "--keep-every",
@@ -253,13 +183,12 @@ _DEVICE = click.option("--device", default="auto", show_default=True, help="auto
     show_default=True,
     help="Another seed gives other random numbers.",
 )
-@_DEVICE
-@click.option(
+@DEVICE
+@choice(
     "--precision",
-    type=click.Choice(["auto", "fp32", "bf16"]),
-    default="auto",
-    show_default=True,
-    help="auto: bf16 on a GPU; on a processor, what is faster there; resumed, as before.",
+    ("auto", "fp32", "bf16"),
+    "auto: bf16 on a GPU; on a processor, what is faster there; resumed, as before.",
+    "auto",
 )
 @click.option(
     "--compile/--no-compile",
@@ -271,45 +200,16 @@ _DEVICE = click.option("--device", default="auto", show_default=True, help="auto
     "--endless", is_flag=True, help="On the device, and ever new ones, not only those of the dataset."
 )
 @click.option("--threads", type=Whole(min=1), default=1, show_default=True, help="Threads that read patches.")
-def train(
-    shards: Path,
-    out: Path,
-    stage: str,
-    validate: Path | None,
-    start_from: Path | None,
-    segmentation_shards: Path | None,
-    weights: Path | None,
-    resume: bool,
-    device: str,
-    precision: str,
-    compile: bool | None,
-    threads: int,
-    on_device: bool,
-    **settings: object,
-) -> None:
+def train(shards: Path, out: Path, **options: Any) -> None:
     """Train the stages of the paper; what is left in --out is what deblur and segment take."""
     from umsn.runs.processes import is_leader
     from umsn.training.curriculum import Settings
     from umsn.training.curriculum import train as train_stages
     from umsn.training.loop import Stopped
 
+    settings = Settings.taken_from(options)
     try:
-        checkpoints = train_stages(
-            shards,
-            out,
-            Settings(**settings),  # type: ignore[arg-type]
-            stage=stage,
-            validate=validate,
-            start_from=start_from,
-            segmentation_shards=segmentation_shards,
-            weights=weights,
-            resume=resume,
-            device=device,
-            precision=precision,  # type: ignore[arg-type]
-            compile=compile,
-            threads=threads,
-            on_device=on_device,
-        )
+        checkpoints = train_stages(shards, out, settings, **options)
     except Stopped as stopped:
         if is_leader():
             click.echo(f"{stopped} Go on with --resume.", err=True)
@@ -319,14 +219,8 @@ def train(
             click.echo(path)
 
 
-main.add_command(deblur)
-main.add_command(segment)
-main.add_command(export_weights)
-main.add_command(evaluate)
-main.add_command(report)
-main.add_command(export)
-main.add_command(demo)
-main.add_command(doctor)
+for command in (deblur, segment, export_weights, evaluate, report, export, demo, doctor):
+    main.add_command(command)
 add_examples(main, _EXAMPLES)
 
 

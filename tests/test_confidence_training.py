@@ -18,10 +18,11 @@ from blurgen.dataset.reading import open_dataset
 from blurgen.labels import CLASS_NAMES
 from umsn.nets import build_network
 from umsn.patches.batches import ShardPatches, to_device
+from umsn.training.differences import LAMBDA
 from umsn.training.learners import DeblurLearner
 from umsn.training.loop import Machine, Plan, train_stage
 from umsn.training.losses import class_confidence
-from umsn.training.stages import LAMBDA, Stage
+from umsn.training.stages import Stage
 
 CPU = torch.device("cpu")
 TRUNK = {"width": 4, "blocks": 1, "last_width": 4}

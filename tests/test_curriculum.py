@@ -34,7 +34,7 @@ from umsn.training.loop import Stopped
 from umsn.training.stages import QUICK as QUICK_PRESET
 
 QUICK = Settings(preset="quick", iterations=2, batch_size=2, seed=1)
-ALONE = replace(QUICK, masks="labels", first_stage=False)
+ALONE = replace(QUICK, masks="labels", otherwise={"first_stage": False})
 """Stage umsn begins with no other."""
 CPU = {"device": "cpu", "precision": "fp32", "quiet": True}
 """In one precision: which is faster may change from run to run."""
@@ -303,7 +303,7 @@ def test_networks_of_another_size_are_refused_before_anything_is_trained(dataset
 
 
 def test_an_s_net_that_only_makes_masks_may_be_of_any_size(datasets, run, tmp_path):
-    settings = replace(QUICK, networks="compact", first_stage=False)
+    settings = replace(QUICK, networks="compact", otherwise={"first_stage": False})
     (path,) = train(datasets["data"], tmp_path, settings, stage="umsn", start_from=run, **CPU)
     networks = load_networks(path, torch.device("cpu"))
     widths = [networks[name].config.widths for name in ("network", "s_net")]
@@ -329,7 +329,7 @@ def test_a_variant_s_checkpoint_names_no_difference_that_cannot_act(datasets, tm
 
 @pytest.mark.parametrize("noise", ["recipe", 0.5])
 def test_a_stage_is_scored_on_the_noise_it_is_trained_on(datasets, tmp_path, noise):
-    settings = replace(ALONE, noise=noise)
+    settings = replace(ALONE, otherwise={"first_stage": False, "noise": noise})
     train(datasets["data"], tmp_path, settings, stage="umsn", validate=datasets["held out"], **CPU)
     log = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
     scored = [line["validation_psnr_blurry"] for line in log if "validation_psnr_blurry" in line]
@@ -499,7 +499,7 @@ def test_s_nets_may_have_shards_of_their_own(datasets, tmp_path):
         train(datasets["data"], tmp_path / "leak", QUICK, stage="segmentation", **settings)
     for name in ("segmentation", "segmentation-blurry"):
         train(datasets["plain"], tmp_path, QUICK, stage=name, segmentation_shards=datasets["data"], **CPU)
-    settings = replace(QUICK, first_stage=False)
+    settings = replace(QUICK, otherwise={"first_stage": False})
     train(datasets["plain"], tmp_path, settings, stage="umsn", segmentation_shards=datasets["data"], **CPU)
     labelled, plain = (open_dataset(datasets[name]).recipe.to_json() for name in ("data", "plain"))
     for name, recipe in (("segmentation", labelled), ("segmentation-blurry", labelled), ("umsn", plain)):
@@ -518,7 +518,7 @@ def test_a_preset_that_does_without_vgg_face_uses_it_where_given():
 def test_a_stage_begins_with_weights_of_the_same_network(datasets, run, tmp_path):
     """With the running average they have, which a rate of next to nothing leaves alone."""
     source = run / "umsn.safetensors"
-    settings = replace(QUICK, learning_rate=1e-30, seed=5, masks="labels", first_stage=False)
+    settings = replace(QUICK, learning_rate=1e-30, seed=5, masks="labels", otherwise={"first_stage": False})
     options = {"stage": "umsn", "weights": source, **CPU}
     (path,) = train(datasets["held out"], tmp_path / "tuned", settings, **options)
     before, after = (load_networks(p, torch.device("cpu"))["network"].state_dict() for p in (source, path))

@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from umsn.nets import ConfidenceNet, ConfidenceNetConfig
+from umsn.training.differences import RELEASED_DIFFERENCES
 from umsn.training.losses import (
     TERMS,
     Perceptual,
@@ -22,7 +23,6 @@ from umsn.training.losses import (
     cross_entropy,
     l1,
 )
-from umsn.training.stages import RELEASED_DIFFERENCES
 from umsn.vggface import VGGFace
 
 LAMBDA = 0.01

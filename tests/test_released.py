@@ -22,12 +22,13 @@ from umsn.nets import ConfidenceNetConfig, FirstStageConfig, SNetConfig, UMSNCon
 from umsn.restore.deblur import Deblurrer
 from umsn.runs import folder as run_folder
 from umsn.training.curriculum import Settings, train
+from umsn.training.differences import Differences
 from umsn.training.loop import Stopped
-from umsn.training.stages import RELEASED, Differences
+from umsn.training.stages import RELEASED
 
 CPU = {"device": "cpu", "quiet": True, "precision": "fp32"}
 RELEASED_SETTINGS = Settings("released", iterations=4, batch_size=3, perceptual=False, seed=1)
-PAPER_SETTINGS = replace(RELEASED_SETTINGS, preset="paper", masks="labels", first_stage=False)
+PAPER_SETTINGS = replace(RELEASED_SETTINGS, preset="paper", masks="labels", otherwise={"first_stage": False})
 OTHERWISE = {
     "noise": 0.01,
     "step_every": 2,
@@ -145,7 +146,7 @@ def test_every_difference_is_tried():
 
 @pytest.mark.parametrize("name", [n for n in OTHERWISE if n not in ("first_stage", "snet_batch_statistics")])
 def test_the_paper_with_one_difference(data, paper, tmp_path, name):
-    settings = replace(PAPER_SETTINGS, **{name: OTHERWISE[name]})
+    settings = replace(PAPER_SETTINGS, otherwise={"first_stage": False, name: OTHERWISE[name]})
     train(data, tmp_path, settings, stage="umsn", **CPU)
     _, about = checkpoint.load(tmp_path / "umsn.safetensors", "networks")
     expected = {**fields_of(Differences()), "first_stage": False, name: OTHERWISE[name]}
@@ -159,7 +160,7 @@ def test_the_paper_with_one_difference(data, paper, tmp_path, name):
 
 @pytest.mark.parametrize("name", OTHERWISE)
 def test_the_released_preset_without_one_difference(name):
-    settings = replace(RELEASED_SETTINGS, **{name: getattr(Differences(), name)})
+    settings = replace(RELEASED_SETTINGS, otherwise={name: getattr(Differences(), name)})
     assert settings.differences == replace(RELEASED.differences, **{name: getattr(Differences(), name)})
 
 
@@ -178,7 +179,7 @@ def test_without_first_stage_umsn_begins_untrained_beside_its_checkpoints(data, 
     train(data, tmp_path, settings, stage="first-stage", **CPU)
     settings = replace(settings, learning_rate=1e-30)
     for name, first_stage in (("with", True), ("without", False)):
-        chosen = replace(settings, first_stage=first_stage)
+        chosen = replace(settings, otherwise={"first_stage": first_stage})
         train(data, tmp_path / name, chosen, stage="umsn", start_from=tmp_path, **CPU)
     firsts = load_networks(tmp_path / "first-stage-skin.safetensors", torch.device("cpu"))["network"]
     for name in ("with", "without"):
@@ -193,12 +194,12 @@ def test_s_nets_of_the_other_kind_are_refused(data, run, tmp_path):
     with pytest.raises(
         InputError, match=r"segmentation\S*.safetensors was trained with --snet-batch-statistics; choose"
     ):
-        settings = replace(RELEASED_SETTINGS, snet_batch_statistics=False)
+        settings = replace(RELEASED_SETTINGS, otherwise={"snet_batch_statistics": False})
         train(data, tmp_path, settings, stage="umsn", start_from=run, **CPU)
 
 
 def test_float_noise_needs_no_shards_and_ignores_the_noise_of_the_recipe(data, tmp_path):
-    settings = replace(PAPER_SETTINGS, noise=0.0)
+    settings = replace(PAPER_SETTINGS, otherwise={"first_stage": False, "noise": 0.0})
     made = build(tmp_path / "recipe", 1, recipe_only=True)
     assert made.recipe.noise_sigma == 0.03
     for name, root in (("shards", data), ("recipe", made.root)):

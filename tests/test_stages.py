@@ -7,7 +7,8 @@ from dataclasses import replace
 import pytest
 
 from umsn.nets import SIZES
-from umsn.training.stages import LAMBDA, PAPER, PERCEPTUAL_WEIGHT, PRESETS, QUICK, RELEASED, Differences
+from umsn.training.differences import LAMBDA, Differences
+from umsn.training.stages import PAPER, PERCEPTUAL_WEIGHT, PRESETS, QUICK, RELEASED
 
 FIRST_STAGES = ("first-stage-background", "first-stage-skin", "first-stage-features", "first-stage-hair")
 

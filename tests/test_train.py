@@ -26,11 +26,12 @@ from blurgen.errors import InputError
 from umsn import checkpoint
 from umsn.nets import build_network
 from umsn.patches.batches import Batches, Patches, ShardPatches, to_device
+from umsn.training.differences import Differences
 from umsn.training.learners import DeblurLearner, FirstStageLearner, SegmentationLearner
 from umsn.training.loop import Plan, Stopped, learning_rate, train_stage
 from umsn.training.machine import Machine, arithmetic_of_a_gpu
 from umsn.training.precision import faster_precision
-from umsn.training.stages import Differences, Stage
+from umsn.training.stages import Stage
 
 CPU = torch.device("cpu")
 TINY = {"width": 4, "blocks": 1, "last_width": 4}

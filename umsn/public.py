@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from dataclasses import fields
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -29,18 +28,17 @@ Picture = NDArray[np.uint8] | PathOrText
 def train(dataset: PathOrText, out: PathOrText, **options: Any) -> list[Path]:
     """Train on the dataset in a folder; return the checkpoints written to ``out``, the last one for ``load``.
 
-    ``options`` are the fields of ``umsn.training.curriculum.Settings`` (``preset="paper"``, "small" or
-    "quick", ``iterations``, ``batch_size``, ...) and the arguments of ``umsn.training.curriculum.train``
-    (``stage="all"``, ``resume=False``, ``device="auto"``, ...). Raises what that raises.
+    ``options`` are the fields of ``umsn.training.curriculum.Settings`` (``preset="paper"``, "compact" or
+    "quick", ``iterations``, ``batch_size``, ...) and of ``umsn.training.differences.Differences``, and the
+    arguments of ``umsn.training.curriculum.train`` (``stage="all"``, ``resume=False``, ``device="auto"``,
+    ...). Raises what that raises.
 
     >>> quick = {"preset": "quick", "iterations": 1, "batch_size": 2, "perceptual": False}
     >>> umsn.train(small_dataset, new_folder, stage="segmentation", device="cpu", quiet=True, **quick)
     [...Path('...segmentation.safetensors')]
     """
-    names = {field.name for field in fields(Settings)}
-    chosen = {name: value for name, value in options.items() if name in names}
-    others = {name: value for name, value in options.items() if name not in names}
-    return train_stages(Path(dataset), Path(out), Settings(**chosen), **others)
+    settings = Settings.taken_from(options)
+    return train_stages(Path(dataset), Path(out), settings, **options)
 
 
 def load(checkpoint: PathOrText, device: str = "auto") -> Deblurrer | Segmenter:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -32,13 +32,14 @@ from umsn.nets import (
 from umsn.nets.kernel_estimator import KERNEL_SIDE
 from umsn.patches.batches import FULL, PatchSource, ShardPatches
 from umsn.patches.device_patches import DevicePatches
+from umsn.training.differences import Differences
 from umsn.training.kernel_learners import KernelEstimatorLearner, KernelGuidedLearner
 from umsn.training.learners import DeblurLearner, FirstStageLearner, Learner, SegmentationLearner
 from umsn.training.loop import Plan, train_stage
 from umsn.training.losses import Perceptual
 from umsn.training.machine import Machine, joined
 from umsn.training.stage_checkpoints import StageCheckpoints
-from umsn.training.stages import PRESETS, Differences, Preset, Schedule, Stage
+from umsn.training.stages import PRESETS, Preset, Schedule, Stage
 
 
 @dataclass(frozen=True)
@@ -68,23 +69,20 @@ class Settings:
     endless: bool = False
     """Stages that use the full set: go on with new samples of the recipe, beyond those of the dataset."""
 
-    # The fields of umsn.training.stages.Differences.
-    noise: float | Literal["recipe"] | None = None
-    step_every: int | None = None
-    class_weights: tuple[float, ...] | None = None
-    confidence_lambda: float | None = None
-    gradient_weight: float | None = None
-    half_scale_weight: float | None = None
-    half_scale_gradient_weight: float | None = None
-    first_stage: bool | None = None
-    snet_batch_statistics: bool | None = None
-    cn_repeats_third: bool | None = None
+    otherwise: Mapping[str, Any] = field(default_factory=dict)
+    """Fields of ``umsn.training.differences.Differences`` by name, where not as the preset has them."""
+
+    @classmethod
+    def taken_from(cls, options: dict[str, Any]) -> Settings:
+        """Take settings out of ``options`` by name, where those of ``otherwise`` stand beside the others."""
+        chosen = {each.name: options.pop(each.name) for each in fields(cls) if each.name in options}
+        otherwise = {each.name: options.pop(each.name, None) for each in fields(Differences)}
+        return cls(**chosen, otherwise={n: value for n, value in otherwise.items() if value is not None})
 
     @property
     def differences(self) -> Differences:
-        """In what the training differs from the paper: as the preset has it, but for what the user chose."""
-        chosen = {each.name: getattr(self, each.name) for each in fields(Differences)}
-        return replace(PRESETS[self.preset].differences, **{n: v for n, v in chosen.items() if v is not None})
+        """In what the training differs from the paper."""
+        return replace(PRESETS[self.preset].differences, **self.otherwise)
 
     @property
     def size(self) -> str:
@@ -283,11 +281,10 @@ def _refuse_idle(stages: tuple[Stage, ...], settings: Settings) -> None:
     """Raise InputError for a difference that the user chose and that cannot act on the variant."""
     if not any(stage.kind == "umsn" for stage in stages):
         return
-    # The first stage is not trained without it, whatever the variant.
-    for name in sorted({each.name for each in fields(Differences)} - {"first_stage"}):
-        value = getattr(settings, name)
+    for name, value in settings.otherwise.items():
         acts = any(getattr(stage.differences, name) == value for stage in stages)
-        if value is not None and not acts:
+        # The first stage is not trained without it, whatever the variant.
+        if name != "first_stage" and not acts:
             raise InputError(
                 f"--{name.replace('_', '-')} does not act on variant '{settings.variant}'; leave it out."
             )

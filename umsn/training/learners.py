@@ -19,8 +19,8 @@ from umsn.nets import ConfidenceNet
 from umsn.nets.segmentation import segment
 from umsn.patches.batches import Batch, as_pixels, one_hot
 from umsn.scoring.metrics import f_score, psnr
+from umsn.training.differences import LAMBDA
 from umsn.training.losses import TERMS, class_confidence, confidence_guided, cross_entropy, l1
-from umsn.training.stages import LAMBDA
 
 Terms = dict[str, Tensor]
 

@@ -340,8 +340,7 @@ def _spread(source: PatchSource, most: int) -> NDArray[np.int64]:
 
 def _identity(plan: Plan) -> dict[str, Any]:
     """Return the plan as JSON; how often it logs, validates and saves does not change what it trains."""
-    stage = {**asdict(replace(plan.stage, losses={})), "losses": dict(plan.stage.losses)}
-    identity = {"stage": stage, "seed": plan.seed, "crop": plan.crop, "ema": plan.ema}
+    identity = {"stage": asdict(plan.stage), "seed": plan.seed, "crop": plan.crop, "ema": plan.ema}
     return identity | ({"epoch": plan.epoch} if plan.stage.schedule == "halving" else {})
 
 

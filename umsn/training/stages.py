@@ -2,27 +2,23 @@
 
 Yasarla, Perazzi, Patel, "Deblurring face images using uncertainty guided multi-stream semantic networks",
 IEEE Transactions on Image Processing, 2020. Every constant of the paper is here, with its section; so is
-everything the ``quick`` preset does otherwise, and everything in which the authors' released code differs
+what the other presets do otherwise. In what the authors' released code differs is in ``differences``
 (github.com/rajeevyasarla/UMSN-Face-Deblurring, read at commit a50a7b9: ``train_face_deblur.py``,
 ``models/face_fed.py``, ``misc.py``).
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from types import MappingProxyType
-from typing import Final, Literal
+from typing import Any, Final, Literal, cast
 
 from blurgen.labels import CLASS_NAMES
+from umsn.training.differences import RELEASED_DIFFERENCES, Differences
 
 Kind = Literal["segmentation", "first-stage", "umsn", "kernel-estimator", "kernel-guided"]
 Schedule = Literal["constant", "cosine", "halving"]
 Optimizer = Literal["adam", "muon"]
-
-LAMBDA: Final = 0.01
-"""lambda of equation (4): what keeps the confidence from zero (section IV-A.2b)."""
 
 PERCEPTUAL_WEIGHT: Final = 0.0002
 """lambda_1 of equation (6) (section IV-A.2b)."""
@@ -32,106 +28,6 @@ HALVED_EVERY: Final = 19
 
 DECAY_EPOCHS: Final = 400
 """Epochs in which it would decay to zero besides, in a straight line (there, ``--annealEvery``)."""
-
-
-@dataclass(frozen=True)
-class Differences:
-    """In what a training may differ from the paper as the released code does. The default is the paper.
-
-    (The learning rate does as well: that is a stage's ``schedule``.)
-    """
-
-    noise: float | Literal["recipe"] = "recipe"
-    """Stage umsn. ``recipe``: as the dataset has it, in 8 bits. A number: patches are made, for training and
-    validation, with Gaussian noise of that standard deviation in units of full scale, neither
-    clipped nor rounded."""
-    step_every: int = 1
-    """Stage umsn: a step for one batch in so many; the gradients of the others are thrown away."""
-    class_weights: tuple[float, ...] = (1.0, 1.0, 1.0, 1.0)
-    """Stage umsn: weights of the class losses in the confidence loss: background, skin, features, hair."""
-    confidence_lambda: float = LAMBDA
-    """Stage umsn: lambda of equation (4)."""
-    gradient_weight: float = 0.0
-    """Stage umsn: weight of the loss term ``gradient`` (``umsn.training.losses``)."""
-    half_scale_weight: float = 0.0
-    """Stage umsn: weight of the loss term ``half_scale``."""
-    half_scale_gradient_weight: float = 0.0
-    """Stage umsn: weight of the loss term ``half_scale_gradient``."""
-    first_stage: bool = True
-    """Whether first-stage networks are trained and stage umsn begins with their F-Nets."""
-    snet_batch_statistics: bool = False
-    """S-Nets normalise over the batch, in use as in training: their masks change with the batch."""
-    cn_repeats_third: bool = False
-    """Stage umsn: the confidence network applies its third convolutions twice and its fourth never."""
-
-    def __post_init__(self) -> None:
-        if self.noise != "recipe" and not (isinstance(self.noise, int | float) and 0 <= self.noise <= 1):
-            raise ValueError(f"Argument 'noise' must be 'recipe' or from 0 to 1, not {self.noise!r}.")
-        if self.step_every < 1:
-            raise ValueError(f"Argument 'step_every' must be at least 1, not {self.step_every}.")
-        if len(self.class_weights) != len(CLASS_NAMES) or not all(
-            0 < w < math.inf for w in self.class_weights
-        ):
-            raise ValueError(
-                f"Argument 'class_weights' must be {len(CLASS_NAMES)} finite numbers above 0, "
-                f"not {self.class_weights}."
-            )
-        if not 0 < self.confidence_lambda < math.inf:
-            raise ValueError(
-                f"Argument 'confidence_lambda' must be above 0 and finite, not {self.confidence_lambda}."
-            )
-        for name in ("gradient_weight", "half_scale_weight", "half_scale_gradient_weight"):
-            if not 0 <= getattr(self, name) < math.inf:
-                raise ValueError(
-                    f"Argument '{name}' must be 0 or above and finite, not {getattr(self, name)}."
-                )
-
-    @property
-    def terms(self) -> dict[str, float]:
-        """The weights of the loss terms that the paper has not, by name."""
-        weights = {
-            "gradient": self.gradient_weight,
-            "half_scale": self.half_scale_weight,
-            "half_scale_gradient": self.half_scale_gradient_weight,
-        }
-        return {name: weight for name, weight in weights.items() if weight}
-
-    def of(self, stage: Stage) -> Differences:
-        """Return those that concern a stage; the others are as in the paper."""
-        if stage.kind == "umsn":
-            return self
-        if stage.kind == "first-stage":
-            return Differences()
-        return Differences(snet_batch_statistics=self.snet_batch_statistics)
-
-    def of_variant(self, variant: str) -> Differences:
-        """Return those that can act on a row of Table VI; the others are as in the paper."""
-        idle: set[str] = set()
-        if variant != "umsn":
-            # Without the confidence loss.
-            idle |= {"class_weights", "confidence_lambda", "cn_repeats_third"}
-        if not variant.startswith("umsn"):
-            idle |= {"first_stage"}
-        if variant == "bnet":
-            # Without masks.
-            idle |= {"snet_batch_statistics"}
-        return replace(self, **{name: getattr(Differences(), name) for name in idle})
-
-
-RELEASED_DIFFERENCES: Final = Differences(
-    noise=4 / 255 / 2,  # N(0, 4) / 255 on images in [-1, 1]; no clipping, no rounding after it
-    step_every=2,  # zero_grad and step on even iterations only
-    # The code's images are in [-1, 1] and its L1 losses twice ours. Halving lambda and leaving the other
-    # weights as they are gives half the code's loss, term by term; Adam's steps are the same for both.
-    class_weights=(1.2, 1.2, 3.6, 1.2),
-    confidence_lambda=0.06 / 4 / 2,  # lam_cmp / 4 = 0.015 there
-    gradient_weight=0.15,
-    half_scale_weight=0.33,
-    half_scale_gradient_weight=0.08,
-    first_stage=False,  # 'if epoch>-1': its losses are in the branch that never runs
-    snet_batch_statistics=True,  # netS.eval() is never called
-    cn_repeats_third=True,  # x4=self.conv3(x3)
-)
 
 
 @dataclass(frozen=True)
@@ -185,7 +81,7 @@ class Preset:
     """Whether it is not to be trained without VGG-Face unless the user says so."""
     differences: Differences = field(default_factory=Differences)
     kernel_stages: tuple[Stage, ...] = ()
-    """The stages of variant ``kernel-guided``, in place of the paper's; none: it has not that variant."""
+    """The stages of variant ``kernel-guided``, in place of the paper's; none: the preset does not have it."""
 
     @property
     def perceptual(self) -> bool:
@@ -215,8 +111,7 @@ class Preset:
     def without_perceptual(self) -> Preset:
         """Return the same curriculum trained without VGG-Face."""
         stages = tuple(
-            replace(s, losses=_frozen({n: w for n, w in s.losses.items() if n != "perceptual"}))
-            for s in self.stages
+            replace(s, losses={n: w for n, w in s.losses.items() if n != "perceptual"}) for s in self.stages
         )
         return replace(self, stages=stages)
 
@@ -225,121 +120,90 @@ class Preset:
         stages = tuple(
             replace(
                 s,
-                differences=differences.of(s),
-                losses=_frozen(
-                    {n: w for n, w in s.losses.items() if n not in self.differences.terms}
-                    | (differences.terms if s.kind == "umsn" else {})
-                ),
+                differences=differences.of(s.kind),
+                losses={n: w for n, w in s.losses.items() if n not in self.differences.terms}
+                | (differences.terms if s.kind == "umsn" else {}),
             )
             for s in self.stages
         )
         return replace(self, stages=stages, differences=differences)
 
 
-def _frozen(values: dict[str, float]) -> Mapping[str, float]:
-    return MappingProxyType(values)
+Run = tuple[int, float]
+"""Iterations and learning rate of a stage."""
+
+
+def _stage(
+    name: str,
+    run: Run,
+    losses: Mapping[str, float],
+    *,
+    kind: Kind | None = None,
+    shards: str = "full",
+    image: Literal["clean", "blurry"] = "blurry",
+    **more: Any,
+) -> Stage:
+    return Stage(name, kind or cast(Kind, name), shards, image, losses, *run, **more)
 
 
 def _curriculum(
     *,
-    batch_size: int,
-    segmentation: tuple[int, float],
-    segmentation_blurry: tuple[int, float],
-    first_stage: tuple[int, float],
-    umsn: tuple[int, float],
+    segmentation: Run,
+    segmentation_blurry: Run,
+    first_stage: Run,
+    umsn: Run,
     perceptual: Mapping[str, float],
-    schedule: Schedule,
-    optimizer: Optimizer = "adam",
-    weight_decay: float = 0.0,
-    flips: bool = False,
+    **common: Any,
 ) -> tuple[Stage, ...]:
-    """Return the stages of section IV-A in their order, each for (iterations, learning rate)."""
-    stages = (
-        Stage(
-            "segmentation",
-            "segmentation",
-            shards="full",
-            image="clean",
-            losses=_frozen({"cross_entropy": 1.0}),
-            iterations=segmentation[0],
-            learning_rate=segmentation[1],
-            batch_size=batch_size,
-        ),
-        Stage(
+    """Return the stages of section IV-A in their order; ``common`` is the same for all."""
+    entropy = {"cross_entropy": 1.0}
+    return (
+        _stage("segmentation", segmentation, entropy, image="clean", **common),
+        _stage(
             "segmentation-blurry",
-            "segmentation",
-            shards="full",
-            image="blurry",
-            losses=_frozen({"cross_entropy": 1.0}),
-            iterations=segmentation_blurry[0],
-            learning_rate=segmentation_blurry[1],
-            batch_size=batch_size,
+            segmentation_blurry,
+            entropy,
+            kind="segmentation",
             needs=("segmentation",),
+            **common,
         ),
         *(
-            Stage(
+            _stage(
                 f"first-stage-{name}",
-                "first-stage",
+                first_stage,
+                {"l1": 1.0, **perceptual},
+                kind="first-stage",
                 shards=f"isolated/{name}",
-                image="blurry",
-                losses=_frozen({"l1": 1.0, **perceptual}),
-                iterations=first_stage[0],
-                learning_rate=first_stage[1],
-                batch_size=batch_size,
                 class_number=number,
+                **common,
             )
             for number, name in enumerate(CLASS_NAMES)
         ),
-        Stage(
-            "umsn",
-            "umsn",
-            shards="full",
-            image="blurry",
-            losses=_frozen({"confidence": 1.0, **perceptual}),
-            iterations=umsn[0],
-            learning_rate=umsn[1],
-            batch_size=batch_size,
+        _stage("umsn", umsn, {"confidence": 1.0, **perceptual}, **common),
+    )
+
+
+def _kernel_curriculum(*, estimator: Run, guided: Run, **common: Any) -> tuple[Stage, ...]:
+    """Return the stages of the network that estimates the kernel."""
+    return (
+        _stage("kernel-estimator", estimator, {"filtered": 1.0, "kernel": 0.025}, **common),
+        _stage(
+            "kernel-guided",
+            guided,
+            {"l1": 1.0, "filtered": 0.25, "kernel": 0.0125},
+            needs=("kernel-estimator",),
+            **common,
         ),
     )
-    return tuple(
-        replace(s, schedule=schedule, optimizer=optimizer, weight_decay=weight_decay, flips=flips)
-        for s in stages
-    )
 
 
-def _kernel_curriculum(
-    *,
-    batch_size: int,
-    estimator: tuple[int, float],
-    guided: tuple[int, float],
-    schedule: Schedule = "cosine",
-    optimizer: Optimizer = "muon",
-    weight_decay: float = 1e-3,
-) -> tuple[Stage, ...]:
-    """Return the stages of the network that estimates the kernel, each for (iterations, learning rate)."""
-
-    def stage(name: Kind, run: tuple[int, float], losses: dict[str, float], *needs: str) -> Stage:
-        return Stage(
-            name,
-            name,
-            shards="full",
-            image="blurry",
-            losses=_frozen(losses),
-            iterations=run[0],
-            learning_rate=run[1],
-            batch_size=batch_size,
-            schedule=schedule,
-            optimizer=optimizer,
-            weight_decay=weight_decay,
-            flips=True,
-            needs=needs,
-        )
-
-    return (
-        stage("kernel-estimator", estimator, {"filtered": 1.0, "kernel": 0.025}),
-        stage("kernel-guided", guided, {"l1": 1.0, "filtered": 0.25, "kernel": 0.0125}, "kernel-estimator"),
-    )
-
+_FAST: Final[dict[str, Any]] = {
+    "schedule": "cosine",
+    "optimizer": "muon",
+    "weight_decay": 1e-3,
+    "flips": True,
+}
+"""How stages learn fast on a processor."""
 
 PAPER: Final = Preset(
     name="paper",
@@ -371,10 +235,7 @@ COMPACT: Final = Preset(
         first_stage=(4_000, 2e-3),
         umsn=(60_000, 2e-3),
         perceptual={"perceptual": PERCEPTUAL_WEIGHT},
-        schedule="cosine",
-        optimizer="muon",
-        weight_decay=1e-3,
-        flips=True,
+        **_FAST,
     ),
     crop=None,
     log_every=100,
@@ -383,7 +244,7 @@ COMPACT: Final = Preset(
     ema=0.999,
     perceptual_needed=False,
     # The estimator does not leave the mean of all kernels with batches of 8, nor at twice the rate.
-    kernel_stages=_kernel_curriculum(batch_size=16, estimator=(6_000, 2e-3), guided=(10_000, 2e-3)),
+    kernel_stages=_kernel_curriculum(batch_size=16, estimator=(6_000, 2e-3), guided=(10_000, 2e-3), **_FAST),
 )
 
 QUICK: Final = replace(
@@ -398,17 +259,14 @@ QUICK: Final = replace(
         first_stage=(150, 3e-3),
         umsn=(2_400, 3e-3),
         perceptual={},
-        schedule="cosine",
-        optimizer="muon",
-        weight_decay=1e-3,
-        flips=True,
+        **_FAST,
     ),
     crop=None,
     log_every=50,
     validate_every=300,
     save_every=100,
     ema=0.99,
-    kernel_stages=_kernel_curriculum(batch_size=16, estimator=(400, 2e-3), guided=(400, 2e-3)),
+    kernel_stages=_kernel_curriculum(batch_size=16, estimator=(400, 2e-3), guided=(400, 2e-3), **_FAST),
 )
 
 RELEASED: Final = replace(
@@ -422,6 +280,4 @@ RELEASED: Final = replace(
     ),
 ).with_differences(RELEASED_DIFFERENCES)
 
-PRESETS: Final[Mapping[str, Preset]] = MappingProxyType(
-    {p.name: p for p in (PAPER, RELEASED, COMPACT, QUICK)}
-)
+PRESETS: Final[Mapping[str, Preset]] = {p.name: p for p in (PAPER, RELEASED, COMPACT, QUICK)}
