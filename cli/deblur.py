@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from blurgen.errors import InputError
+from blurgen.errors import Argument, InputError
 
 _PATH = click.Path(path_type=Path)
 
@@ -166,7 +166,10 @@ def _process(restore: Any, images: tuple[Path, ...], out: Path, **options: bool)
     for done in process_files(restore, images, out, **options):
         for remark in done.remarks:
             click.echo(f"Note: {remark}", err=True)
-        click.echo(f"Error: {done.error}" if done.error else done.target, err=done.error is not None)
-        failed += done.error is not None
+        if done.error is None:
+            click.echo(done.target)
+        else:
+            click.echo(f"Error: {done.error.text(Argument.option)}", err=True)
+            failed += 1
     if failed:
         raise InputError(f"{failed} of the pictures could not be used; the others are in {out}.")

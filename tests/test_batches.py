@@ -84,7 +84,7 @@ def test_a_training_can_go_on_in_the_middle_of_an_epoch():
 
 @pytest.mark.parametrize("threads", [1, 3])
 def test_processes_share_the_joint_batch(threads):
-    options = {"batch_size": 4, "seed": 3, "device": CPU, "crop": 5}
+    options = {"batch_size": 4, "seed": 3, "device": CPU, "flips": True}
     joint = list(islice(Batches(Numbered(10), **options).starting_at(0), 5))
     shares = [
         list(islice(Batches(Numbered(10), **options, rank=r, ranks=2, threads=threads).starting_at(0), 5))
@@ -102,23 +102,6 @@ def test_an_endless_source_is_used_up_in_order():
         [6, 7, 8],
         [9, 10, 11],
     ]
-
-
-def test_crops_move_together_and_stay_inside():
-    class Places(Numbered):
-        def read(self, rows):
-            y, x = torch.meshgrid(torch.arange(8), torch.arange(8), indexing="ij")
-            place = (8 * y + x).byte().expand(len(rows), 8, 8)
-            image = place[..., None].expand(-1, -1, -1, 3).contiguous()
-            return Patches(image, image + 1, place % 11, _kernels(len(rows)))
-
-    seen = set()
-    for batch in islice(Batches(Places(5), batch_size=5, seed=0, device=CPU, crop=6).starting_at(0), 20):
-        clean = (batch.clean * 255).round().int()
-        assert clean.shape == (5, 3, 6, 6)
-        assert torch.equal((batch.blurry * 255).round().int(), clean + 1)
-        seen |= {(int(c) // 8, int(c) % 8) for c in clean[:, 0, 0, 0]}
-    assert seen == {(y, x) for y in range(3) for x in range(3)}
 
 
 def test_half_of_the_patches_are_mirrored_whole_and_always_the_same_ones():
@@ -223,5 +206,3 @@ def test_an_empty_set_is_refused():
 def test_wrong_arguments_are_named():
     with pytest.raises(ValueError, match="'batch_size' must be a multiple of 2"):
         Batches(Numbered(4), batch_size=3, seed=0, device=CPU, ranks=2)
-    with pytest.raises(ValueError, match="'crop' must be from 1 to 8, not 9"):
-        Batches(Numbered(4), batch_size=2, seed=0, device=CPU, crop=9)

@@ -107,7 +107,7 @@ def test_segmentation_on_blurry_images_starts_with_the_one_on_clean(datasets, ru
 
 def test_what_is_done_stays_as_it_is(datasets, run):
     before = {path.name: path.read_bytes() for path in run.glob("*.safetensors")}
-    with pytest.raises(InputError, match="already holds a training of stage segmentation; add --resume"):
+    with pytest.raises(InputError, match=r"already holds a training of stage segmentation; .*resume=True"):
         train(datasets["data"], run, QUICK, **CPU)
     train(datasets["data"], run, QUICK, validate=datasets["held out"], resume=True, **CPU)
     assert before == {path.name: path.read_bytes() for path in run.glob("*.safetensors")}
@@ -155,20 +155,25 @@ def test_endless_data_is_new_data(datasets, tmp_path):
 @pytest.mark.parametrize(
     ("data", "settings", "options", "message"),
     [
-        ("data", Settings(), {}, "needs VGG-Face.*--vgg-face.*--no-perceptual"),
-        ("data", QUICK, {"stage": "umsn"}, "Stage umsn needs .*segmentation.safetensors.*--masks labels"),
-        ("data", QUICK, {"stage": "segmentation-blurry"}, "needs .*segmentation.safetensors: train"),
+        ("data", Settings(), {}, "needs VGG-Face.*'vgg_face'.*perceptual=False"),
+        (
+            "data",
+            QUICK,
+            {"stage": "umsn"},
+            "Stage umsn begins .*segmentation.safetensors.*masks='labels'",
+        ),
+        ("data", QUICK, {"stage": "segmentation-blurry"}, "begins with .*segmentation.safetensors: train"),
         (
             "data",
             replace(QUICK, masks="labels"),
             {"stage": "umsn"},
-            "Stage umsn begins with .*first-stage-background.safetensors: train .*--no-first-stage",
+            "Stage umsn begins with .*first-stage-background.safetensors: train .*first_stage=False",
         ),
         (
             "data",
-            replace(QUICK, variant="bnet", cn_repeats_third=True),
+            replace(QUICK, variant="bnet", otherwise={"cn_repeats_third": True}),
             {},
-            "--cn-repeats-third does not act on variant 'bnet'; leave it out",
+            "'cn_repeats_third' does not act on variant 'bnet'; leave it out",
         ),
         (
             "data",
@@ -176,9 +181,9 @@ def test_endless_data_is_new_data(datasets, tmp_path):
             {"validate": "data"},
             r"shares with .*: folder:0.png and folder:0.png are the same file \(and 11 more\); validate on",
         ),
-        ("data", QUICK, {"device": "cuda:99"}, "--device cuda:99 cannot be used here"),
+        ("data", QUICK, {"device": "cuda:99"}, "device='cuda:99' cannot be used here"),
         ("plain", QUICK, {}, "None of the faces of .* has labels"),
-        ("plain", QUICK, {"stage": "first-stage"}, "has no set 'isolated/background'.*--class-isolated"),
+        ("plain", QUICK, {"stage": "first-stage"}, "has no set 'isolated/background'.*class_isolated=True"),
     ],
 )
 def test_what_cannot_work_is_refused_before_it_starts(datasets, tmp_path, data, settings, options, message):
@@ -240,7 +245,7 @@ def test_a_batch_that_processes_cannot_share_is_refused(datasets, tmp_path, monk
     for name in ("init_process_group", "destroy_process_group"):
         monkeypatch.setattr(curriculum.dist, name, lambda *_: None)
     with pytest.raises(
-        InputError, match=r"A batch of 2 of stage segmentation .* 3 processes; .*--batch-size"
+        InputError, match=r"A batch of 2 of stage segmentation .* 3 processes; .*'batch_size'"
     ):
         train(datasets["data"], tmp_path / "out", QUICK, **CPU)
     assert not (tmp_path / "out").exists()
@@ -296,7 +301,7 @@ def test_networks_of_another_size_are_refused_before_anything_is_trained(dataset
     other = replace(QUICK, networks="compact")
     for name, stage in (("segmentation", "segmentation-blurry"), ("first-stage-background", "umsn")):
         with pytest.raises(
-            InputError, match=rf"{name}.safetensors is .* size 'quick',.* 'compact'; choose --networks quick"
+            InputError, match=rf"{name}.safetensors is .* size 'quick',.* 'compact'; choose networks='quick'"
         ):
             train(datasets["data"], tmp_path / "out", other, stage=stage, start_from=run, **CPU)
     assert not (tmp_path / "out").exists()
@@ -339,7 +344,7 @@ def test_a_stage_is_scored_on_the_noise_it_is_trained_on(datasets, tmp_path, noi
 
 def test_a_file_in_the_place_of_the_folder_is_named(datasets, tmp_path):
     (tmp_path / "out").write_text("")
-    with pytest.raises(InputError, match=r"out: cannot be made \(.*\); choose another --out"):
+    with pytest.raises(InputError, match=r"out: cannot be made \(.*\); choose another folder"):
         train(datasets["data"], tmp_path / "out", QUICK, stage="segmentation", **CPU)
 
 
@@ -441,7 +446,7 @@ def test_processes_that_do_not_see_the_same_folder_do_not_begin(datasets, tmp_pa
         f"    curriculum.train({str(datasets['data'])!r}, out, {QUICK!r}, stage='segmentation', device='cpu',"
         " quiet=True)\n"
         "except curriculum.InputError as error:\n"
-        "    assert 'is not the same folder for all processes; choose an --out on a shared' in str(error)\n"
+        "    assert 'is not the same folder for all processes; choose one on a shared' in str(error)\n"
         "else:\n"
         "    raise AssertionError\n"
     )
@@ -491,7 +496,7 @@ def test_wrong_settings_are_named(name, value):
 
 def test_s_nets_may_have_shards_of_their_own(datasets, tmp_path):
     """Where the other faces have no labels, and as the paper has it."""
-    with pytest.raises(InputError, match=r"has labels, .* --segmentation-shards"):
+    with pytest.raises(InputError, match=r"has labels, .* 'segmentation_shards'"):
         train(datasets["plain"], tmp_path / "refused", QUICK, stage="segmentation", **CPU)
     with pytest.raises(InputError, match="shares with"):
         other, held_out = datasets["held out"], datasets["held out"]
@@ -528,5 +533,5 @@ def test_a_stage_begins_with_weights_of_the_same_network(datasets, run, tmp_path
 
     with pytest.raises(InputError, match=r"holds another network \('umsn'\) than .* \('bnet'"):
         train(datasets["data"], tmp_path / "other", replace(settings, variant="bnet"), **options)
-    with pytest.raises(InputError, match="--weights begins one stage; say which with --stage"):
+    with pytest.raises(InputError, match="'weights' begins one stage; say which with 'stage'"):
         train(datasets["data"], tmp_path / "all", QUICK, weights=source, **CPU)

@@ -140,10 +140,11 @@ def test_windows_are_as_large_as_the_patches_of_the_training(tmp_path):
     networks = {"network": {"name": "bnet", "config": config_of(network)}}
     path = tmp_path / "bnet.safetensors"
     for about, side in (
-        ({"crop": 64, "data": {"patch_size": 96}}, 64),
-        ({"crop": None, "data": {"patch_size": 96}}, 96),
-        ({"crop": "64", "data": [96]}, 128),
-        ({"crop": 10**9}, 128),
+        ({"data": {"patch_size": 96}}, 96),
+        ({"data": {"patch_size": "64"}}, 128),
+        ({"data": {"patch_size": 10**9}}, 128),
+        ({"data": [96]}, 128),
+        ({}, 128),
     ):
         checkpoint.save(path, "networks", tensors, {"networks": networks, **about})
         deblur = Deblurrer(path, "cpu")
@@ -160,9 +161,9 @@ def test_wrong_pixels_are_named(trained):
 
 
 def test_a_device_that_is_not_there_is_named():
-    with pytest.raises(InputError, match="--device cuda:77 cannot be used here"):
+    with pytest.raises(InputError, match="device='cuda:77' cannot be used here"):
         usable_device("cuda:77")
-    with pytest.raises(InputError, match="--device gpu cannot be used here"):
+    with pytest.raises(InputError, match="device='gpu' cannot be used here"):
         usable_device("gpu")
 
 
@@ -239,7 +240,7 @@ def test_a_picture_of_sixteen_bits_is_remarked_upon(tmp_path, name):
 
 def test_no_picture_is_lost(tmp_path):
     Image.fromarray(picture(20, 30)).save(tmp_path / "a.png")
-    with pytest.raises(InputError, match=r"a.png would be replaced by its own result; choose another --out"):
+    with pytest.raises(InputError, match=r"a.png would be replaced by its own result; choose another folder"):
         list(process_files(whole(np.copy), [tmp_path / "a.png"], tmp_path))
     Image.fromarray(picture(20, 30)).save(tmp_path / "a.jpg")
     with pytest.raises(InputError, match=r"a.png and .*a.jpg would both become"):

@@ -65,7 +65,7 @@ def test_the_second_stage_begins_with_the_estimator_of_the_first(datasets, run, 
 
 
 def test_the_second_stage_needs_the_first(datasets, tmp_path):
-    with pytest.raises(InputError, match=r"kernel-guided needs .*kernel-estimator\.safetensors"):
+    with pytest.raises(InputError, match=r"kernel-guided begins with .*kernel-estimator\.safetensors"):
         train(datasets["data"], tmp_path, QUICK, stage="kernel-guided", **CPU)
 
 
@@ -131,7 +131,7 @@ def test_an_estimator_alone_does_not_deblur(run):
 
 def test_presets_of_the_paper_have_no_such_variant(datasets, tmp_path):
     for settings in (replace(QUICK, preset="paper"), replace(QUICK, networks="paper")):
-        with pytest.raises(InputError, match="--preset compact"):
+        with pytest.raises(InputError, match="preset='compact'"):
             train(datasets["data"], tmp_path, settings, **CPU)
 
 
@@ -144,7 +144,7 @@ def test_a_stage_of_another_variant_is_refused(datasets, tmp_path):
 
 def test_kernels_wider_than_the_network_knows_are_refused(tmp_path):
     wide = build(tmp_path, 5, labelled=False, largest=31).root
-    with pytest.raises(InputError, match=r"31 pixels wide.*--max-size 29"):
+    with pytest.raises(InputError, match=r"31 pixels wide.*max_size=29"):
         train(wide, tmp_path / "run", QUICK, **CPU)
 
 

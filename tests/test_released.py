@@ -192,7 +192,7 @@ def test_without_first_stage_umsn_begins_untrained_beside_its_checkpoints(data, 
 
 def test_s_nets_of_the_other_kind_are_refused(data, run, tmp_path):
     with pytest.raises(
-        InputError, match=r"segmentation\S*.safetensors was trained with --snet-batch-statistics; choose"
+        InputError, match=r"segmentation\S*.safetensors was trained with snet_batch_statistics=True; choose"
     ):
         settings = replace(RELEASED_SETTINGS, otherwise={"snet_batch_statistics": False})
         train(data, tmp_path, settings, stage="umsn", start_from=run, **CPU)
@@ -237,5 +237,5 @@ def test_noise_that_cannot_be_is_named(data, tmp_path, capsys, arguments, messag
 
 
 def test_statistics_over_the_batch_are_refused_where_nothing_is_normalised(data, tmp_path):
-    with pytest.raises(InputError, match=r"size 'quick' do not normalise; add --no-snet-batch-statistics"):
+    with pytest.raises(InputError, match=r"size 'quick' do not normalise; add snet_batch_statistics=False"):
         train(data, tmp_path, replace(RELEASED_SETTINGS, networks="quick"), stage="segmentation", **CPU)

@@ -32,8 +32,7 @@ def test_the_weights_of_the_losses():
     assert (LAMBDA, PERCEPTUAL_WEIGHT) == (0.01, 0.0002)
 
 
-def test_whole_patches_at_a_constant_rate():
-    assert PAPER.crop is None
+def test_a_constant_rate():
     assert {stage.schedule for stage in PAPER.stages} == {"constant"}
 
 

@@ -11,7 +11,7 @@ import time
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
-from types import MappingProxyType, SimpleNamespace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -63,7 +63,7 @@ def plan_of(losses, iterations=12, differences=Differences(), **options):
         "umsn",
         "full",
         "blurry",
-        MappingProxyType(losses),
+        losses,
         iterations,
         3e-3,
         4,
@@ -324,7 +324,7 @@ def test_a_training_that_diverges_ends_with_its_last_save(data, tmp_path, monkey
         monkeypatch.setattr(torch.optim.AdamW, "step", wrong)
     held_out = ShardPatches(open_dataset(data))
     with pytest.raises(
-        InputError, match=r"Stage tiny diverged.* iteration 3; .*--learning-rate.*--resume goes on"
+        InputError, match=r"Stage tiny diverged.* iteration 3; .*smaller learning rate.*resume=True"
     ):
         train(data, tmp_path, 5, plan={**never, due: 3}, resume=True, validation=held_out)
     assert state.read_bytes() == before
@@ -334,7 +334,7 @@ def test_a_training_that_diverges_ends_with_its_last_save(data, tmp_path, monkey
 
 def test_a_file_in_the_place_of_the_kept_networks_is_named(data, tmp_path):
     (tmp_path / "checkpoints").write_text("")
-    with pytest.raises(InputError, match=r"checkpoints: cannot be made .*; choose another --out"):
+    with pytest.raises(InputError, match=r"checkpoints: cannot be made .*; choose another folder"):
         train(data, tmp_path, 2, plan={"keep_every": 1})
 
 
@@ -386,9 +386,7 @@ def test_a_finished_training_can_go_on_for_longer(data, undisturbed, tmp_path):
     assert all(torch.equal(tensors[0][name], tensors[1][name]) for name in tensors[1])
 
 
-@pytest.mark.parametrize(
-    ("option", "name"), [({"seed": 2}, "seed"), ({"ema": 0.5}, "ema"), ({"crop": 16}, "crop")]
-)
+@pytest.mark.parametrize(("option", "name"), [({"seed": 2}, "seed"), ({"ema": 0.5}, "ema")])
 def test_another_training_is_not_resumed(data, undisturbed, option, name):
     before = (undisturbed / "tiny.state.safetensors").read_bytes()
     with pytest.raises(InputError, match=f"tiny.state.safetensors was trained with {name} = "):

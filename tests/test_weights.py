@@ -69,9 +69,9 @@ def shipped(trained, tmp_path, monkeypatch):
 
 
 def test_without_weights_the_remedy_is_named(shipped):
-    with pytest.raises(InputError, match=r"No weights to deblur .* --checkpoint RUN/umsn\.safetensors"):
+    with pytest.raises(InputError, match=r"No weights to deblur .* checkpoint='RUN/umsn\.safetensors"):
         weights.default_checkpoint("deblur")
-    with pytest.raises(InputError, match=r"No weights to segment .* --checkpoint RUN/segmentation\.safet"):
+    with pytest.raises(InputError, match=r"No weights to segment .* checkpoint='RUN/segmentation\.safet"):
         weights.default_checkpoint("segment")
     assert weights.shipped_checkpoint("deblur") is None
     with pytest.raises(ValueError, match="'task' must be one of deblur, segment, export, not 'train'"):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from blurgen.errors import InputError
+from blurgen.errors import Argument, InputError
 
 
 def usable_device(name: str) -> torch.device:
@@ -16,5 +16,7 @@ def usable_device(name: str) -> torch.device:
         torch.empty(1, device=device)
     except (RuntimeError, AssertionError) as error:
         reason = str(error).splitlines()[0]
-        raise InputError(f"--device {name} cannot be used here ({reason}); try --device cpu.") from error
+        raise InputError(
+            Argument("device", name), f" cannot be used here ({reason}); try ", Argument("device", "cpu"), "."
+        ) from error
     return device

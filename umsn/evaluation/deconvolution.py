@@ -32,7 +32,7 @@ DEFINITIONS: Final = (
 def require_scikit_image() -> None:
     """Raise InputError with the remedy unless scikit-image is there."""
     if importlib.util.find_spec("skimage") is None:
-        raise InputError('--references needs scikit-image; to install it: pip install "blurgen[eval]"')
+        raise InputError('Deconvolution needs scikit-image; to install it: pip install "blurgen[eval]"')
 
 
 def wiener(pair: Pair) -> Picture:

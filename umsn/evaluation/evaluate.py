@@ -16,7 +16,7 @@ import torch
 from PIL import Image
 from torch import nn
 
-from blurgen.errors import InputError
+from blurgen.errors import Argument, InputError
 from blurgen.files.atomic import write_file
 from blurgen.files.png import save_picture
 from blurgen.jobs.progress import Reporter, Silent
@@ -92,9 +92,9 @@ class Request:
 
     def __post_init__(self) -> None:
         if (self.embedder is None) != (self.gallery is None):
-            raise InputError("Recognition takes both --embedder and --gallery.")
+            raise InputError(Argument("embedder"), " and ", Argument("gallery"), " are of use together only.")
         if self.identities is not None and self.gallery is None:
-            raise InputError("--identities says who is in a gallery; give --embedder and --gallery too.")
+            raise InputError(Argument("identities"), " says who is in a gallery; give that, too.")
 
 
 @dataclass(frozen=True)
@@ -150,7 +150,7 @@ def evaluate(
     made_by = [psnr_ssim.findings(), *(measure.findings() for measure in measures)]
     findings = [*made_by, lineup.trace(), lineup.over_training(shown)]
     if request.references:
-        findings.append(Findings([], references.DEFINITIONS))
+        findings.append(Findings(definitions=references.DEFINITIONS))
     found_tables = sorted((t for found in findings for t in found.tables), key=lambda t: _ORDER.index(t.name))
     made = Evaluation(
         psnr_ssim.scores,
@@ -185,16 +185,16 @@ _ORDER: Final = (
 """Names of all tables, as they stand on the page."""
 
 _REMEDIES: Final = {
-    "classes": "PSNR and SSIM by semantic class (Table I): the test pictures have no labels; give --labels.",
-    "segmentation": "F-scores of semantic masks (Table II): needs labels, and S-Nets beside the checkpoint "
-    "or with --segmentation and --segmentation-blurry.",
-    "vgg-face": "VGG-Face distance (Table IV): give --vgg-face.",
-    "recognition": "Face recognition (Table V): give --embedder and --gallery.",
-    "ablation": "Ablation study (Table VI): give --ablation.",
+    "classes": "PSNR and SSIM by semantic class (Table I): the test pictures have no labels.",
+    "segmentation": "F-scores of semantic masks (Table II): needs labels, and S-Nets, beside the checkpoint "
+    "or given.",
+    "vgg-face": "VGG-Face distance (Table IV): needs the weights of VGG-Face.",
+    "recognition": "Face recognition (Table V): needs a face embedder and a gallery.",
+    "ablation": "Ablation study (Table VI): needs checkpoints of other variants.",
     "confidence-training": "Confidence values over training (Table VII): there is no log of a training with "
     "confidence beside the checkpoint (metrics.jsonl).",
     "confidence-pictures": "Confidence values of single pictures over training (Table VII, Fig. 15): there "
-    "are no checkpoints from the middle of the training; umsn train --keep-every keeps them.",
+    "are no checkpoints from the middle of the training (keep_every keeps them).",
     "confidence-kernels": "Confidence values by kernel size (Table VIII): needs a checkpoint trained with "
     "confidence, and its masks (S-Net or labels).",
 }
@@ -238,14 +238,14 @@ class Lineup:
     def trace(self) -> Findings:
         """Return Table VII from the log beside the checkpoint; nothing where there is none."""
         if self.trained is None or self.main is None:
-            return Findings([], ())
+            return Findings()
         lines = run_folder.log_lines(self.trained.path.parent, self.trained.stage)
         return confidence_scores.trace(lines, self.main)
 
     def over_training(self, shown: Sequence[Shown]) -> Findings:
         """Return Fig. 15 and its part of Table VII for two pictures; nothing without kept checkpoints."""
         if self.main is None:
-            return Findings([], ())
+            return Findings()
         pairs = [one.pair for one in figures.some(shown, MOMENT_PICTURES)]
         return over_training(pairs, self.moments, self.main)
 
@@ -275,7 +275,7 @@ class Lineup:
     def _join_references(self, pairs: Pairs) -> None:
         references.require_scikit_image()
         if not pairs.knows_kernels:
-            raise InputError("--references needs the true kernels, which only --shards and --testset have.")
+            raise InputError(Argument("references"), " needs true kernels; datasets and test sets have them.")
         self._join(WIENER, references.wiener)
         self._join(RICHARDSON_LUCY, references.richardson_lucy)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -15,8 +14,8 @@ from umsn.scoring.confidence import Confidence, confidence_line
 from umsn.scoring.measures import Findings, Picture
 from umsn.scoring.metrics import psnr
 from umsn.scoring.pairs import Pair
-from umsn.scoring.scores import Mean
-from umsn.scoring.tables import CONFIDENCES, Cell, Table, TableRow
+from umsn.scoring.scores import single
+from umsn.scoring.tables import CONFIDENCES, Table, TableRow, row
 
 DEFINITIONS: Final = (
     "Confidence of single pictures over training: C_i of the confidence network as it was then, for "
@@ -39,7 +38,7 @@ def over_training(pairs: Sequence[Pair], moments: Sequence[Moment], name: str) -
     ``name`` is what the table calls the network. Nothing where there are no pairs or fewer than two moments.
     """
     if not pairs or len(moments) < 2:
-        return Findings([], ())
+        return Findings()
     rows: list[list[Tile | None]] = []
     table_rows = []
     for pair in pairs:
@@ -58,9 +57,9 @@ def over_training(pairs: Sequence[Pair], moments: Sequence[Moment], name: str) -
 def _findings(rows: Sequence[TableRow], page: Image.Image, name: str) -> Findings:
     figures = {"moments": page}
     if not rows:
-        return Findings([], (), figures=figures)
+        return Findings(figures=figures)
     title = f"Confidence values of single pictures over the training of {name} (Table VII)"
-    table = Table("confidence-pictures", title, ("picture", "iteration"), CONFIDENCES, tuple(rows))
+    table = Table("confidence-pictures", title, ("picture", "iteration"), CONFIDENCES, rows)
     return Findings([table], DEFINITIONS, figures=figures)
 
 
@@ -70,5 +69,4 @@ def _tile(pair: Pair, restored: Picture, values: tuple[float, ...] | None) -> Ti
 
 
 def _row(pair: Pair, moment: Moment, values: tuple[float, ...]) -> TableRow:
-    cells = tuple(Cell(Mean(v, math.nan, math.nan, 1), 3) for v in values)
-    return TableRow((pair.name, str(moment.iteration)), cells)
+    return row((pair.name, str(moment.iteration)), map(single, values), 3)

@@ -43,9 +43,9 @@ class TwoKernels:
         """Return the figure; nothing where no clean picture was seen under kernels of two sizes."""
         rows = [self._row(of_size) for of_size in self._kept.values() if len(of_size) > 1]
         if not rows:
-            return Findings([], ())
+            return Findings()
         headings = ["blurry, small kernel", self._method, "blurry, large kernel", self._method]
-        return Findings([], (), figures={"kernels": sheet(rows, headings)})
+        return Findings(figures={"kernels": sheet(rows, headings)})
 
     def _row(self, of_size: Mapping[int, tuple[Pair, Picture]]) -> list[Tile | None]:
         small = min(sorted(of_size), key=lambda size: abs(size - SIZES[0]))

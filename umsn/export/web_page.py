@@ -50,8 +50,7 @@ def export_web(
             source = package / "dist" / name
             if not source.is_file():
                 raise InputError(
-                    f"{source}: is not there; give the folder of onnxruntime-web {RUNTIME} with "
-                    f"--onnxruntime-web, from: npm pack onnxruntime-web@{RUNTIME}"
+                    f"{source}: is not there; give the folder of the npm package onnxruntime-web@{RUNTIME}."
                 )
             shutil.copyfile(source, folder / name)
         page = files("umsn.export") / "web"
@@ -68,8 +67,7 @@ def _fetched(folder: Path) -> Path:
     npm = shutil.which("npm")
     if npm is None:
         raise InputError(
-            "npm is not installed; install Node.js, or give the folder of the package onnxruntime-web with "
-            "--onnxruntime-web."
+            f"npm is not installed; install Node.js, or give the folder of onnxruntime-web@{RUNTIME}."
         )
     words = [npm, "pack", "--silent", f"onnxruntime-web@{RUNTIME}"]
     done = subprocess.run(words, cwd=folder, capture_output=True, text=True, check=False)

@@ -27,7 +27,6 @@ from blurgen.randomness.philox import Stream, words
 # Streams of random numbers of a training. Its seed and a recipe's may be equal: these numbers are not
 # among those of FORMAT.md.
 _ORDER_STREAM: Final = cast(Stream, 101)
-_CROP_STREAM: Final = cast(Stream, 102)
 _FLIP_STREAM: Final = cast(Stream, 103)
 
 FULL: Final = "full"
@@ -150,8 +149,8 @@ class Batches:
     """Batches of a source for one process of a training, read ahead by background threads.
 
     ``batch_size`` is that of all processes together, of which this is number ``rank`` of ``ranks``.
-    ``crop`` cuts a random square of that side from each patch; with ``flips`` one in two, at random, is
-    mirrored left to right. ``waited`` counts the seconds the training stood still for data.
+    With ``flips`` one patch in two, at random, is mirrored left to right. ``waited`` counts the seconds the
+    training stood still for data.
     """
 
     def __init__(
@@ -161,7 +160,6 @@ class Batches:
         batch_size: int,
         seed: int,
         device: torch.device,
-        crop: int | None = None,
         flips: bool = False,
         rank: int = 0,
         ranks: int = 1,
@@ -171,12 +169,9 @@ class Batches:
             raise ValueError(
                 f"Argument 'batch_size' must be a multiple of {ranks} processes, not {batch_size}."
             )
-        if crop is not None and not 1 <= crop <= source.patch_size:
-            raise ValueError(f"Argument 'crop' must be from 1 to {source.patch_size}, not {crop}.")
         self._source, self._order = source, None if source.endless else Order(len(source), seed)
         self._batch_size, self._share, self._rank = batch_size, batch_size // ranks, rank
-        self._side, self._flips = source.patch_size if crop is None else crop, flips
-        self._seed, self._device, self._threads = seed, device, threads
+        self._seed, self._device, self._threads, self._flips = seed, device, threads, flips
         self.waited = 0.0
 
     def starting_at(self, iteration: int) -> Generator[Batch]:
@@ -208,23 +203,10 @@ class Batches:
             else self._order.rows(first, self._share)
         )
         patches = self._source.read(rows)
-        if self._side < self._source.patch_size:
-            patches = self._cut(patches, first)
         if self._flips:
             patches = self._mirrored(patches, first)
         on_its_way = self._device.type == "cuda" and patches.clean.device.type == "cpu"
         return Patches(*(t.pin_memory() for t in patches)) if on_its_way else patches
-
-    def _cut(self, patches: Patches, first: int) -> Patches:
-        """Cut a square from each patch; where depends on the seed and the position in the walk."""
-        room = self._source.patch_size - self._side + 1
-        corners = [words(self._seed, _CROP_STREAM, first + i, 2) for i in range(self._share)]
-        places = [[(int(word) * room) >> 32 for word in corner] for corner in corners]
-        squares = [(slice(top, top + self._side), slice(left, left + self._side)) for top, left in places]
-        clean, blurry, labels = (
-            torch.stack([p[s] for p, s in zip(t, squares, strict=True)]) for t in patches[:3]
-        )
-        return Patches(clean, blurry, labels, patches.kernels)
 
     def _mirrored(self, patches: Patches, first: int) -> Patches:
         """Mirror each patch or not, left to right, by the seed and the position in the walk."""

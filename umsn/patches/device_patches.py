@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from blurgen.dataset.render import Renderer
-from blurgen.errors import InputError
+from blurgen.errors import Argument, InputError
 from blurgen.labels import CLASS_NAMES, CLASS_OF_LABEL
 from blurgen.randomness.normal_table import QUANTILES_Q15, noise_table
 from blurgen.randomness.philox import Stream
@@ -51,7 +51,11 @@ class DevicePatches:
     ) -> None:
         recipe = dataset.recipe
         if set_name not in dataset.sets:
-            raise InputError(f"{dataset.root} has no set '{set_name}'; build it with --class-isolated.")
+            raise InputError(
+                f"{dataset.root} has no set '{set_name}'; build it with ",
+                Argument("class_isolated", True),
+                ".",
+            )
         if endless and set_name != FULL:
             raise ValueError(f"Argument 'endless' must be False for set '{set_name}'.")
         self.patch_size, self.endless = recipe.patch_size, endless

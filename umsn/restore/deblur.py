@@ -172,7 +172,7 @@ class Deblurrer(_Restorer):
         if self.needs_masks and self.s_net is None:
             raise InputError(
                 f"{path} was trained with masks from the shards and has no S-Net to make masks with; "
-                "train the segmentation stages into the same --out, then stage umsn."
+                "train the segmentation stages into the same folder, then stage umsn."
             )
 
     def __call__(self, blurry: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -282,8 +282,5 @@ class Segmenter(_Restorer):
 def _trained_side(about: dict[str, Any]) -> int:
     """Return the side of the patches that a network was trained on, from what its checkpoint says."""
     data = about.get("data")
-    of_data = data.get("patch_size") if isinstance(data, dict) else None
-    for side in (about.get("crop"), of_data):
-        if type(side) is int and tiles.SMALLEST <= side <= tiles.TILE:
-            return side
-    return tiles.WINDOW
+    side = data.get("patch_size") if isinstance(data, dict) else None
+    return side if type(side) is int and tiles.SMALLEST <= side <= tiles.TILE else tiles.WINDOW

@@ -65,7 +65,7 @@ def result_names(paths: Iterable[Path], out: Path) -> dict[Path, Path]:
                 f"{path} and {taken[target]} would both become {target}; give them one at a time."
             )
         if target.resolve() in inputs:
-            raise InputError(f"{target} would be replaced by its own result; choose another --out.")
+            raise InputError(f"{target} would be replaced by its own result; choose another folder.")
         taken[target] = path
     return taken
 

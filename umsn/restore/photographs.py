@@ -14,7 +14,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from blurgen.errors import InputError
+from blurgen.errors import Argument, InputError
 from blurgen.faces.align import AlignedFace, align, paste
 from blurgen.faces.detect import Detector
 from blurgen.faces.landmarks import read_landmarks
@@ -35,8 +35,11 @@ def by_detector() -> FindFaces:
         found = detector(pixels)
         if not found:
             raise InputError(
-                f"{path}: no face was found, and nothing written; give the points of its faces in a file, "
-                "--landmarks FILE, or deblur the whole picture with --no-align."
+                f"{path}: no face was found, and nothing written; give the points of its faces in a file (",
+                Argument("landmarks"),
+                "), or deblur the whole picture: ",
+                Argument("align", False),
+                ".",
             )
         return [face.points for face in found]
 
@@ -92,7 +95,7 @@ def _deblur_named(
     try:
         return deblur_faces(deblur, photograph, points)
     except InputError as error:
-        raise InputError(f"{path}: {error}.") from None
+        raise InputError(f"{path}: ", *error.args, ".") from None
 
 
 def _remarks(path: Path, faces: Sequence[AlignedFace]) -> tuple[str, ...]:

@@ -86,8 +86,8 @@ def require_variant(path: Path, variant: str) -> None:
     if found.variant != variant:
         what = f"variant '{found.variant}'" if found.variant else f"stage '{found.stage}'"
         raise InputError(
-            f"{path} is of {what}, not of variant '{variant}'; name the checkpoint of a training with "
-            f"--variant {variant}, or give it another name."
+            f"{path} is of {what}, not of variant '{variant}'; name the checkpoint of a training of that, or "
+            "give it another name."
         )
 
 
@@ -116,10 +116,10 @@ def ablation_rows(texts: Sequence[str]) -> dict[str, Path]:
         elif separator and name.strip() and path:
             rows = {name.strip(): Path(path)}
         else:
-            raise InputError(f"--ablation {text}: there is no such folder, and it is not NAME=CHECKPOINT.")
+            raise InputError(f"{text}: there is no such folder, and it is not NAME=CHECKPOINT.")
         twice = sorted(found.keys() & rows.keys())
         if twice:
-            raise InputError(f"--ablation {text}: there is already a row '{twice[0]}'; give it another name.")
+            raise InputError(f"{text}: there is already a row '{twice[0]}'; give it another name.")
         found |= rows
     return found
 

@@ -33,9 +33,7 @@ def require_shared(folder: Path, device: torch.device) -> None:
     if dist.get_rank() == 0:
         mark.unlink()
     if unseen:
-        raise InputError(
-            f"{folder} is not the same folder for all processes; choose an --out on a shared disk."
-        )
+        raise InputError(f"{folder} is not the same folder for all processes; choose one on a shared disk.")
 
 
 def any_process(value: bool, device: torch.device) -> bool:

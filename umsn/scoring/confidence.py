@@ -15,8 +15,8 @@ from umsn.nets import ConfidenceNet
 from umsn.patches.batches import one_hot, to_image
 from umsn.scoring.measures import Findings, Picture
 from umsn.scoring.pairs import Pair
-from umsn.scoring.scores import NO_VALUE, Mean, mean
-from umsn.scoring.tables import CONFIDENCES, Cell, Table, TableRow, csv_text
+from umsn.scoring.scores import NO_VALUE, mean, single
+from umsn.scoring.tables import CONFIDENCES, Table, TableRow, csv_text, row
 
 MOMENTS: Final = (0.03, 0.1, 0.25, 0.5, 0.75, 1.0)
 """Shares of the training that Table VII shows; the paper's are 0.03, 0.5 and 1."""
@@ -38,11 +38,11 @@ def trace(lines: Sequence[Mapping[str, Any]], name: str) -> Findings:
     """Return Table VII from what a training logged (``run_folder.log_lines``); no table where it has none."""
     logged = [line for line in lines if _of_class(line, 0) is not None]
     if not logged:
-        return Findings([], ())
+        return Findings()
     of_iteration = {int(line["iteration"]): line for line in logged}
     rows = [_trace_row(of_iteration[iteration]) for iteration in at_moments(list(of_iteration))]
     title = f"Confidence values over the training of {name}, mean of training batches (Table VII)"
-    table = Table("confidence-training", title, ("iteration",), CONFIDENCES, tuple(rows))
+    table = Table("confidence-training", title, ("iteration",), CONFIDENCES, rows)
     records = csv_text(
         ("iteration", *CLASS_NAMES),
         [(line["iteration"], *(_of_class(line, i) for i in range(len(CLASS_NAMES)))) for line in logged],
@@ -58,8 +58,7 @@ def at_moments(iterations: Sequence[int]) -> list[int]:
 
 def _trace_row(line: Mapping[str, Any]) -> TableRow:
     values = [_of_class(line, i) for i in range(len(CLASS_NAMES))]
-    means = [NO_VALUE if v is None else Mean(v, math.nan, math.nan, 1) for v in values]
-    return TableRow((str(line["iteration"]),), tuple(Cell(one, 3) for one in means))
+    return row((str(line["iteration"]),), [NO_VALUE if v is None else single(v) for v in values], 3)
 
 
 def _of_class(line: Mapping[str, Any], number: int) -> float | None:
@@ -117,24 +116,16 @@ class ConfidenceScores:
     def findings(self) -> Findings:
         """Return Table VIII: a row for each kernel size, and one for all; nothing where no pair had masks."""
         if not self._found:
-            return Findings([], ())
-        groups: dict[str, list[tuple[Pair, tuple[float, ...]]]] = {}
+            return Findings()
         sizes = sorted({p.kernel_size for p, _ in self._found if p.kernel_size is not None})
-        for size in sizes:
-            groups[f"{size} x {size}"] = [one for one in self._found if one[0].kernel_size == size]
-        groups["all"] = self._found
-        rows = [
-            TableRow(
-                (name,),
-                tuple(
-                    Cell(mean([values[i] for _, values in found], [p.face for p, _ in found]), 3)
-                    for i in range(len(CLASS_NAMES))
-                ),
-            )
-            for name, found in groups.items()
-        ]
+        groups = {f"{size} x {size}": [f for f in self._found if f[0].kernel_size == size] for size in sizes}
+        rows = []
+        for name, found in {**groups, "all": self._found}.items():
+            faces = [pair.face for pair, _ in found]
+            by_class = zip(*(values for _, values in found), strict=True)
+            rows.append(row((name,), (mean(values, faces) for values in by_class), 3))
         title = f"Confidence values of {self._method} by kernel size (Table VIII)"
-        table = Table("confidence-kernels", title, ("kernel",), CONFIDENCES, tuple(rows))
+        table = Table("confidence-kernels", title, ("kernel",), CONFIDENCES, rows)
         records = csv_text(
             ("name", "face", "kernel_size", *CLASS_NAMES),
             [

@@ -16,7 +16,7 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
-from blurgen.errors import InputError
+from blurgen.errors import Argument, ArgumentError, InputError
 from umsn.scoring.measures import Picture
 
 RANGES: Final[dict[str, tuple[float, float]]] = {"-1..1": (-1, 1), "0..1": (0, 1), "0..255": (0, 255)}
@@ -38,9 +38,11 @@ class InputFormat:
 
     def __post_init__(self) -> None:
         if self.values not in RANGES:
-            raise ValueError(f"Argument 'values' must be one of {', '.join(RANGES)}, not '{self.values}'.")
+            raise ArgumentError(
+                Argument("values"), f" must be one of {', '.join(RANGES)}, not '{self.values}'."
+            )
         if self.colours not in ("rgb", "bgr"):
-            raise ValueError(f"Argument 'colours' must be rgb or bgr, not '{self.colours}'.")
+            raise ArgumentError(Argument("colours"), f" must be rgb or bgr, not '{self.colours}'.")
 
 
 class Embedder:

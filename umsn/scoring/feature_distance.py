@@ -14,7 +14,7 @@ from umsn.patches.batches import to_image
 from umsn.scoring.measures import Findings, Picture
 from umsn.scoring.pairs import Pair
 from umsn.scoring.scores import mean
-from umsn.scoring.tables import Cell, Table, TableRow, csv_text
+from umsn.scoring.tables import Table, csv_text, row
 from umsn.vggface import load_vgg_face
 
 SMALLEST: Final = 32
@@ -60,9 +60,9 @@ class FeatureDistance:
         for method in dict.fromkeys(m for m, *_ in self._found):
             mine = [(pair.face, distance) for m, pair, distance in self._found if m == method]
             value = mean([distance for _, distance in mine], [face for face, _ in mine])
-            rows.append(TableRow((method,), (Cell(value, 2),)))
+            rows.append(row((method,), [value], 2))
         title = "VGG-Face distance (Table IV)"
-        table = Table("vgg-face", title, ("method",), ("d_VGG",), tuple(rows), intervals=True)
+        table = Table("vgg-face", title, ("method",), ("d_VGG",), rows, intervals=True)
         lines = [(method, pair.name, pair.face, distance) for method, pair, distance in self._found]
         records = csv_text(("method", "name", "face", "distance"), lines)
         return Findings([table], DEFINITIONS, {"vgg-face.csv": records})

@@ -40,7 +40,7 @@ class Gallery:
         if known not in self.identities:
             raise InputError(
                 f"{pair.name}: the gallery has no picture of person '{known}'; a gallery has one sub-folder "
-                "for each person, or pictures named <identity>_<n>, or comes with --identities."
+                "for each person, or pictures named <identity>_<n>, or comes with a file of identities."
             )
         return known
 
@@ -70,7 +70,7 @@ def open_gallery(folder: Path, identities: Path | None = None) -> Gallery:
             if not table and not _NUMBERED.match(stem):
                 raise InputError(
                     f"{path}: does not say who it shows; name it <identity>_<n>{path.suffix}, use a "
-                    "sub-folder for each person, or give --identities."
+                    "sub-folder for each person, or give a file of identities."
                 )
             found.append((path, table[stem] if table else _without_number(stem)))
     return Gallery(tuple(path for path, _ in found), tuple(identity for _, identity in found), table)

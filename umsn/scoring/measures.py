@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -21,8 +21,8 @@ Picture = NDArray[np.uint8]
 class Findings:
     """What one measurement has to say."""
 
-    tables: list[Table]
-    definitions: tuple[str, ...]
+    tables: Sequence[Table] = ()
+    definitions: tuple[str, ...] = ()
     """What its numbers mean, for the reader of the tables."""
     records: dict[str, str] = field(default_factory=dict)
     """Files with every single value, name to CSV text."""

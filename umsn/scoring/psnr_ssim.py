@@ -3,30 +3,23 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from typing import Final
 
 from blurgen.labels import CLASS_NAMES
 from umsn.scoring.definitions import OURS, Definition
 from umsn.scoring.measures import Findings, Picture
 from umsn.scoring.pairs import Pair
 from umsn.scoring.scores import DEFINITIONS, Mean, Score, mean, score
-from umsn.scoring.tables import CLASSES, Cell, Table, TableRow, csv_text
+from umsn.scoring.tables import CLASSES, Cell, Table, TableRow, csv_text, row
 
-Get = Callable[[Score], float]
-
-_WHOLE: tuple[tuple[str, int, Get], ...] = (
-    ("PSNR (dB)", 2, lambda s: s.psnr),
-    ("SSIM", 3, lambda s: s.ssim),
-    ("PSNR, best shift", 2, lambda s: s.psnr_shifted),
-    ("SSIM, best shift", 3, lambda s: s.ssim_shifted),
+_SHOWN: Final = (
+    ("PSNR (dB)", 2, "psnr"),
+    ("SSIM", 3, "ssim"),
+    ("PSNR, best shift", 2, "psnr_shifted"),
+    ("SSIM, best shift", 3, "ssim_shifted"),
 )
-_OF_CLASS: tuple[tuple[str, int, Callable[[Score, int], float]], ...] = (
-    ("PSNR (dB)", 2, lambda s, i: s.class_psnr[i]),
-    ("SSIM", 3, lambda s, i: s.class_ssim[i]),
-    ("PSNR, best shift", 2, lambda s, i: s.class_psnr_shifted[i]),
-    ("SSIM, best shift", 3, lambda s, i: s.class_ssim_shifted[i]),
-)
-_CLASS_FIELDS = ("class_psnr", "class_ssim", "class_psnr_shifted", "class_ssim_shifted")
+"""Heading, decimals and field of ``Score``; those of the classes are called ``class_`` and the same."""
 
 
 def score_all(pair: Pair, restored: Mapping[str, Picture], definition: Definition = OURS) -> list[Score]:
@@ -67,14 +60,14 @@ class PsnrSsim:
 def scores_csv(scores: Sequence[Score]) -> str:
     """Return one line for each method and picture."""
     whole = ("method", "name", "face", "kernel_size", "psnr", "ssim", "shift_rows", "shift_columns")
-    of_class = [f"{field.removeprefix('class_')}_{name}" for field in _CLASS_FIELDS for name in CLASS_NAMES]
+    of_class = [f"{field}_{name}" for *_, field in _SHOWN for name in CLASS_NAMES]
     return csv_text(
         (*whole, "psnr_shifted", "ssim_shifted", *of_class),
         [
             (
                 *(s.method, s.name, s.face, "" if s.kernel_size is None else s.kernel_size),
                 *(s.psnr, s.ssim, *s.shift, s.psnr_shifted, s.ssim_shifted),
-                *(value for field in _CLASS_FIELDS for value in getattr(s, field)),
+                *(value for *_, field in _SHOWN for value in getattr(s, f"class_{field}")),
             )
             for s in scores
         ],
@@ -82,38 +75,44 @@ def scores_csv(scores: Sequence[Score]) -> str:
 
 
 def _overall(name: str, title: str, scores: Sequence[Score], methods: Sequence[str]) -> Table:
-    rows = [
-        TableRow((m,), tuple(Cell(_mean(scores, m, get), decimals) for _, decimals, get in _WHOLE))
-        for m in methods
-    ]
-    return Table(name, title, ("method",), tuple(c for c, *_ in _WHOLE), tuple(rows), intervals=True)
+    rows = []
+    for method in methods:
+        mine = _of_method(scores, method)
+        cells = [Cell(_mean(mine, field), decimals) for _, decimals, field in _SHOWN]
+        rows.append(TableRow((method,), tuple(cells)))
+    return Table(name, title, ("method",), tuple(heading for heading, *_ in _SHOWN), rows, intervals=True)
 
 
 def _by_class(scores: Sequence[Score], methods: Sequence[str]) -> Table:
     rows = []
     for method in methods:
-        mine = [s for s in scores if s.method == method]
+        mine = _of_method(scores, method)
         faces = [s.face for s in mine]
-        for label, decimals, get in _OF_CLASS:
-            means = [mean([get(s, number) for s in mine], faces) for number in range(len(CLASS_NAMES))]
-            rows.append(TableRow((method, label), tuple(Cell(one, decimals) for one in means)))
-    return Table(
-        "classes", "PSNR and SSIM by semantic class (Table I)", ("method", "score"), CLASSES, tuple(rows)
-    )
+        for label, decimals, field in _SHOWN:
+            by_class = zip(*(getattr(s, f"class_{field}") for s in mine), strict=True)
+            rows.append(row((method, label), (mean(values, faces) for values in by_class), decimals))
+    title = "PSNR and SSIM by semantic class (Table I)"
+    return Table("classes", title, ("method", "score"), CLASSES, rows)
 
 
 def _by_kernel_size(scores: Sequence[Score], methods: Sequence[str]) -> Table:
     sizes = sorted({s.kernel_size for s in scores if s.kernel_size is not None})
-    of_size = {size: [s for s in scores if s.kernel_size == size] for size in sizes}
+    of_size = [[s for s in scores if s.kernel_size == size] for size in sizes]
     rows = [
-        TableRow((method, label), tuple(Cell(_mean(of_size[size], method, get), decimals) for size in sizes))
+        row(
+            (method, label),
+            (_mean(_of_method(some, method), field) for some in of_size),
+            decimals,
+        )
         for method in methods
-        for label, decimals, get in _WHOLE
+        for label, decimals, field in _SHOWN
     ]
-    labels = ("method", "score")
-    return Table("kernel-sizes", "By kernel size", labels, tuple(map(str, sizes)), tuple(rows))
+    return Table("kernel-sizes", "By kernel size", ("method", "score"), tuple(map(str, sizes)), rows)
 
 
-def _mean(scores: Sequence[Score], method: str, get: Get) -> Mean:
-    chosen = [s for s in scores if s.method == method]
-    return mean([get(s) for s in chosen], [s.face for s in chosen])
+def _of_method(scores: Sequence[Score], method: str) -> list[Score]:
+    return [s for s in scores if s.method == method]
+
+
+def _mean(scores: Sequence[Score], field: str) -> Mean:
+    return mean([getattr(s, field) for s in scores], [s.face for s in scores])

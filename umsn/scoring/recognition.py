@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from typing import Final
 
 import numpy as np
@@ -15,7 +15,7 @@ from umsn.scoring.identities import Gallery
 from umsn.scoring.measures import Findings, Picture
 from umsn.scoring.pairs import Pair, read_picture
 from umsn.scoring.scores import mean
-from umsn.scoring.tables import Cell, Table, TableRow, csv_text
+from umsn.scoring.tables import Table, csv_text, row
 
 TOP: Final = (1, 3, 5)
 CLEAR: Final = "clear pictures"
@@ -89,19 +89,14 @@ class Recognition:
         for method in dict.fromkeys(m.method for m in self.matches):
             mine = [m for m in self.matches if m.method == method]
             faces = [m.face for m in mine]
-            means = [mean([100.0 * (m.rank <= top) for m in mine], faces) for top in TOP]
-            rows.append(TableRow((method,), tuple(Cell(one, 1) for one in means)))
+            means = (mean([100.0 * (m.rank <= top) for m in mine], faces) for top in TOP)
+            rows.append(row((method,), means, 1))
         people, pictures = len(set(self._gallery.identities)), len(self._gallery.files)
         title = f"Face recognition (Table V), gallery of {pictures} pictures of {people} persons"
         columns = tuple(f"top-{top} (%)" for top in TOP)
-        table = Table("recognition", title, ("method",), columns, tuple(rows), intervals=True)
-        records = csv_text(
-            ("method", "name", "face", "identity", "rank", "nearest", "similarity"),
-            [
-                (m.method, m.pair_name, m.face, m.identity, m.rank, m.nearest, m.similarity)
-                for m in self.matches
-            ],
-        )
+        table = Table("recognition", title, ("method",), columns, rows, intervals=True)
+        header = ("method", "name", "face", "identity", "rank", "nearest", "similarity")
+        records = csv_text(header, map(astuple, self.matches))
         return Findings([table], DEFINITIONS, {"recognition.csv": records})
 
 

@@ -80,6 +80,11 @@ class Mean:
 NO_VALUE: Final = Mean(math.nan, math.nan, math.nan, 0)
 
 
+def single(value: float) -> Mean:
+    """Return the mean of one value, which has no interval."""
+    return Mean(value, math.nan, math.nan, 1)
+
+
 def score(method: str, pair: Pair, restored: NDArray[np.uint8], definition: Definition = OURS) -> Score:
     """Measure one restored picture.
 
@@ -194,12 +199,11 @@ def _class_scores(
     clean: NDArray[np.uint8],
 ) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """Return PSNR and SSIM of every class."""
-    found = []
+    found = np.full((2, len(CLASS_NAMES)), math.nan)
     for number in range(len(CLASS_NAMES)):
-        mask = None if classes is None else (classes == number)[..., None]
-        if mask is None or not mask.any():
-            found.append((math.nan, math.nan))
-        else:
+        if classes is not None and (classes == number).any():
+            mask = (classes == number)[..., None]
             ours, truth = restored * mask, clean * mask
-            found.append((definition.psnr(ours, truth), definition.ssim(ours, truth)))
-    return tuple(one[0] for one in found), tuple(one[1] for one in found)
+            found[:, number] = definition.psnr(ours, truth), definition.ssim(ours, truth)
+    psnr, ssim = found.tolist()
+    return tuple(psnr), tuple(ssim)

@@ -13,7 +13,7 @@ from blurgen.labels import CLASS_NAMES, CLASS_OF_LABEL, NO_CLASS
 from umsn.scoring.measures import Findings, Picture
 from umsn.scoring.pairs import Pair
 from umsn.scoring.scores import NO_VALUE, Mean, by_face, interval, resample
-from umsn.scoring.tables import CLASSES, Cell, Table, TableRow, csv_text
+from umsn.scoring.tables import CLASSES, Table, csv_text, row
 
 Segment = Callable[[Picture], NDArray[np.uint8]]
 """From a picture to its label map, ``blurgen.labels.Label`` values."""
@@ -57,7 +57,7 @@ class SegmentationScores:
     def findings(self) -> Findings:
         """Return Table II; nothing where no pair had labels."""
         if not self._seen:
-            return Findings([], ())
+            return Findings()
         records = csv_text(
             ("column", "name", "face", "class", "true_positive", "false_positive", "false_negative"),
             [
@@ -69,12 +69,10 @@ class SegmentationScores:
         )
         columns = tuple(self._counts)
         means = [f_scores([c for _, c in m], [p.face for p, _ in m]) for m in self._counts.values()]
-        rows = [
-            TableRow((name,), tuple(Cell(one[number], 3) for one in means))
-            for number, name in enumerate(CLASSES)
-        ]
+        by_class = zip(*means, strict=True)
+        rows = [row((name,), values, 3) for name, values in zip(CLASSES, by_class, strict=True)]
         title = "F-scores of semantic masks (Table II)"
-        table = Table("segmentation", title, ("class",), columns, tuple(rows), intervals=True)
+        table = Table("segmentation", title, ("class",), columns, rows, intervals=True)
         return Findings([table], DEFINITIONS, {"segmentation.csv": records})
 
 

@@ -10,8 +10,8 @@ import csv
 import io
 import json
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, astuple, dataclass
 from typing import Any, Final
 
 from blurgen.labels import CLASS_NAMES
@@ -49,6 +49,11 @@ class TableRow:
     cells: tuple[Cell, ...]
 
 
+def row(labels: Sequence[str], means: Iterable[Mean], decimals: int) -> TableRow:
+    """Return a row of numbers that are all shown with so many decimals."""
+    return TableRow(tuple(labels), tuple(Cell(one, decimals) for one in means))
+
+
 @dataclass(frozen=True)
 class Table:
     """One table of the paper, or one of ours."""
@@ -60,7 +65,7 @@ class Table:
     """Headings of the columns that say what a row is of."""
     columns: tuple[str, ...]
     """Headings of the cells."""
-    rows: tuple[TableRow, ...]
+    rows: Sequence[TableRow]
     intervals: bool = False
     """Whether the text shows intervals."""
 
@@ -105,7 +110,7 @@ def csv_page(tables: Sequence[Table]) -> str:
     return csv_text(
         header,
         [
-            (t.name, " / ".join(r.labels), column, c.mean.value, c.mean.low, c.mean.high, c.mean.count)
+            (t.name, " / ".join(r.labels), column, *astuple(c.mean))
             for t in tables
             for r in t.rows
             for column, c in zip(t.columns, r.cells, strict=True)
@@ -129,7 +134,7 @@ def json_page(
     return json.dumps(_finite(page), indent=1, allow_nan=False) + "\n"
 
 
-def csv_text(header: Sequence[str], lines: Sequence[Sequence[object]]) -> str:
+def csv_text(header: Sequence[str], lines: Iterable[Sequence[object]]) -> str:
     """Return lines as CSV; a number that does not exist is an empty field."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
@@ -142,25 +147,16 @@ def csv_text(header: Sequence[str], lines: Sequence[Sequence[object]]) -> str:
 def _table_object(table: Table) -> dict[str, Any]:
     rows = [
         {
-            "labels": list(row.labels),
-            "cells": [
-                {
-                    "text": cell.text(table.intervals),
-                    "value": cell.mean.value,
-                    "low": cell.mean.low,
-                    "high": cell.mean.high,
-                    "count": cell.mean.count,
-                }
-                for cell in row.cells
-            ],
+            "labels": row.labels,
+            "cells": [{"text": cell.text(table.intervals), **asdict(cell.mean)} for cell in row.cells],
         }
         for row in table.rows
     ]
     return {
         "name": table.name,
         "title": table.title,
-        "labels": list(table.labels),
-        "columns": list(table.columns),
+        "labels": table.labels,
+        "columns": table.columns,
         "rows": rows,
     }
 
@@ -169,7 +165,7 @@ def _finite(value: Any) -> Any:
     """JSON has no NaN and no infinity: they become null and a text."""
     if isinstance(value, dict):
         return {key: _finite(one) for key, one in value.items()}
-    if isinstance(value, list):
+    if isinstance(value, list | tuple):
         return [_finite(one) for one in value]
     if isinstance(value, float) and not math.isfinite(value):
         return None if math.isnan(value) else "infinity" if value > 0 else "-infinity"

@@ -14,7 +14,7 @@ import torch.distributed as dist
 
 from blurgen.comparing.contents import compare
 from blurgen.dataset.reading import Dataset, open_dataset
-from blurgen.errors import InputError
+from blurgen.errors import Argument, ArgumentError, InputError
 from blurgen.labels import CLASS_NAMES
 from blurgen.testset.contents import read_contents
 from umsn.checkpoint import load_networks
@@ -98,15 +98,15 @@ class Settings:
         ):
             if getattr(self, name) not in allowed:
                 names = ", ".join(value for value in allowed if value is not None)
-                raise ValueError(f"Argument '{name}' must be one of {names}, not '{getattr(self, name)}'.")
+                raise ArgumentError(Argument(name), f" must be one of {names}, not '{getattr(self, name)}'.")
         for name in ("iterations", "batch_size", "learning_rate"):
             value = getattr(self, name)
             if value is not None and not 0 < value < math.inf:
-                raise ValueError(f"Argument '{name}' must be above 0 and finite, not {value}.")
+                raise ArgumentError(Argument(name), f" must be above 0 and finite, not {value}.")
         if self.keep_every < 0:
-            raise ValueError(f"Argument 'keep_every' must not be negative, not {self.keep_every}.")
+            raise ArgumentError(Argument("keep_every"), f" must be 0 or more, not {self.keep_every}.")
         if self.ema is not None and not 0 <= self.ema < 1:
-            raise ValueError(f"Argument 'ema' must be from 0 to below 1, not {self.ema}.")
+            raise ArgumentError(Argument("ema"), f" must be from 0 to below 1, not {self.ema}.")
         self.differences  # noqa: B018  (raises where they cannot be)
 
 
@@ -153,7 +153,9 @@ def train(
         _refuse_idle(stages, settings)
         _refuse_missing_normalisation(stages, settings)
         if weights is not None and len(stages) > 1:
-            raise InputError("--weights begins one stage; say which with --stage.")
+            raise InputError(
+                Argument("weights"), " begins one stage; say which with ", Argument("stage"), "."
+            )
         trained = StageCheckpoints({each.name for each in stages}, out, Path(start_from or out))
         segmentation, held_out = (
             None if root is None else open_dataset(root) for root in (segmentation_shards, validate)
@@ -172,8 +174,9 @@ def train(
             )
             if not resume and (out / f"{each.name}.state.safetensors").exists():
                 raise InputError(
-                    f"{out} already holds a training of stage {each.name}; "
-                    "add --resume to go on with it or choose another --out."
+                    f"{out} already holds a training of stage {each.name}; go on with it (",
+                    Argument("resume", True),
+                    ") or choose another folder.",
                 )
         make_folder(out)
         for each in stages:
@@ -188,7 +191,6 @@ def train(
                 Plan(
                     each,
                     seed=settings.seed,
-                    crop=_crop(preset, data.of(each)),
                     epoch=_epoch(data.of(each), each),
                     ema=preset.ema,
                     log_every=preset.log_every,
@@ -219,7 +221,7 @@ def _take_weights(learner: Learner, path: Path) -> str:
     if (network_name(theirs), config_of(theirs)) != (network_name(ours), config_of(ours)):
         raise InputError(
             f"{path} holds another network ('{network_name(theirs)}') than the stage trains "
-            f"('{network_name(ours)}', of this size); choose its --variant, --stage and --networks."
+            f"('{network_name(ours)}', of this size); choose its variant, stage and size of networks."
         )
     ours.load_state_dict(theirs.state_dict())
     return hashlib.sha256(path.read_bytes()).hexdigest()
@@ -233,11 +235,6 @@ def _epoch(dataset: Dataset, stage: Stage) -> int:
     return math.ceil(dataset.faces.count / stage.batch_size)
 
 
-def _crop(preset: Preset, dataset: Dataset) -> int | None:
-    side = dataset.recipe.patch_size
-    return preset.crop if preset.crop is not None and preset.crop < side else None
-
-
 def _preset(settings: Settings) -> Preset:
     """Return the preset with what the user chose otherwise."""
     preset = PRESETS[settings.preset].with_differences(settings.differences)
@@ -246,8 +243,9 @@ def _preset(settings: Settings) -> Preset:
     if settings.variant == KERNEL_GUIDED:
         if not preset.kernel_stages or settings.size == "paper":
             raise InputError(
-                f"Variant '{KERNEL_GUIDED}' is not of the paper; choose --preset compact or quick, and no "
-                "--networks paper."
+                f"Variant '{KERNEL_GUIDED}' is not of the paper; choose ",
+                Argument("preset", "compact"),
+                " or quick, and no networks of the paper's size.",
             )
         preset = replace(preset, stages=preset.kernel_stages)
     stages = tuple(
@@ -285,17 +283,18 @@ def _refuse_idle(stages: tuple[Stage, ...], settings: Settings) -> None:
         acts = any(getattr(stage.differences, name) == value for stage in stages)
         # The first stage is not trained without it, whatever the variant.
         if name != "first_stage" and not acts:
-            raise InputError(
-                f"--{name.replace('_', '-')} does not act on variant '{settings.variant}'; leave it out."
-            )
+            raise InputError(Argument(name), f" does not act on variant '{settings.variant}'; leave it out.")
 
 
 def _refuse_missing_normalisation(stages: tuple[Stage, ...], settings: Settings) -> None:
     """Raise InputError for statistics over the batch where the networks normalise nothing."""
     if settings.size != "paper" and any(stage.differences.snet_batch_statistics for stage in stages):
         raise InputError(
-            f"S-Nets of size '{settings.size}' do not normalise; add --no-snet-batch-statistics, "
-            "or choose --networks paper."
+            f"S-Nets of size '{settings.size}' do not normalise; add ",
+            Argument("snet_batch_statistics", False),
+            ", or choose ",
+            Argument("networks", "paper"),
+            ".",
         )
 
 
@@ -318,24 +317,25 @@ class _Data:
         dataset = self.of(stage)
         if stage.shards not in dataset.sets:
             raise InputError(
-                f"{dataset.root} has no set '{stage.shards}', which stage {stage.name} trains on; "
-                "build it with --class-isolated."
+                f"{dataset.root} has no set '{stage.shards}', which stage {stage.name} trains on; build it: ",
+                Argument("class_isolated", True),
+                ".",
             )
         if stage.kind in _KERNEL_STAGES and dataset.bank.max_size > KERNEL_SIDE:
             raise InputError(
                 f"Kernels of {dataset.root} are {dataset.bank.max_size} pixels wide, and stage {stage.name} "
-                f"estimates those of up to {KERNEL_SIDE}; make them with --max-size {KERNEL_SIDE}."
+                f"estimates those of up to {KERNEL_SIDE}; make them with ",
+                Argument("max_size", KERNEL_SIDE),
+                ".",
             )
         from_labels = stage.kind == "segmentation" or (stage.kind == "umsn" and settings.masks == "labels")
         if from_labels and settings.variant != "bnet" and not dataset.faces.table["labelled"].any():
+            other = (", or name one that has them with ", Argument("segmentation_shards"))
             raise InputError(
-                f"None of the faces of {dataset.root} has labels, which stage {stage.name} needs; "
-                "build the dataset from labelled faces"
-                + (
-                    ", or name one that has them with --segmentation-shards."
-                    if stage.kind == "segmentation"
-                    else "."
-                )
+                f"None of the faces of {dataset.root} has labels, which stage {stage.name} needs; build the "
+                "dataset from labelled faces",
+                *(other if stage.kind == "segmentation" else ()),
+                ".",
             )
 
     def patches(
@@ -379,7 +379,7 @@ def _refuse_leak(dataset: Dataset, held_out: Dataset) -> None:
         rest = f" (and {len(found) - 1:,} more)" if len(found) > 1 else ""
         raise InputError(
             f"{held_out.root}: shares with {dataset.root}: {found[0]}{rest}; "
-            "validate on faces of another --split and kernels of another --seed."
+            "validate on faces of another split and kernels of another seed."
         )
 
 
@@ -387,42 +387,34 @@ def _check_batch(stage: Stage, machine: Machine) -> None:
     if stage.batch_size % machine.ranks:
         raise InputError(
             f"A batch of {stage.batch_size} of stage {stage.name} cannot be shared equally by "
-            f"{machine.ranks} processes; choose a multiple of {machine.ranks} with --batch-size."
+            f"{machine.ranks} processes; choose a multiple of {machine.ranks} as ",
+            Argument("batch_size"),
+            ".",
         )
 
 
 def _begins_with(stage: Stage, settings: Settings, trained: StageCheckpoints) -> tuple[str, ...]:
     """Return the stages whose networks a stage begins with.
 
-    Raises InputError where it cannot do without one that is not there and will not be.
+    Raises InputError where one is missing that it needs and that is not trained before it.
     """
-    for need in stage.needs:
-        if not trained.exists(need):
-            raise InputError(
-                f"Stage {stage.name} needs {trained.path(need)}: train --stage {need} first, "
-                "name the folder that has it with --start-from"
-                + (
-                    ", or take the masks from the shards with --masks labels."
-                    if stage.kind == "umsn"
-                    else "."
-                )
-            )
-    if stage.kind != "umsn":
-        return stage.needs
-    f_nets: tuple[str, ...] = ()
-    if settings.variant.startswith("umsn") and stage.differences.first_stage:
+    is_umsn, f_nets = stage.kind == "umsn", tuple[str, ...]()
+    if is_umsn and settings.variant.startswith("umsn") and stage.differences.first_stage:
         f_nets = tuple(f"first-stage-{class_name}" for class_name in CLASS_NAMES)
-    for f_net in f_nets:
-        if not trained.exists(f_net):
+    for name in (*stage.needs, *f_nets):
+        if not trained.exists(name):
+            without = Argument("first_stage", False) if name in f_nets else Argument("masks", "labels")
             raise InputError(
-                f"Stage {stage.name} begins with {trained.path(f_net)}: train --stage first-stage first, "
-                "name the folder that has it with --start-from, or begin without: --no-first-stage."
+                f"Stage {stage.name} begins with {trained.path(name)}: train that first, or name the folder "
+                "that has it with ",
+                Argument("start_from"),
+                *((", or do without: ", without) if is_umsn else ()),
+                ".",
             )
-    s_nets = stage.needs
-    if settings.masks == "labels" and settings.variant != "bnet":
+    if is_umsn and settings.masks == "labels" and settings.variant != "bnet":
         # One that is there makes the masks once there are no labels.
-        s_nets = tuple(name for name in _S_NETS if trained.exists(name))[-1:]
-    return f_nets + s_nets
+        return (*f_nets, *[name for name in _S_NETS if trained.exists(name)][-1:])
+    return (*f_nets, *stage.needs)
 
 
 def _networks(
@@ -450,41 +442,35 @@ def _learner(
             int.from_bytes(hashlib.sha256(f"{settings.seed} {stage.name}".encode()).digest()[:7], "big")
         )
         size, differences = settings.size, stage.differences
-        network: Any
+
+        def build(name: str, **changes: Any) -> Any:
+            return build_network(name, network_config(name, size) | changes)
+
         if stage.kind == "segmentation":
-            if stage.needs:
-                network = begins[stage.needs[0]]
-            else:
-                config = network_config("snet", size)
-                if differences.snet_batch_statistics:
-                    config["batch_statistics"] = True
-                network = build_network("snet", config)
+            statistics = {"batch_statistics": True} if differences.snet_batch_statistics else {}
+            network = begins[stage.needs[0]] if stage.needs else build("snet", **statistics)
             return SegmentationLearner(network.requires_grad_(True), stage.image)
         if stage.kind == "kernel-estimator":
-            network = build_network(stage.kind, network_config(stage.kind, size))
-            return KernelEstimatorLearner(network)
+            return KernelEstimatorLearner(build("kernel-estimator"))
         if stage.kind == "kernel-guided":
-            network = build_network(stage.kind, network_config(stage.kind, size))
+            network = build("kernel-guided")
             network.estimator.load_state_dict(begins["kernel-estimator"].state_dict())
             return KernelGuidedLearner(network)
         if stage.kind == "first-stage":
             assert stage.class_number is not None
-            network = build_network("first-stage", network_config("first-stage", size))
-            return FirstStageLearner(network, stage.class_number, perceptual)
+            return FirstStageLearner(build("first-stage"), stage.class_number, perceptual)
 
-        network = build_network(*variant_config(settings.variant, size))
+        umsn: Any = build_network(*variant_config(settings.variant, size))
         for number, class_name in enumerate(CLASS_NAMES):
             if f"first-stage-{class_name}" in begins:
-                network.load_first_stage(number, begins[f"first-stage-{class_name}"])
-        confidence: Any = None
+                umsn.load_first_stage(number, begins[f"first-stage-{class_name}"])
+        confidence = None
         if "confidence" in stage.losses:
-            config = network_config("confidence", size)
-            config["repeats_third"] = differences.cn_repeats_third
-            confidence = build_network("confidence", config)
+            confidence = build("confidence", repeats_third=differences.cn_repeats_third)
         s_nets = [begins[name] for name in _S_NETS if name in begins]
         with_masks = settings.variant != "bnet"
         return DeblurLearner(
-            network,
+            umsn,
             confidence=confidence,
             perceptual=perceptual,
             s_net=s_nets[-1] if s_nets else None,
@@ -508,8 +494,11 @@ def _perceptual(stages: tuple[Stage, ...], settings: Settings) -> Perceptual | N
     if settings.vgg_face is None:
         raise InputError(
             f"Preset '{settings.preset}' has a perceptual loss and needs VGG-Face: get vgg_face.mat from "
-            "https://www.robots.ox.ac.uk/~vgg/software/vgg_face and give it with --vgg-face, "
-            "or train without: --no-perceptual."
+            "https://www.robots.ox.ac.uk/~vgg/software/vgg_face and give it with ",
+            Argument("vgg_face"),
+            ", or train without: ",
+            Argument("perceptual", False),
+            ".",
         )
     return Perceptual(settings.vgg_face)
 

@@ -37,10 +37,6 @@ class KernelEstimatorLearner(Learner):
         filtered = wiener(batch.blurry, as_kernel(logits), (WEIGHT,))
         return {"filtered": l1(filtered, batch.clean), "kernel": divergence(logits, batch.kernels)}, {}
 
-    def output(self, batch: Batch) -> Tensor:
-        """Return filtered pictures ``[N, 3, H, W]``."""
-        return wiener(batch.blurry, as_kernel(self.network(batch.blurry)), (WEIGHT,))
-
     def judge(self, batch: Batch) -> Judgement:
         kernel = as_kernel(self.network(batch.blurry))
         return _judged(batch, wiener(batch.blurry, kernel, (WEIGHT,)), kernel)
@@ -65,10 +61,6 @@ class KernelGuidedLearner(Learner):
             "kernel": divergence(logits, batch.kernels),
         }
         return terms, {}
-
-    def output(self, batch: Batch) -> Tensor:
-        """Return images ``[N, 3, H, W]``."""
-        return self.network(batch.blurry, as_kernel(self.network.estimator(batch.blurry)))
 
     def judge(self, batch: Batch) -> Judgement:
         kernel = as_kernel(self.network.estimator(batch.blurry))

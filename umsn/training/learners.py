@@ -47,10 +47,6 @@ class Learner(nn.Module, ABC):
         """Return the terms of the loss by name, unweighted, and what else is worth a line in the log."""
 
     @abstractmethod
-    def output(self, batch: Batch) -> Tensor:
-        """Return what the network makes of a batch, float32."""
-
-    @abstractmethod
     def judge(self, batch: Batch) -> Judgement:
         """Judge the network on a batch as it will be used."""
 

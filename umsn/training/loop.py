@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from blurgen.errors import InputError
+from blurgen.errors import Argument, InputError
 from umsn import checkpoint
 from umsn.folders import make_folder
 from umsn.nets import config_of, network_name
@@ -62,7 +62,6 @@ class Plan:
 
     stage: Stage
     seed: int = 0
-    crop: int | None = None
     epoch: int = 1
     """Iterations in an epoch; of influence only where the learning rate goes by epochs."""
     ema: float = 0.0
@@ -145,7 +144,6 @@ def train_stage(
         batch_size=stage.batch_size,
         seed=plan.seed,
         device=device,
-        crop=plan.crop,
         flips=stage.flips,
         rank=machine.rank,
         ranks=machine.ranks,
@@ -302,7 +300,9 @@ def _refuse_divergence(
     if any_process(not finite, machine.device):
         raise InputError(
             f"Stage {plan.stage.name} diverged: its loss is not finite at iteration {iteration}; train it "
-            "anew with a smaller --learning-rate. What was saved before stands, and --resume goes on from it."
+            "anew with a smaller learning rate. What was saved before is kept; to go on from it: ",
+            Argument("resume", True),
+            ".",
         )
 
 
@@ -340,7 +340,7 @@ def _spread(source: PatchSource, most: int) -> NDArray[np.int64]:
 
 def _identity(plan: Plan) -> dict[str, Any]:
     """Return the plan as JSON; how often it logs, validates and saves does not change what it trains."""
-    identity = {"stage": asdict(plan.stage), "seed": plan.seed, "crop": plan.crop, "ema": plan.ema}
+    identity = {"stage": asdict(plan.stage), "seed": plan.seed, "ema": plan.ema}
     return identity | ({"epoch": plan.epoch} if plan.stage.schedule == "halving" else {})
 
 

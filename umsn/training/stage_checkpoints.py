@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from blurgen.errors import InputError
+from blurgen.errors import Argument, InputError
 from umsn import checkpoint
 from umsn.checkpoint import load_networks
 
@@ -50,16 +50,19 @@ class StageCheckpoints:
         if about["iteration"] < about["stage"]["iterations"]:
             raise InputError(
                 f"{path} is of iteration {about['iteration']} of {about['stage']['iterations']}; "
-                f"finish stage {name} first, with --resume."
+                f"finish stage {name} first."
             )
         if size is not None and about["size"] != size:
             raise InputError(
                 f"{path} is a network of size '{about['size']}', and what it is to become part of is of size "
-                f"'{size}'; choose --networks {about['size']}, or train stage {name} anew."
+                f"'{size}'; choose ",
+                Argument("networks", about["size"]),
+                f", or train stage {name} anew.",
             )
         if getattr(network.config, "batch_statistics", batch_statistics) != batch_statistics:
             raise InputError(
-                f"{path} was trained with{'' if network.config.batch_statistics else 'out'} "
-                "--snet-batch-statistics; choose the same here, or train it anew."
+                f"{path} was trained with ",
+                Argument("snet_batch_statistics", network.config.batch_statistics),
+                "; choose the same here, or train it anew.",
             )
         return network

@@ -69,8 +69,6 @@ class Preset:
     networks: str
     """The size of its networks (``umsn.nets.SIZES``)."""
     stages: tuple[Stage, ...]
-    crop: int | None
-    """Side of the random square cut from each patch; None: whole patches."""
     log_every: int
     validate_every: int
     save_every: int
@@ -217,7 +215,6 @@ PAPER: Final = Preset(
         perceptual={"perceptual": PERCEPTUAL_WEIGHT},
         schedule="constant",  # section IV-A.2b
     ),
-    crop=None,  # 128 x 128 patches, section IV-A.2
     log_every=100,
     validate_every=2_000,
     save_every=1_000,
@@ -237,7 +234,6 @@ COMPACT: Final = Preset(
         perceptual={"perceptual": PERCEPTUAL_WEIGHT},
         **_FAST,
     ),
-    crop=None,
     log_every=100,
     validate_every=1_000,
     save_every=500,
@@ -261,7 +257,6 @@ QUICK: Final = replace(
         perceptual={},
         **_FAST,
     ),
-    crop=None,
     log_every=50,
     validate_every=300,
     save_every=100,

@@ -106,5 +106,5 @@ def _refuse_another_training(path: Path, saved: Mapping[str, Any], about: Mappin
         if then.get(name) != now.get(name):
             raise InputError(
                 f"{path} was trained with {name} = {then.get(name)!r}, not {now.get(name)!r}; "
-                "resume with the same settings or choose another --out."
+                "resume with the same settings or choose another folder."
             )

@@ -9,7 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Final
 
-from blurgen.errors import InputError
+from blurgen.errors import Argument, InputError
 
 MOST_BYTES: Final = 30_000_000
 
@@ -31,8 +31,9 @@ def default_checkpoint(task: str) -> Path:
     found = shipped_checkpoint(task)
     if found is None:
         raise InputError(
-            f"No weights to {task} come with this version; train some ('umsn train') and give "
-            "--checkpoint RUN/" + ("segmentation" if task == "segment" else "umsn") + ".safetensors."
+            f"No weights to {task} come with this version; train some ('umsn train') and give ",
+            Argument("checkpoint", f"RUN/{'segmentation' if task == 'segment' else 'umsn'}.safetensors"),
+            ".",
         )
     return found
 
