@@ -10,28 +10,26 @@ from typing import Any
 import click
 
 from blurgen.errors import Argument, InputError
-
-_PATH = click.Path(path_type=Path)
+from blurgen_cli.options import DEVICE, PATH, choice
 
 
 def _common(command: Callable[..., None]) -> Callable[..., None]:
     """Add the options that deblurring and segmenting share."""
     for option in reversed(
         (
-            click.argument("images", nargs=-1, required=True, type=_PATH),
+            click.argument("images", nargs=-1, required=True, type=PATH),
             click.option(
                 "--checkpoint",
-                type=_PATH,
+                type=PATH,
                 help="Such as RUN/umsn.safetensors.  [default: the weights that come with the package]",
             ),
-            click.option("--out", required=True, type=_PATH, help="Folder for the results."),
-            click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1, mps."),
-            click.option(
+            click.option("--out", required=True, type=PATH, help="Folder for the results."),
+            DEVICE,
+            choice(
                 "--precision",
-                type=click.Choice(["auto", "fp32", "bf16"]),
-                default="auto",
-                show_default=True,
-                help="auto: bf16 for large pictures, where that is faster.",
+                ("auto", "fp32", "bf16"),
+                "auto: bf16 for large pictures, where that is faster.",
+                "auto",
             ),
         )
     ):
@@ -47,7 +45,7 @@ def _common(command: Callable[..., None]) -> Callable[..., None]:
     help="Find the faces and deblur each as in training, or each picture whole, at its own scale.  "
     "[default: --align where a face detector is installed]",
 )
-@click.option("--landmarks", type=_PATH, help="Faces for --align: lines 'NAME x1 y1 ... x5 y5'.")
+@click.option("--landmarks", type=PATH, help="Faces for --align: lines 'NAME x1 y1 ... x5 y5'.")
 @click.option(
     "--show-kernel",
     is_flag=True,
@@ -134,8 +132,8 @@ class _Entry(click.ParamType):
 
 
 @click.command("export-weights")
-@click.argument("checkpoint", type=_PATH)
-@click.option("--out", required=True, type=_PATH, help="The file to write, .safetensors.")
+@click.argument("checkpoint", type=PATH)
+@click.option("--out", required=True, type=PATH, help="The file to write, .safetensors.")
 @click.option(
     "--card",
     type=_Entry(),

@@ -7,9 +7,7 @@ from typing import Any
 
 import click
 
-from blurgen_cli.options import Whole
-
-_PATH = click.Path(path_type=Path)
+from blurgen_cli.options import DEVICE, PATH, Whole, choice
 
 
 class _Named(click.ParamType):
@@ -27,15 +25,15 @@ class _Named(click.ParamType):
 @click.command("evaluate")
 @click.option(
     "--checkpoint",
-    type=_PATH,
+    type=PATH,
     help="RUN/umsn.safetensors, or that of another variant; what its training left beside it is used too.  "
     "[Tables VII, VIII; default: the weights that come with the package, if any]",
 )
-@click.option("--shards", type=_PATH, help="A dataset of held-out faces and kernels.")
-@click.option("--testset", type=_PATH, help="Or: a test set made by blurgen build-testset.")
-@click.option("--blurry", type=_PATH, help="Or: a folder of blurry pictures ...")
-@click.option("--clean", type=_PATH, help="... with the clean ones ...")
-@click.option("--labels", type=_PATH, help="... and perhaps their label maps.  [Tables I, II]")
+@click.option("--shards", type=PATH, help="A dataset of held-out faces and kernels.")
+@click.option("--testset", type=PATH, help="Or: a test set made by blurgen build-testset.")
+@click.option("--blurry", type=PATH, help="Or: a folder of blurry pictures ...")
+@click.option("--clean", type=PATH, help="... with the clean ones ...")
+@click.option("--labels", type=PATH, help="... and perhaps their label maps.  [Tables I, II]")
 @click.option("--limit", type=Whole(1), help="Take only the first N pictures.")
 @click.option(
     "--compare",
@@ -51,12 +49,12 @@ class _Named(click.ParamType):
 )
 @click.option(
     "--segmentation",
-    type=_PATH,
+    type=PATH,
     help="S-Net trained on clean pictures.  [Table II; default: beside the checkpoint]",
 )
 @click.option(
     "--segmentation-blurry",
-    type=_PATH,
+    type=PATH,
     help="S-Net fine-tuned on blurry ones.  [Table II; default: likewise]",
 )
 @click.option(
@@ -66,58 +64,44 @@ class _Named(click.ParamType):
     help="A row, or a folder with bnet, masks, nested, umsn-no-confidence, umsn .safetensors. "
     "May be given again.  [Table VI]",
 )
-@click.option("--vgg-face", type=_PATH, help="Weights of VGG-Face, for its distance.  [Table IV]")
+@click.option("--vgg-face", type=PATH, help="Weights of VGG-Face, for its distance.  [Table IV]")
 @click.option(
     "--embedder",
-    type=_PATH,
+    type=PATH,
     help="Face embedder for recognition: .onnx, or TorchScript (.pt). A TorchScript file is a program that "
     "is run when it is loaded: use only one you trust; ONNX is only data.  [Table V]",
 )
 @click.option(
     "--gallery",
-    type=_PATH,
+    type=PATH,
     help="Other pictures of the persons: a sub-folder for each, or pictures <identity>_<n>.  [Table V]",
 )
-@click.option("--identities", type=_PATH, help="Lines '<file> <identity>', as CelebA's identity_CelebA.txt.")
+@click.option("--identities", type=PATH, help="Lines '<file> <identity>', as CelebA's identity_CelebA.txt.")
 @click.option("--embedder-size", type=Whole(1), help="Side of its pictures.  [default: as the file says]")
-@click.option(
-    "--embedder-range",
-    type=click.Choice(["-1..1", "0..1", "0..255"]),
-    default="-1..1",
-    show_default=True,
-    help="What black and white are to it.",
-)
-@click.option(
-    "--embedder-colours",
-    type=click.Choice(["rgb", "bgr"]),
-    default="rgb",
-    show_default=True,
-    help="Order of colours that the embedder takes.",
-)
-@click.option(
+@choice("--embedder-range", ("-1..1", "0..1", "0..255"), "What black and white are to it.", "-1..1")
+@choice("--embedder-colours", ("rgb", "bgr"), "Order of colours that the embedder takes.", "rgb")
+@choice(
     "--definition",
-    type=click.Choice(["ours", "scikit-image", "matlab", "basicsr-y"]),
-    default="ours",
-    show_default=True,
-    help="Whose PSNR and SSIM.  [Tables I, III, VI]",
+    ("ours", "scikit-image", "matlab", "basicsr-y"),
+    "Whose PSNR and SSIM.  [Tables I, III, VI]",
+    "ours",
 )
 @click.option(
     "--crop-border",
     type=click.IntRange(0),
     default=0,
-    help="Pixels at each border that basicsr-y leaves out.  [default: none]",
+    show_default="none",
+    help="Pixels at each border that basicsr-y leaves out.",
 )
 @click.option("--save-pictures", is_flag=True, help="Keep every restored picture in OUT/pictures.")
 @click.option("--no-network", is_flag=True, help="Only compare, also where weights come with the package.")
-@click.option(
-    "--device", default="auto", show_default=True, help="Where networks run: auto, cpu, cuda, cuda:1, mps."
-)
+@DEVICE
 @click.option(
     "--jobs",
     type=click.IntRange(1),
     help="Threads that score; results do not depend on it.  [default: all cores]",
 )
-@click.option("--out", type=_PATH, required=True, help="Folder for tables and figures.")
+@click.option("--out", type=PATH, required=True, help="Folder for tables and figures.")
 def evaluate(
     shards: Path | None,
     testset: Path | None,

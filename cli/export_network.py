@@ -7,16 +7,17 @@ from pathlib import Path
 import click
 
 from blurgen.errors import InputError
+from blurgen_cli.options import PATH, choice
 
 _CHECKPOINT = click.option(
     "--checkpoint",
-    type=click.Path(path_type=Path),
+    type=PATH,
     help="Such as RUN/umsn.safetensors.  [default: the UMSN that comes with the package]",
 )
 _RUNTIME = click.option(
     "--onnxruntime-web",
     "runtime",
-    type=click.Path(path_type=Path),
+    type=PATH,
     metavar="DIR",
     help="Folder of the npm package onnxruntime-web.  [default: fetched with npm]",
 )
@@ -25,14 +26,8 @@ _RUNTIME = click.option(
 @click.command("export")
 @_CHECKPOINT
 @click.option("--to", type=click.Choice(["onnx", "pt2", "web"]), required=True, help="What to write.")
-@click.option("--out", type=click.Path(path_type=Path), required=True, help="A file; for web a new folder.")
-@click.option(
-    "--precision",
-    type=click.Choice(["fp32", "fp16", "int8"]),
-    default="fp32",
-    show_default=True,
-    help="Of the numbers in an ONNX file.",
-)
+@click.option("--out", type=PATH, required=True, help="A file; for web a new folder.")
+@choice("--precision", ("fp32", "fp16", "int8"), "Of the numbers in an ONNX file.", "fp32")
 @_RUNTIME
 def export(checkpoint: Path | None, to: str, out: Path, precision: str, runtime: Path | None) -> None:
     """Write a trained network for other programs: ONNX, torch.export, or a page for browsers."""
@@ -68,7 +63,6 @@ def export(checkpoint: Path | None, to: str, out: Path, precision: str, runtime:
     "--port",
     type=click.IntRange(0, 65535),
     default=8000,
-    show_default=True,
     help="Of the server; 0 takes any.",
 )
 @_RUNTIME

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Callable, Sequence
-from functools import reduce
 from pathlib import Path
 from typing import Any
 
@@ -16,17 +15,9 @@ PATH = click.Path(path_type=Path)
 Decorator = Callable[[Any], Any]
 
 
-def choice(flag: str, names: Sequence[str], help: str, default: str | None = None, **more: Any) -> Decorator:
+def choice(flag: str, names: Sequence[str], help: str, default: str | None = None) -> Decorator:
     """Return an option whose value is one of ``names``."""
-    shown = default is not None
-    return click.option(
-        flag, type=click.Choice(names), default=default, show_default=shown, help=help, **more
-    )
-
-
-def together(*options: Decorator) -> Decorator:
-    """Return several options as one decorator; help shows them in this order."""
-    return lambda command: reduce(lambda made, option: option(made), reversed(options), command)
+    return click.option(flag, type=click.Choice(names), default=default, help=help)
 
 
 def _between(low: Any, high: Any, low_open: bool, high_open: bool) -> str:
@@ -89,5 +80,5 @@ SEED = click.option(
     "--seed", type=Whole(0, 2**64 - 1), default=0, help="Another seed gives other random numbers."
 )
 
-DEVICE = click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1, mps.")
+DEVICE = click.option("--device", default="auto", help="auto, cpu, cuda, cuda:1, mps.")
 """Where networks run."""

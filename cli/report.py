@@ -6,21 +6,20 @@ from pathlib import Path
 
 import click
 
-from blurgen_cli.options import Whole
+from blurgen_cli.options import PATH, Whole
 
 
 @click.command("report")
-@click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
+@click.argument("folder", metavar="DIR", type=PATH)
 @click.option(
     "--out", type=click.Path(dir_okay=False, path_type=Path), help="The page.  [default: DIR/report.html]"
 )
-@click.option("--run", type=click.Path(path_type=Path), help="A training, for its curves.")
-@click.option("--kernels", type=click.Path(path_type=Path), help="A kernel bank to show.")
+@click.option("--run", type=PATH, help="A training, for its curves.")
+@click.option("--kernels", type=PATH, help="A kernel bank to show.")
 @click.option(
     "--pictures",
     type=Whole(0),
     default=200,
-    show_default=True,
     help="In the gallery, at most; fewer where they are large.",
 )
 @click.option("--title", help="[default: the name of DIR]")

@@ -14,7 +14,7 @@ from blurgen_cli.doctor import doctor
 from blurgen_cli.errors import OneLineErrors
 from blurgen_cli.evaluate import evaluate
 from blurgen_cli.export_network import demo, export
-from blurgen_cli.options import DEVICE, PATH, FiniteRange, Whole, choice
+from blurgen_cli.options import DEVICE, PATH, SEED, FiniteRange, Whole, choice
 from blurgen_cli.report import report
 from blurgen_cli.sections import SectionedCommand, add_examples
 
@@ -75,7 +75,11 @@ _DIFFERENCES = "Differences between the paper and the released code (rarely used
 _PRESETS = "  [default: the preset's]"
 
 
-@click.group(cls=OneLineErrors, sections=_SECTIONS, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(
+    cls=OneLineErrors,
+    sections=_SECTIONS,
+    context_settings={"help_option_names": ["-h", "--help"], "show_default": True},
+)
 @click.version_option(package_name="blurgen", prog_name="umsn")
 def main() -> None:
     """Face deblurring with UMSN, trained from blurgen's datasets."""
@@ -174,15 +178,10 @@ class _OrNumber(click.ParamType):
     "--keep-every",
     type=Whole(min=0),
     default=0,
-    help="Keep the networks of every so many iterations in OUT/checkpoints.  [default: none]",
+    show_default="none",
+    help="Keep the networks of every so many iterations in OUT/checkpoints.",
 )
-@click.option(
-    "--seed",
-    type=Whole(min=0, max=2**64 - 1),
-    default=0,
-    show_default=True,
-    help="Another seed gives other random numbers.",
-)
+@SEED
 @DEVICE
 @choice(
     "--precision",
@@ -199,7 +198,7 @@ class _OrNumber(click.ParamType):
 @click.option(
     "--endless", is_flag=True, help="On the device, and ever new ones, not only those of the dataset."
 )
-@click.option("--threads", type=Whole(min=1), default=1, show_default=True, help="Threads that read patches.")
+@click.option("--threads", type=Whole(min=1), default=1, help="Threads that read patches.")
 def train(shards: Path, out: Path, **options: Any) -> None:
     """Train the stages of the paper; what is left in --out is what deblur and segment take."""
     from umsn.runs.processes import is_leader

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -21,7 +21,7 @@ Picture = NDArray[np.uint8]
 class Findings:
     """What one measurement has to say."""
 
-    tables: Sequence[Table] = ()
+    tables: list[Table] = field(default_factory=list)
     definitions: tuple[str, ...] = ()
     """What its numbers mean, for the reader of the tables."""
     records: dict[str, str] = field(default_factory=dict)
