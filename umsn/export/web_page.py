@@ -50,7 +50,8 @@ def export_web(
             source = package / "dist" / name
             if not source.is_file():
                 raise InputError(
-                    f"{source}: is not there; give the folder of the npm package onnxruntime-web@{RUNTIME}."
+                    f"{source}: is not there; give the folder of the npm package that "
+                    f"'npm pack onnxruntime-web@{RUNTIME}' fetches."
                 )
             shutil.copyfile(source, folder / name)
         page = files("umsn.export") / "web"
