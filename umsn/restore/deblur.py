@@ -47,11 +47,20 @@ class _Restorer:
     """What a deblurring and a segmenting network have in common: pictures of any size go through them."""
 
     def __init__(
-        self, path: str | os.PathLike[str], device: str, precision: Precision, reporter: Reporter
+        self,
+        path: str | os.PathLike[str],
+        device: str = "auto",
+        precision: Precision = "auto",
+        reporter: Reporter = Silent(),
     ) -> None:
         self.path, self.device = path, usable_device(device)
         self.networks = load_networks(path, self.device)
         self._precision, self._reporter = precision, reporter
+        self._take_networks()
+
+    def _take_networks(self) -> None:
+        """Take those of the checkpoint that are wanted; InputError where one is missing."""
+        raise NotImplementedError
 
     @property
     def _used(self) -> list[nn.Module]:
@@ -153,25 +162,18 @@ class Deblurrer(_Restorer):
     the checkpoint holds no deblurring network, or one that needs masks and no S-Net.
     """
 
-    def __init__(
-        self,
-        path: str | os.PathLike[str],
-        device: str = "auto",
-        precision: Precision = "auto",
-        reporter: Reporter = Silent(),
-    ) -> None:
-        super().__init__(path, device, precision, reporter)
+    def _take_networks(self) -> None:
         self.network, self.s_net = self.networks["network"], self.networks.get("s_net")
         kind, config = network_name(self.network), config_of(self.network)
         if kind not in ("umsn", "bnet", KERNEL_GUIDED):
             raise InputError(
-                f"{path} holds a network of kind '{kind}'; deblurring takes that of stage 'umsn' "
+                f"{self.path} holds a network of kind '{kind}'; deblurring takes that of stage 'umsn' "
                 f"or '{KERNEL_GUIDED}'."
             )
         self.needs_masks = kind == "umsn" or bool(config.get("masks"))
         if self.needs_masks and self.s_net is None:
             raise InputError(
-                f"{path} was trained with masks from the shards and has no S-Net to make masks with; "
+                f"{self.path} was trained with masks from the shards and has no S-Net to make masks with; "
                 "train the segmentation stages into the same folder, then stage umsn."
             )
 
@@ -239,21 +241,11 @@ class Segmenter(_Restorer):
     ``precision`` as in ``Deblurrer``.
     """
 
-    def __init__(
-        self,
-        path: str | os.PathLike[str],
-        device: str = "auto",
-        precision: Precision = "auto",
-        reporter: Reporter = Silent(),
-    ) -> None:
-        super().__init__(path, device, precision, reporter)
-        found = [
-            n
-            for n in (self.networks["network"], self.networks.get("s_net"))
-            if n is not None and network_name(n) == "snet"
-        ]
+    def _take_networks(self) -> None:
+        both = (self.networks["network"], self.networks.get("s_net"))
+        found = [n for n in both if n is not None and network_name(n) == "snet"]
         if not found:
-            raise InputError(f"{path} holds no S-Net; give the checkpoint of a segmentation stage.")
+            raise InputError(f"{self.path} holds no S-Net; give the checkpoint of a segmentation stage.")
         self.s_net = found[0]
 
     def __call__(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
