@@ -30,7 +30,7 @@ def report(
 
     DIR may also be a training's folder. The file works from disk, without a network, and can be sent.
     """
-    from umsn.report import report as write
+    from umsn.report.page import report as write
 
     page = write(folder, out, run=run, kernels=kernels, pictures=pictures, title=title)
     click.echo(f"{page} ({page.stat().st_size / 1e6:.1f} MB)")

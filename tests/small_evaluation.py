@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image
 
 from umsn.evaluation.evaluate import Request, evaluate
-from umsn.report import GalleryPictures
+from umsn.evaluation.kept_pictures import GalleryPictures
 from umsn.scoring.pairs import FolderPairs, Pair
 
 RED, GREEN, BLUE = (200, 30, 30), (30, 200, 30), (30, 30, 200)

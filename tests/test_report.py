@@ -21,10 +21,10 @@ from blurgen.errors import InputError
 from blurgen.kernels.bank import KernelBank, make_bank
 from blurgen_cli.report import report as command
 from umsn.evaluation.kept_pictures import read_gallery_pictures
-from umsn.report import report
 from umsn.report.chart import Series, line_chart, short
 from umsn.report.embed import data_uris
 from umsn.report.markup import Markup, element
+from umsn.report.page import report
 from umsn.scoring.metrics import psnr
 from umsn.scoring.pairs import FolderPairs
 

@@ -18,7 +18,7 @@ from selenium.webdriver.support.select import Select
 from small_evaluation import BLUE, GREEN, METHOD, RED, write_evaluation, write_run
 
 from blurgen.kernels.bank import make_bank
-from umsn.report import report
+from umsn.report.page import report
 
 QUIET = (
     "--headless=new",

@@ -137,7 +137,7 @@ def _foreign(path: Path, *, damaged: bool = False) -> InputError:
 
 
 def _read_fields(path: Path) -> dict[str, Any]:
-    """Return the JSON at the head of a safetensors file; ValueError where it is none or out of proportion."""
+    """Return the JSON at the head of a safetensors file; ValueError where it is something else or too large."""
     with path.open("rb") as file:
         length = int.from_bytes(file.read(8), "little")
         if not 2 <= length <= min(MOST_HEADER, path.stat().st_size - 8):
@@ -151,7 +151,7 @@ def _read_fields(path: Path) -> dict[str, Any]:
 def _form(field: Any) -> Form:
     shape = field["shape"]
     if not isinstance(shape, list) or not all(type(side) is int and side >= 0 for side in shape):
-        raise ValueError("A shape that is none.")
+        raise ValueError("A shape that is no list of sizes.")
     return _DTYPES.get(field["dtype"], field["dtype"]), tuple(shape)
 
 

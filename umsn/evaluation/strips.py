@@ -32,7 +32,7 @@ def sheet(rows: Sequence[Sequence[Tile | None]], headings: Sequence[str]) -> Ima
     """Return rows of tiles under the headings of their columns; None leaves a place empty.
 
     A column is as wide as its widest picture, one without pictures as the widest of all; a row is as high as
-    its highest. Raises ValueError where a row has not one tile for each heading.
+    its highest. Raises ValueError where a row does not have one tile for each heading.
     """
     if not rows or any(len(row) != len(headings) for row in rows):
         raise ValueError("Argument 'rows' must hold rows of one tile for each heading.")

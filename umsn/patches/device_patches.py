@@ -33,7 +33,7 @@ class DevicePatches:
 
     ``endless``: instead of the rows of the dataset, samples 0, 1, 2, ... without end, each used once. Only
     for the full set: which samples a class set has is known only once they are counted. Raises ValueError
-    otherwise, and InputError for a set that the dataset has not, or that is empty.
+    otherwise, and InputError for a set that the dataset does not have, or that is empty.
 
     ``noise``: instead of the recipe's, Gaussian noise of that standard deviation, in units of full scale, on
     a blurry picture that is neither rounded nor clipped to 8 bits. It is drawn from the same random numbers,

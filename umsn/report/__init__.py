@@ -1,6 +1,4 @@
-"""One HTML file that shows an evaluation, a training and a kernel bank, and needs nothing but a browser."""
+"""One HTML file that shows an evaluation, a training and a kernel bank.
 
-from umsn.evaluation.kept_pictures import GalleryPictures
-from umsn.report.page import report
-
-__all__ = ["GalleryPictures", "report"]
+In: the folder of an evaluation or of a training. Out: a page that needs nothing but a browser.
+"""

@@ -56,7 +56,7 @@ Scores = dict[str, dict[str, PictureScore]]
 
 
 def read_results(path: Path) -> Results:
-    """Read ``tables.json``; InputError when it cannot be read or is none."""
+    """Read ``tables.json``; InputError when it cannot be read or is something else."""
     try:
         page = json.loads(path.read_text("utf-8"))
         return Results(
@@ -72,7 +72,7 @@ def read_results(path: Path) -> Results:
 
 
 def read_scores(path: Path) -> Scores:
-    """Read ``scores.csv``; InputError when it cannot be read or is none."""
+    """Read ``scores.csv``; InputError when it cannot be read or is something else."""
     found: Scores = {}
     try:
         with path.open(encoding="utf-8", newline="") as file:

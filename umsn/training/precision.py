@@ -52,7 +52,7 @@ def faster_precision(
                 times.append(time.perf_counter() - start)
                 repeatable &= _equal(found, gradients.setdefault(precision, found))
     if any_process(not repeatable, device):
-        return Choice("fp32", "the same batch has not the same gradient each time in bf16")
+        return Choice("fp32", "in bf16 the same batch gives another gradient each time")
     each = torch.tensor([min(times[1:]) for times in seconds.values()])
     fp32, bf16 = mean_over_processes(each).tolist()
     why = f"a step takes {fp32:.3f} s in fp32, {bf16:.3f} s in bf16"
