@@ -137,7 +137,7 @@ def _foreign(path: Path, *, damaged: bool = False) -> InputError:
 
 
 def _read_fields(path: Path) -> dict[str, Any]:
-    """Return the JSON at the head of a safetensors file; ValueError where it is something else or too large."""
+    """Return the JSON at the head of a safetensors file; ValueError where it is not, or too large."""
     with path.open("rb") as file:
         length = int.from_bytes(file.read(8), "little")
         if not 2 <= length <= min(MOST_HEADER, path.stat().st_size - 8):

@@ -121,8 +121,8 @@ class DeblurLearner(Learner):
 
     With S-Nets, the masks that go in are S-Net's on the blurry image and those of the loss S-Net's on the
     clean one; without, both are those of the shards. ``extra_terms`` names terms of the loss that the
-    paper does not have (``umsn.training.losses.TERMS``); ``confidence_lambda`` and ``class_weights`` are of the
-    confidence loss.
+    paper does not have (``umsn.training.losses.TERMS``); ``confidence_lambda`` and ``class_weights`` belong
+    to the confidence loss.
     """
 
     def __init__(
@@ -180,7 +180,7 @@ class DeblurLearner(Learner):
 
     @torch.no_grad()
     def follow(self, batch: Batch) -> dict[str, list[list[float | None]]]:
-        """Return ``confidence`` and ``l1`` of every image and class; None where it does not show that class."""
+        """Return ``confidence`` and ``l1`` of every image and class; None for one it does not show."""
         if self.confidence is None:
             return super().follow(batch)
         output = self.output(batch)
