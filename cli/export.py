@@ -28,9 +28,22 @@ from blurgen_cli.options import JOBS, Whole
 )
 @click.option("--limit", type=Whole(1), help="Take only the first N rows.")
 @click.option("--shard-size", type=Whole(1), default=1000, help="Rows of a WebDataset or Parquet file.")
+@click.option(
+    "--jpeg-quality",
+    type=click.IntRange(1, 100),
+    metavar="Q",
+    help="Let blurry pictures go through JPEG first, which is not the same on every machine.",
+)
 @JOBS
 def export(
-    path: Path, to: str, out: Path, set_name: str, limit: int | None, shard_size: int, jobs: int
+    path: Path,
+    to: str,
+    out: Path,
+    set_name: str,
+    limit: int | None,
+    shard_size: int,
+    jpeg_quality: int | None,
+    jobs: int,
 ) -> None:
     """Write a dataset as PNG folders, as LMDB (as BasicSR reads it), as WebDataset tar files or as Parquet
     with a dataset card (as Hugging Face ``datasets`` loads it).
@@ -47,6 +60,7 @@ def export(
         set_name=set_name,
         limit=limit,
         shard_size=shard_size,
+        jpeg_quality=jpeg_quality,
         jobs=jobs,
         progress=Console(),
     )

@@ -19,6 +19,7 @@ import datasets
 import lmdb
 import mlcroissant
 import numpy as np
+import PIL
 import pytest
 import small_dataset
 import webdataset
@@ -256,6 +257,8 @@ def test_mistakes_are_named(folder, tmp_path):
         export(folder / "recipe", "zip", tmp_path / "out")
     with pytest.raises(ValueError, match=r"'limit' must be at least 1"):
         export(folder / "recipe", "png", tmp_path / "out", limit=0)
+    with pytest.raises(ValueError, match=r"'jpeg_quality' must be from 1 to 100, not 0"):
+        export(folder / "recipe", "png", tmp_path / "out", jpeg_quality=0)
     assert not (tmp_path / "out").exists()
 
 
@@ -282,12 +285,31 @@ def test_the_card_and_the_metadata_say_what_is_there(folder, tmp_path):
     ]
 
 
+@pytest.mark.parametrize("to", FORMATS)
+def test_blurry_pictures_go_through_jpeg_where_that_is_wanted(folder, tmp_path, to):
+    export(folder / "shards", to, tmp_path / "out", jpeg_quality=40, jobs=2)
+    rows = open_dataset(folder / "shards")
+    for row, (clean, blurry, mask, _) in zip(rows, READERS[to](tmp_path / "out"), strict=True):
+        file = io.BytesIO()
+        Image.fromarray(row.blurry).save(file, "JPEG", quality=40)  # 4:2:0 is what Pillow takes by itself
+        assert np.array_equal(blurry, decoded(file.getvalue()))
+        assert not np.array_equal(blurry, row.blurry)
+        assert np.array_equal(clean, row.clean)
+        assert np.array_equal(mask, row.mask)
+    said = json.loads((tmp_path / "out/export.json").read_text("utf-8"))["jpeg"]
+    assert (said["quality"], said["subsampling"], said["pillow"]) == (40, "4:2:0", PIL.__version__)
+    assert len(said) == 4  # and the version of the JPEG library
+    if to == "parquet":
+        assert "through JPEG of quality 40" in (tmp_path / "out/README.md").read_text("utf-8")
+
+
 def test_the_command_line(folder, tmp_path):
     group = OneLineErrors("blurgen")
     group.add_command(command)
     words = ["export", str(folder / "recipe"), "--to", "png", "--out", str(tmp_path / "out")]
     done = CliRunner().invoke(group, [*words, "--limit", "4", "--set", "isolated/skin", "--jobs", "1"])
     assert done.exit_code == 0, done.output
+    assert "jpeg" not in json.loads((tmp_path / "out/export.json").read_text("utf-8"))
     assert done.stdout == f"{tmp_path / 'out'}: 4 rows of isolated/skin, png\n"
     assert len(list((tmp_path / "out/blurry").iterdir())) == 4
     assert CliRunner().invoke(group, words).exit_code == 2

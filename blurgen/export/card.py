@@ -61,11 +61,14 @@ _CONTEXT: Final[dict[str, Any]] = {
 } | {term: f"cr:{term}" for term in _TERMS.split()}
 
 
-def dataset_card(dataset: Dataset, set_name: str, rows: int, size: int) -> str:
+def dataset_card(
+    dataset: Dataset, set_name: str, rows: int, size: int, jpeg_quality: int | None = None
+) -> str:
     """Return ``README.md``: the Hub's YAML header, then what the data are and how to make them again.
 
-    ``rows`` and ``size`` (bytes) are those of what was exported.
+    ``rows`` and ``size`` (bytes) are those of what was exported; ``jpeg_quality`` is that of ``export``.
     """
+    jpeg = "" if jpeg_quality is None else f"Blurry pictures went through JPEG of quality {jpeg_quality}.\n"
     recipe, side = dataset.recipe, dataset.recipe.patch_size
     category = next((name for end, name in _SIZES if rows < end), "10M<n<100M")
     columns = "\n".join(f"| `{name}` | {what} |" for name, what in _WHAT.items())
@@ -91,7 +94,7 @@ configs:
 # Blurred faces, set `{set_name}`
 
 {rows:,} triplets of {side} x {side} pixels ({size_text(size)}), made by blurgen {__version__}.
-
+{jpeg}
 ```python
 from datasets import load_dataset
 
@@ -112,7 +115,8 @@ give you more rights than those. Read the terms of each source before you share 
 
 ## How to make it again
 
-Every pixel is a pure function of the faces, the kernel bank and this recipe:
+{"Before JPEG, every" if jpeg else "Every"} pixel is a pure function of the faces, the kernel bank and this
+recipe:
 
 ```json
 {json.dumps(recipe.to_json(), indent=2)}

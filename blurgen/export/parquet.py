@@ -49,7 +49,8 @@ def export_parquet(rows: Rows, folder: Path, workers: Workers, bar: Bar) -> None
         bar.advance(count, size)
         total += size
     dataset = rows.dataset()
-    (folder / "README.md").write_text(dataset_card(dataset, rows.set_name, rows.count, total), "utf-8")
+    card = dataset_card(dataset, rows.set_name, rows.count, total, rows.jpeg_quality)
+    (folder / "README.md").write_text(card, "utf-8")
     files = sorted((folder / "data").iterdir())
     facts = croissant(dataset, rows.set_name, files, NUMBERS)
     (folder / "croissant.json").write_text(json.dumps(facts, indent=2) + "\n", "utf-8")

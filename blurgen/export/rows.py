@@ -12,6 +12,7 @@ from typing import Any, Final
 import numpy as np
 
 from blurgen.dataset.reading import Dataset
+from blurgen.export.jpeg import through_jpeg
 from blurgen.files.png import encode_png
 
 PICTURES: Final = ("clean", "blurry", "mask")
@@ -42,6 +43,8 @@ class Rows:
     set_name: str
     count: int
     piece: int
+    jpeg_quality: int | None = None
+    """Of the JPEG that blurry pictures go through, before they are written as PNG."""
 
     @property
     def pieces(self) -> int:
@@ -58,13 +61,13 @@ class Rows:
         end = min(first + self.piece, self.count)
         dataset = self.dataset()
         for start in range(first, end, _BATCH):
-            yield from _encode(dataset, self.set_name, start, min(start + _BATCH, end))
+            yield from _encode(dataset, self.set_name, start, min(start + _BATCH, end), self.jpeg_quality)
 
 
-def row_size(dataset: Dataset, set_name: str, count: int) -> int:
+def row_size(dataset: Dataset, set_name: str, count: int, jpeg_quality: int | None) -> int:
     """Return how many bytes a row takes, from a few spread over the first ``count``."""
     sampled = np.unique(np.linspace(0, count - 1, _SAMPLED).astype(int))
-    rows = [row for i in sampled.tolist() for row in _encode(dataset, set_name, i, i + 1)]
+    rows = [row for i in sampled.tolist() for row in _encode(dataset, set_name, i, i + 1, jpeg_quality)]
     return sum(len(data) + _OVERHEAD for row in rows for data in row.pictures) // len(rows)
 
 
@@ -75,7 +78,9 @@ def _load(pickled: str) -> Dataset:
     return dataset
 
 
-def _encode(dataset: Dataset, set_name: str, first: int, end: int) -> Iterator[EncodedRow]:
+def _encode(
+    dataset: Dataset, set_name: str, first: int, end: int, jpeg_quality: int | None
+) -> Iterator[EncodedRow]:
     batch = dataset.batch(slice(first, end), set_name)
     digits = max(9, len(str(dataset.recipe.count - 1)))
     for clean, blurry, mask, index in zip(*batch.parts(), strict=True):
@@ -88,5 +93,6 @@ def _encode(dataset: Dataset, set_name: str, first: int, end: int) -> Iterator[E
             "kernel": kernel,
             "kernel_size": int(dataset.bank.sizes[kernel]),
         }
-        pictures = (encode_png(clean), encode_png(blurry), encode_png(mask))
+        shown = blurry if jpeg_quality is None else through_jpeg(blurry, jpeg_quality)
+        pictures = (encode_png(clean), encode_png(shown), encode_png(mask))
         yield EncodedRow(f"{sample:0{digits}d}", pictures, facts)
