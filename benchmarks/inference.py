@@ -19,7 +19,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnxruntime
 import openvino
 import torch
 from machine import describe
@@ -27,7 +26,7 @@ from numpy.typing import NDArray
 
 from umsn.export.onnx import export_onnx, session
 from umsn.export.probe import probe_pictures
-from umsn.export.whole import WholeNetwork
+from umsn.export.whole import whole
 from umsn.restore.deblur import Deblurrer
 from umsn.weights import default_checkpoint
 
@@ -39,18 +38,18 @@ Run = Callable[[NDArray[np.float32]], NDArray[np.float32]]
 
 def runners(deblurrer: Deblurrer, folder: Path) -> tuple[dict[str, Run], dict[str, dict[str, float]]]:
     """Return every way to run the network, by name, and what each export says of itself."""
-    whole = WholeNetwork(deblurrer).cpu().eval().to(memory_format=torch.channels_last)
+    network = whole(deblurrer).to(memory_format=torch.channels_last)
 
     def in_torch(precision: torch.dtype | None) -> Run:
         def run(blurry: NDArray[np.float32]) -> NDArray[np.float32]:
             with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16, enabled=precision is not None):
                 x = torch.from_numpy(blurry).to(memory_format=torch.channels_last)
-                return whole(x).float().numpy()
+                return network(x).float().numpy()
 
         return run
 
     def in_onnxruntime(path: Path) -> Run:
-        opened = session(path, onnxruntime)
+        opened = session(path)
         return lambda blurry: opened.run(["sharp"], {"blurry": blurry})[0]
 
     def in_openvino(path: Path, precision: str) -> Run:
@@ -64,7 +63,12 @@ def runners(deblurrer: Deblurrer, folder: Path) -> tuple[dict[str, Run], dict[st
         for name in ("fp32", "fp16", "int8")
     }
     said = {
-        name: {"MB": e.size / 1e6, "largest": 255 * e.largest, "mean": 255 * e.mean, "dB lost": e.loss}
+        name: {
+            "MB": e.size / 1e6,
+            "largest": 255 * e.difference.largest,
+            "mean": 255 * e.difference.mean,
+            "dB lost": e.difference.loss,
+        }
         for name, e in made.items()
     }
     return {
@@ -151,7 +155,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--out", type=Path, default=RESULTS)
     options = parser.parse_args()
-    deblurrer = Deblurrer(options.checkpoint or default_checkpoint("export"), "cpu")
+    deblurrer = Deblurrer(options.checkpoint or default_checkpoint("deblur"), "cpu")
     with tempfile.TemporaryDirectory() as folder:
         runs, exports = runners(deblurrer, Path(folder))
         rows = measure(runs, options.photograph, options.rounds)

@@ -12,7 +12,7 @@ from blurgen_cli.options import PATH, choice
 _CHECKPOINT = click.option(
     "--checkpoint",
     type=PATH,
-    help="Such as RUN/umsn.safetensors.  [default: the UMSN that comes with the package]",
+    help="Such as RUN/umsn.safetensors.  [default: the one that comes with the package]",
 )
 _RUNTIME = click.option(
     "--onnxruntime-web",
@@ -36,14 +36,15 @@ def export(checkpoint: Path | None, to: str, out: Path, precision: str, runtime:
 
     if precision != "fp32" and to != "onnx":
         raise InputError("--precision is for --to onnx.")
-    deblurrer = Deblurrer(checkpoint or default_checkpoint("export"), "cpu")
+    deblurrer = Deblurrer(checkpoint or default_checkpoint("deblur"), "cpu")
     if to == "onnx":
         from umsn.export.onnx import export_onnx
 
         made = export_onnx(deblurrer, out, precision)  # type: ignore[arg-type]
+        far = made.difference
         click.echo(
-            f"{out}: {made.size / 1e6:.1f} MB; from PyTorch at most {255 * made.largest:.2g} grey levels "
-            f"({255 * made.mean:.2g} in the mean), {made.loss:.3f} dB lost"
+            f"{out}: {made.size / 1e6:.1f} MB; from PyTorch at most {255 * far.largest:.2g} grey levels "
+            f"({255 * far.mean:.2g} in the mean), {far.loss:.3f} dB lost"
         )
         return
     if to == "pt2":
@@ -77,7 +78,7 @@ def demo(checkpoint: Path | None, port: int, runtime: Path | None) -> None:
 
     with tempfile.TemporaryDirectory() as folder:
         page = export_web(
-            Deblurrer(checkpoint or default_checkpoint("export"), "cpu"), Path(folder, "page"), runtime
+            Deblurrer(checkpoint or default_checkpoint("deblur"), "cpu"), Path(folder, "page"), runtime
         )
         try:
             serving = server(page, port)

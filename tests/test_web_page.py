@@ -21,9 +21,11 @@ from test_report_browser import QUIET, shape
 
 from blurgen.faces.procedural import draw_face
 from umsn.export.demo import server
-from umsn.export.web_page import OVERLAP, TILE, export_web
-from umsn.export.whole import WholeNetwork
+from umsn.export.web_page import PageTiling, export_web
+from umsn.export.whole import whole
 from umsn.restore.deblur import Deblurrer
+
+TILE, OVERLAP = PageTiling().tile, PageTiling().overlap
 
 _PATIENCE = 120  # seconds
 
@@ -33,14 +35,27 @@ def deblurrer(tmp_path_factory):
     return Deblurrer(small_network.save(tmp_path_factory.mktemp("trained")), "cpu")
 
 
-@pytest.fixture(scope="module")
-def page(deblurrer, tmp_path_factory) -> Iterator[str]:
-    """The page with ONNX Runtime Web as npm gives it, served as ``umsn demo`` serves it."""
-    folder = export_web(deblurrer, tmp_path_factory.mktemp("web") / "page")
-    with server(folder) as serving:
+def served(deblurrer, folder) -> Iterator[str]:
+    """Serve the page as ``umsn demo`` does, with ONNX Runtime Web as npm gives it."""
+    with server(export_web(deblurrer, folder / "page")) as serving:
         threading.Thread(target=serving.serve_forever, daemon=True).start()
         yield f"http://127.0.0.1:{serving.server_port}/"
         serving.shutdown()
+
+
+@pytest.fixture(scope="module")
+def page(deblurrer, tmp_path_factory) -> Iterator[str]:
+    yield from served(deblurrer, tmp_path_factory.mktemp("web"))
+
+
+@pytest.fixture(scope="module")
+def guided(tmp_path_factory):
+    return Deblurrer(small_network.save_guided(tmp_path_factory.mktemp("guided")), "cpu")
+
+
+@pytest.fixture(scope="module")
+def guided_page(guided, tmp_path_factory) -> Iterator[str]:
+    yield from served(guided, tmp_path_factory.mktemp("guided-web"))
 
 
 @pytest.fixture(scope="module")
@@ -117,7 +132,7 @@ def starts(length):
     return [(length - TILE) * i // (count - 1) for i in range(count)]
 
 
-def blended(whole, pixels):
+def blended(network, pixels):
     """Deblur tile by tile, as the page says it does: tiles fade into each other where they overlap."""
     image = torch.from_numpy(pixels.copy()).permute(2, 0, 1)[None] / 255
     total, weights = torch.zeros_like(image), torch.zeros(image.shape[-2:])
@@ -131,7 +146,7 @@ def blended(whole, pixels):
         for left in starts(image.shape[3]):
             place = (..., slice(top, top + height), slice(left, left + width))
             with torch.no_grad():
-                total[place] += whole(image[place]) * share
+                total[place] += network(image[place]) * share
             weights[place[1:]] += share
     return np.rint((total / weights * 255).numpy()[0].transpose(1, 2, 0))
 
@@ -141,8 +156,28 @@ def test_a_photograph_of_several_tiles_fades_from_one_to_the_next(browser, deblu
     Image.fromarray(pixels).save(tmp_path / "large.png")
     choose(browser, tmp_path / "large.png")
     wait_for(browser, "Done in")
-    expected = blended(WholeNetwork(deblurrer).cpu().eval(), pixels)
+    expected = blended(whole(deblurrer), pixels)
     assert (np.abs(canvas(browser, "after") - expected) > 2).mean() < 0.01
+
+
+def test_a_network_that_finds_the_shake_shows_it(chromium, guided_page, guided, tmp_path):
+    """Windows all over the photograph have one kernel, and what is made with it is what PyTorch makes."""
+    pixels = draw_face(5, size=330)[0][:250]
+    Image.fromarray(pixels).save(tmp_path / "face.png")
+    chromium.get(guided_page)
+    choose(chromium, tmp_path / "face.png")
+    wait_for(chromium, "Done in")
+    sharp = canvas(chromium, "after").astype(int)
+    assert np.abs(sharp - pixels).max() > 4
+    assert np.abs(sharp - guided(pixels)).max() <= 1
+    assert chromium.find_element(By.ID, "shaken").is_displayed()
+    kernel = guided.kernel(pixels)
+    shown = chromium.execute_script(
+        "const c = document.getElementById('shake');"
+        "return Array.from(c.getContext('2d').getImageData(0, 0, c.width, c.height).data)"
+    )
+    alpha = np.reshape(shown, (29, 29, 4))[..., 3]
+    assert np.abs(alpha - 255 * kernel / kernel.max()).max() <= 1
 
 
 def test_slider_and_keyboard(browser, tmp_path):
@@ -193,7 +228,7 @@ def write_dot(path):
         (write_text, "This file is no picture"),
         (write_cut, "This file is no picture"),
         (write_huge, "This picture has 42 million pixels"),
-        (write_dot, "This picture is smaller than 16 pixels"),
+        (write_dot, "This picture is smaller than 32 pixels"),
     ],
 )
 def test_files_that_cannot_be_used_get_a_sentence(browser, tmp_path, write, says):

@@ -74,7 +74,7 @@ def test_without_weights_the_remedy_is_named(shipped):
     with pytest.raises(InputError, match=r"No weights to segment .* checkpoint='RUN/segmentation\.safet"):
         weights.default_checkpoint("segment")
     assert weights.shipped_checkpoint("deblur") is None
-    with pytest.raises(ValueError, match="'task' must be one of deblur, segment, export, not 'train'"):
+    with pytest.raises(ValueError, match="'task' must be one of deblur, segment, not 'train'"):
         weights.default_checkpoint("train")
 
 

@@ -8,7 +8,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from umsn.nets.wiener import transfer_function, wiener
+from umsn.nets.fourier import FAST
+from umsn.nets.wiener import wiener
 
 
 def shake(seed: int = 0, side: int = 29) -> Tensor:
@@ -69,7 +70,7 @@ def test_a_kernel_of_one_tap_moves_the_picture_back(tap: tuple[int, int]) -> Non
 def test_a_centred_tap_changes_no_frequency() -> None:
     kernel = torch.zeros(1, 29, 29)
     kernel[0, 14, 14] = 1
-    assert torch.equal(transfer_function(kernel, 48, 64), torch.ones(1, 48, 33, dtype=torch.complex64))
+    assert torch.equal(FAST.transfer(kernel, 48, 64), torch.ones(1, 48, 33, dtype=torch.complex64))
 
 
 @pytest.mark.parametrize("size", [(1, 40), (33, 47), (130, 65)])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Literal
@@ -11,11 +12,12 @@ from typing import Any, Final, Literal
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import nn
 
 from blurgen.errors import InputError
 from blurgen.files.atomic import write_aside
 from umsn.export.probe import probe_pictures
-from umsn.export.whole import WholeNetwork, exported
+from umsn.export.whole import exported, whole
 from umsn.restore.deblur import Deblurrer
 
 Precision = Literal["fp32", "fp16", "int8"]
@@ -35,18 +37,25 @@ _CALIBRATED = 32
 
 
 @dataclass(frozen=True)
+class Difference:
+    """How far what was exported is from PyTorch, over the probe pictures."""
+
+    largest: float
+    """Of full scale."""
+    mean: float
+    """The mean absolute difference, likewise."""
+    loss: float
+    """PSNR lost, dB."""
+
+
+@dataclass(frozen=True)
 class Exported:
     """What an export became."""
 
     path: Path
     size: int
     """Bytes."""
-    largest: float
-    """The largest difference from PyTorch over the probe pictures, of full scale."""
-    mean: float
-    """The mean absolute difference, likewise."""
-    loss: float
-    """PSNR lost against PyTorch on the probe pictures, dB."""
+    difference: Difference
 
 
 def export_onnx(
@@ -61,36 +70,47 @@ def export_onnx(
     Raises InputError when a package is missing, the folder cannot be written, or a float32 export is further
     from PyTorch than ``MOST_DIFFERENCE``.
     """
-    onnx, runtime = _packages()
+    onnx, _ = _packages()
     with tempfile.TemporaryDirectory() as folder:
         plain = Path(folder, "plain.onnx")
-        program = torch.onnx.export(
-            exported(deblurrer),
-            input_names=["blurry"],
-            output_names=["sharp"],
-            opset_version=OPSET,
-            dynamo=True,
-            verbose=False,
-        )
-        assert program is not None
-        program.save(str(plain), external_data=False)
-        onnx.save(_tidied(onnx.load(plain)), str(plain))
+        write_program(exported(deblurrer), plain, ["blurry"], "sharp")
         finished = _lowered(plain, precision, Path(folder))
         onnx.checker.check_model(onnx.load(finished), full_check=True)
-        largest, mean, loss = _compared(WholeNetwork(deblurrer).cpu().eval(), finished, runtime)
-        if precision == "fp32" and not mean <= MOST_DIFFERENCE:
-            raise InputError(
-                f"{path}: the export differs from PyTorch by {mean:.2g} of full scale; nothing was "
-                "written. Another version of torch or onnxruntime may help."
-            )
+        opened = session(finished)
+        found = compared(whole(deblurrer), lambda blurry: opened.run(None, {"blurry": blurry})[0])
+        if precision == "fp32":
+            require_equal(path, found)
         data = finished.read_bytes()
     with write_aside(path) as aside:
         aside.write_bytes(data)
-    return Exported(Path(path), len(data), largest, mean, loss)
+    return Exported(Path(path), len(data), found)
 
 
-def session(path: Path, runtime: Any, threads: int = 0) -> Any:
+def write_program(
+    program: torch.export.ExportedProgram, path: Path, inputs: Sequence[str], output: str, sizes: str = "NHW"
+) -> None:
+    """Write a traced program as an ONNX file and have ONNX check it; ``sizes`` names the free ones.
+
+    Raises InputError where a package is missing.
+    """
+    onnx, _ = _packages()
+    made = torch.onnx.export(
+        program,
+        input_names=list(inputs),
+        output_names=[output],
+        opset_version=OPSET,
+        dynamo=True,
+        verbose=False,
+    )
+    assert made is not None
+    made.save(str(path), external_data=False)
+    onnx.save(_tidied(onnx.load(path), sizes), str(path))
+    onnx.checker.check_model(onnx.load(path), full_check=True)
+
+
+def session(path: Path, threads: int = 0) -> Any:
     """Return an ONNX Runtime session of a file on the CPU; ``threads`` 0: as many as there are cores."""
+    _, runtime = _packages()
     options = runtime.SessionOptions()
     options.log_severity_level = 3
     options.intra_op_num_threads = threads
@@ -109,14 +129,13 @@ def _packages() -> tuple[Any, Any]:
     return onnx, onnxruntime
 
 
-def _tidied(model: Any) -> Any:
-    """Call the free sizes N, H and W, as a reader of the file expects, and leave out the tracer's notes.
+def _tidied(model: Any, sizes: str) -> Any:
+    """Name the first input's free sizes as a reader of the file expects, and leave out the tracer's notes.
 
     Those are as large as a small network, and name the files of this machine.
     """
-    (taken,) = model.graph.input
-    batch, _, height, width = (d.dim_param for d in taken.type.tensor_type.shape.dim)
-    names = {batch: "N", height: "H", width: "W"}
+    free = [d.dim_param for d in model.graph.input[0].type.tensor_type.shape.dim if d.dim_param]
+    names = dict(zip(free, sizes, strict=True))
     for value in (*model.graph.input, *model.graph.output, *model.graph.value_info):
         for size in value.type.tensor_type.shape.dim:
             if size.dim_param in names:
@@ -169,23 +188,32 @@ class _Calibration:
         return None if picture is None else {"blurry": picture[None]}
 
 
-def _compared(whole: WholeNetwork, path: Path, runtime: Any) -> tuple[float, float, float]:
-    """Return the largest and the mean difference from PyTorch, and the decibels lost."""
+def compared(
+    network: nn.Module, exported: Callable[[NDArray[np.float32]], NDArray[np.float32]]
+) -> Difference:
+    """Return how far ``exported`` is from a network, both of blurry pictures float32 ``[N, 3, H, W]``."""
     blurry, clean = probe_pictures(_PROBED)
-    opened = session(path, runtime)
 
     def both(pictures: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         with torch.no_grad():
-            ours = whole(torch.from_numpy(pictures)).numpy()
-        return ours, opened.run(["sharp"], {"blurry": pictures})[0]
+            return network(torch.from_numpy(pictures)).numpy(), exported(pictures)
 
     ours, theirs = both(blurry)
     # Free sizes are a promise as well.
     odd, odd_theirs = both(np.ascontiguousarray(blurry[:1, :, :61, :99]))
     differences = [np.abs(ours - theirs), np.abs(odd - odd_theirs)]
     lost = [10 * np.log10(np.square(made - clean).mean()) for made in (theirs, ours)]
-    return (
+    return Difference(
         max(float(each.max()) for each in differences),
         max(float(each.mean()) for each in differences),
         float(lost[0] - lost[1]),
     )
+
+
+def require_equal(path: str | os.PathLike[str], found: Difference) -> None:
+    """Raise InputError unless a float32 export is within ``MOST_DIFFERENCE`` of PyTorch in the mean."""
+    if not found.mean <= MOST_DIFFERENCE:
+        raise InputError(
+            f"{path}: the export differs from PyTorch by {found.mean:.2g} of full scale; nothing was "
+            "written. Another version of torch or onnxruntime may help."
+        )

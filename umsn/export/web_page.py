@@ -8,13 +8,21 @@ import shutil
 import subprocess
 import tarfile
 import tempfile
+from dataclasses import asdict, dataclass
 from importlib.resources import files
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
 
 from blurgen.errors import InputError
 from blurgen.export.folder import new_folder
-from umsn.export.onnx import export_onnx
+from umsn.export.onnx import compared, export_onnx, require_equal, session, write_program
+from umsn.export.whole import exported_parts, whole, window_parts
+from umsn.nets import KernelGuided
+from umsn.nets.kernel_estimator import WINDOW
 from umsn.restore.deblur import Deblurrer
 
 RUNTIME: Final = "1.30.0"
@@ -24,11 +32,24 @@ RUNTIME_FILES: Final = ("ort.wasm.min.mjs", "ort-wasm-simd-threaded.mjs", "ort-w
 
 PAGE_FILES: Final = ("index.html", "style.css", "app.js", "worker.js", "icon.svg")
 
-TILE: Final = 256
-"""Side of the largest square that goes through the network at once, pixels."""
 
-OVERLAP: Final = 64
-"""How far neighbouring squares overlap; there they fade into each other."""
+@dataclass(frozen=True)
+class PageTiling:
+    """How the page cuts a photograph into squares; all in pixels."""
+
+    tile: int = 256
+    """Side of the largest square that goes through the network at once."""
+    overlap: int = 64
+    """How far neighbouring squares overlap; there they fade into each other."""
+    margin: int = 0
+    """Lines at a cut that count for nothing."""
+
+
+OF_KERNEL_GUIDED: Final = PageTiling(512, 128, 32)
+"""A Wiener filter sees further than a network, and rings at the border."""
+
+MOST_WINDOWS: Final = 8
+"""Along each side of a photograph, of those the kernel is estimated from: a matter of seconds."""
 
 _MOST_BYTES = 64 << 20  # of a file of the runtime
 
@@ -57,10 +78,30 @@ def export_web(
         page = files("umsn.export") / "web"
         for name in PAGE_FILES:
             (folder / name).write_bytes((page / name).read_bytes())
-        made = export_onnx(deblurrer, folder / "model.onnx")
-        about = {"tile": TILE, "overlap": OVERLAP, "bytes": made.size}
+        about = _write_networks(deblurrer, folder)
         (folder / "model.json").write_text(json.dumps(about) + "\n", "utf-8")
     return out
+
+
+def _write_networks(deblurrer: Deblurrer, folder: Path) -> dict[str, Any]:
+    """Write ``model.onnx``, and ``kernel.onnx`` where the network estimates one; return model.json."""
+    network = deblurrer.network
+    if not isinstance(network, KernelGuided):
+        export_onnx(deblurrer, folder / "model.onnx")
+        return asdict(PageTiling())
+    # All squares of a photograph have one kernel, so it is found ahead of them.
+    find, restore = exported_parts(network)
+    write_program(find, folder / "kernel.onnx", ["windows"], "kernel", "K")
+    write_program(restore, folder / "model.onnx", ["blurry", "kernel"], "sharp")
+    sessions = [session(folder / name) for name in ("kernel.onnx", "model.onnx")]
+
+    def both(blurry: NDArray[np.float32]) -> NDArray[np.float32]:
+        windows = window_parts(torch.from_numpy(blurry)).numpy()
+        kernels = [sessions[0].run(None, {"windows": each})[0] for each in windows]
+        return sessions[1].run(None, {"blurry": blurry, "kernel": np.concatenate(kernels)})[0]
+
+    require_equal(folder, compared(whole(deblurrer), both))
+    return {**asdict(OF_KERNEL_GUIDED), "window": WINDOW, "most_windows": MOST_WINDOWS}
 
 
 def _fetched(folder: Path) -> Path:

@@ -15,7 +15,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -23,6 +23,7 @@ from torch import Tensor, nn
 
 from umsn.nets.checks import require_positive
 from umsn.nets.folded import FOLD, MIDDLE_GREY, FoldedTrunk, convolution, fold, require_trunk, unfold
+from umsn.nets.fourier import FAST, Fourier, Pair
 from umsn.nets.wiener import squared
 
 KERNEL_SIDE: Final = 29
@@ -60,7 +61,7 @@ class KernelEstimatorConfig:
 class Spectra(NamedTuple):
     """What windows tell of the kernel, ``[N, maps or 2, h, w // 2 + 1]`` each, or means of windows."""
 
-    cross: Tensor
+    cross: Any
     """Complex: sharp features, conjugated, times blurry ones."""
     power: Tensor
     """Of the sharp features."""
@@ -77,6 +78,7 @@ class KernelEstimator(nn.Module):
     def __init__(self, config: KernelEstimatorConfig = KernelEstimatorConfig()) -> None:
         super().__init__()
         self.config = config
+        self.fourier: Fourier = FAST
         maps = config.maps
         self.trunk = FoldedTrunk(3 * FOLD**2, config.widths, config.blocks)
         self.head = convolution(config.widths[0], maps * FOLD**2, 3)
@@ -94,21 +96,21 @@ class KernelEstimator(nn.Module):
         folded = self.head(F.relu(self.trunk(fold(blurry - MIDDLE_GREY))))
         with torch.autocast(blurry.device.type, enabled=False):
             window = _window(blurry.shape[-2], blurry.shape[-1], blurry.device)
-            sharp = torch.fft.rfft2(unfold(folded.float()) * window)
+            sharp = self.fourier.rfft2(unfold(folded.float()) * window)
             weights = self.filters.weight
             # Filters without a mean: brightness says nothing of the kernel.
             weights = weights - weights.mean((1, 2, 3), keepdim=True)
-            blurred = torch.fft.rfft2(F.conv2d(blurry - MIDDLE_GREY, weights, padding=2) * window)
+            blurred = self.fourier.rfft2(F.conv2d(blurry - MIDDLE_GREY, weights, padding=2) * window)
             grey = blurry.mean(1, keepdim=True)
             differences = torch.cat([grey - grey.roll(1, dim) for dim in (-1, -2)], dim=1)
-            gradients = squared(torch.fft.rfft2(differences * window.square()))
+            gradients = squared(self.fourier.rfft2(differences * window.square()))
             return Spectra(sharp.conj() * blurred, squared(sharp), gradients)
 
     def logits(self, spectra: Spectra) -> Tensor:
         """The kernel that spectra speak for: logits ``[N, 29, 29]``."""
         with torch.autocast(spectra.power.device.type, enabled=False):
             clues = self._clues(spectra)
-            places = torch.linspace(-1, 1, _LAGS, device=clues.device).expand(len(clues), 1, _LAGS, _LAGS)
+            places = torch.linspace(-1, 1, _LAGS, device=clues.device).expand(clues.shape[0], 1, _LAGS, _LAGS)
             clues = torch.cat((clues, places, places.mT), dim=1)
         found = self.lag_head(F.relu(self.lag_trunk(clues))).float()[:, 0]
         first = (_LAGS - KERNEL_SIDE + 1) // 2
@@ -123,14 +125,13 @@ class KernelEstimator(nn.Module):
         floor, group_floor = (x.exp()[:, None, None] for x in (self.floor, self.group_floor))
         own = torch.cat((gradients, (gradients.sum(1, keepdim=True) + 1e-2).log()), dim=1)
         found = at_lags(
-            torch.cat(
+            self.fourier.cat(
                 (
                     cross * (1 / mean),
                     cross * (1 / (power + floor * mean)),
                     cross_sum * (1 / (power_sum + group_floor * mean_sum)),
-                    torch.complex(own, torch.zeros_like(own)),
-                ),
-                dim=1,
+                    self.fourier.real(own),
+                )
             )
         )
         return found / (found.square().mean((-2, -1), keepdim=True).sqrt() + 1e-6)
@@ -141,13 +142,15 @@ def as_kernel(logits: Tensor) -> Tensor:
     return logits.flatten(1).softmax(1).view_as(logits)
 
 
-def at_lags(spectrum: Tensor) -> Tensor:
+def at_lags(spectrum: Any) -> Tensor:
     """The inverse of ``rfft2`` of even sides at lags -16 to 15 only, ``[..., 32, 32]``, lag 0 at [16, 16].
 
     By matrices: these are few of all lags, and a matrix is differentiated at no cost.
     """
     height, width = spectrum.shape[-2], 2 * (spectrum.shape[-1] - 1)
-    rows_cos, rows_sin, columns_cos, columns_sin = _lag_matrices(height, width, spectrum.device)
+    # A program that is traced must not fill the cache with what is no numbers.
+    matrices = _lag_matrices.__wrapped__ if isinstance(spectrum, Pair) else _lag_matrices
+    rows_cos, rows_sin, columns_cos, columns_sin = matrices(height, width, spectrum.real.device)
     real, imaginary = spectrum.real, spectrum.imag
     return (rows_cos @ real - rows_sin @ imaginary) @ columns_cos - (
         rows_cos @ imaginary + rows_sin @ real

@@ -34,7 +34,7 @@ from umsn.nets.wiener import wiener
 REACH: Final = 224
 """Pixels from which on what is there changes next to nothing: some 160 of the trunk, and the filter's."""
 
-_MOST_WINDOWS: Final = 16
+MOST_WINDOWS: Final = 16
 """Along each side of a picture; more would tell little that is new."""
 
 
@@ -88,7 +88,7 @@ class KernelGuided(nn.Module):
 
     def filtered(self, blurry: Tensor, kernel: Tensor) -> Tensor:
         """What the filter makes of each image with its kernel, ``[N, 3 weights, H, W]``."""
-        return wiener(blurry, kernel, self.config.weights)
+        return wiener(blurry, kernel, self.config.weights, self.estimator.fourier)
 
     def middle(self, filtered: Tensor) -> Tensor:
         """The filtered image of the middle weight."""
@@ -131,5 +131,5 @@ def _starts(side: int) -> list[int]:
     """Where windows begin: half overlapping, or in a large picture spread evenly."""
     if side <= WINDOW:
         return [0]
-    count = min(1 + -(-(side - WINDOW) // (WINDOW // 2)), _MOST_WINDOWS)
+    count = min(1 + -(-(side - WINDOW) // (WINDOW // 2)), MOST_WINDOWS)
     return [(side - WINDOW) * i // (count - 1) for i in range(count)]

@@ -12,11 +12,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Final
+from typing import Any, Final
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
+
+from umsn.nets.fourier import FAST, Fourier
 
 MARGIN: Final = 16
 """Lines by which a picture is continued, at least."""
@@ -25,7 +26,7 @@ TAPER: Final = 15
 """Lines inside the border over which the taper ends: half of the largest kernel, and one."""
 
 
-def wiener(blurry: Tensor, kernel: Tensor, weights: Sequence[float]) -> Tensor:
+def wiener(blurry: Tensor, kernel: Tensor, weights: Sequence[float], fourier: Fourier = FAST) -> Tensor:
     """Filter pictures float32 ``[N, C, H, W]`` with kernels ``[N, k, k]``: ``[N, len(weights) C, H, W]``.
 
     There is a picture for each weight, the weight of G: low ones leave noise, high ones blur. Kernels are
@@ -36,28 +37,21 @@ def wiener(blurry: Tensor, kernel: Tensor, weights: Sequence[float]) -> Tensor:
         height, width = blurry.shape[-2:]
         period = _period(height), _period(width)
         picture = _repeating(_repeating(blurry, period[0], -2), period[1], -1)
-        transfer = transfer_function(kernel, *period)[:, None]
-        blurred = torch.fft.irfft2(torch.fft.rfft2(picture) * transfer, s=period)
+        transfer = fourier.transfer(kernel, *period)[:, None]
+        blurred = fourier.irfft2(fourier.rfft2(picture) * transfer, period)
         inside = _taper(height, period[0], blurry)[:, None] * _taper(width, period[1], blurry)
-        spectrum = torch.fft.rfft2(torch.lerp(blurred, picture, inside)) * transfer.conj()
-        power, differences = squared(transfer), _differences(*period, blurry.device)
-        found = [torch.fft.irfft2(spectrum * (1 / (power + w * differences)), s=period) for w in weights]
+        spectrum = fourier.rfft2(torch.lerp(blurred, picture, inside)) * transfer.conj()
+        power, differences = squared(transfer), _differences(*period, blurry.device, fourier)
+        found = [fourier.irfft2(spectrum * (1 / (power + w * differences)), period) for w in weights]
         return torch.cat([each[..., :height, :width] for each in found], dim=1)
 
 
 def _period(side: int) -> int:
     """Return how many lines there are before the picture repeats: a multiple of 16, quick to transform."""
-    return -(-(side + MARGIN) // 16) * 16
+    return (side + MARGIN + 15) // 16 * 16
 
 
-def transfer_function(kernel: Tensor, height: int, width: int) -> Tensor:
-    """Return what a centred kernel ``[N, k, k]`` does to each frequency, ``[N, height, width // 2 + 1]``."""
-    side = kernel.shape[-1]
-    placed = F.pad(kernel, (0, width - side, 0, height - side))
-    return torch.fft.rfft2(placed.roll((-(side // 2), -(side // 2)), (-2, -1)))
-
-
-def squared(spectrum: Tensor) -> Tensor:
+def squared(spectrum: Any) -> Tensor:
     """Return |z|^2 of complex numbers; ``abs`` would take a root that is squared again."""
     return spectrum.real.square() + spectrum.imag.square()
 
@@ -65,15 +59,15 @@ def squared(spectrum: Tensor) -> Tensor:
 def _repeating(x: Tensor, period: int, dim: int) -> Tensor:
     """Continue ``x`` at its end, from its last lines mirrored over to its first lines mirrored."""
     size = x.shape[dim]
-    beyond = torch.arange(size, period, device=x.device)
-    share = (beyond - size + 0.5) / (period - size)
-    after = x.index_select(dim, _mirrored(beyond, size))
-    before = x.index_select(dim, _mirrored(beyond - period, size))
-    return torch.cat((x, torch.lerp(after, before, share[:, None] if dim == -2 else share)), dim)
+    place = torch.arange(period, device=x.device)
+    share = ((place - size + 0.5) / (period - size)).clamp(min=0)
+    after = x.index_select(dim, _mirrored(place, size))
+    before = x.index_select(dim, _mirrored(place - period, size))
+    return torch.lerp(after, before, share[:, None] if dim == -2 else share)
 
 
 def _mirrored(place: Tensor, size: int) -> Tensor:
-    within = place.remainder(2 * size)
+    within = place.remainder(place.new_full((), 2 * size))  # a tensor: ONNX takes no free number here
     return torch.minimum(within, 2 * size - 1 - within)
 
 
@@ -83,7 +77,7 @@ def _taper(size: int, period: int, like: Tensor) -> Tensor:
     return (torch.minimum(place + 1, size - place) / TAPER).clamp(0, 1)
 
 
-def _differences(height: int, width: int, device: torch.device) -> Tensor:
-    rows = torch.fft.fftfreq(height, device=device)[:, None]
-    columns = torch.fft.rfftfreq(width, device=device)
+def _differences(height: int, width: int, device: torch.device, fourier: Fourier) -> Tensor:
+    rows = fourier.frequencies(height, height, device)[:, None]
+    columns = fourier.frequencies(width // 2 + 1, width, device)
     return 4 - 2 * torch.cos(2 * math.pi * rows) - 2 * torch.cos(2 * math.pi * columns)

@@ -18,13 +18,12 @@ FOLDER: Final = Path(__file__).parent
 _FILES: Final[dict[str, tuple[str, ...]]] = {
     "deblur": ("deblur", "umsn"),
     "segment": ("segment", "umsn", "deblur"),
-    "export": ("umsn",),
 }
 """By task, the files that can do it, the best first: the checkpoint of UMSN has an S-Net."""
 
 
 def default_checkpoint(task: str) -> Path:
-    """Return the weights that come with the package for ``deblur``, ``segment`` or ``export``.
+    """Return the weights that come with the package for ``deblur`` or ``segment``.
 
     Raises InputError where there are none, ValueError for another task.
     """

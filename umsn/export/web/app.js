@@ -4,7 +4,7 @@ const MOST_PIXELS = 40e6; // with its sums, such a picture takes about a gigabyt
 const byId = (id) => document.getElementById(id);
 const [drop, file, message, progress, result, slider, compare, save] =
   ["drop", "file", "message", "progress", "result", "slider", "compare", "save"].map(byId);
-const [before, after] = [byId("before"), byId("after")];
+const [before, after, shake] = [byId("before"), byId("after"), byId("shake")];
 
 let worker = null;
 let name = "picture";
@@ -32,9 +32,9 @@ async function pixelsOf(chosen) {
     bitmap.close();
     throw new Error(`This picture has ${Math.round((width * height) / 1e6)} million pixels; at most 40 million fit. Cut out the face first.`);
   }
-  if (Math.min(width, height) < 16) {
+  if (Math.min(width, height) < 32) {
     bitmap.close();
-    throw new Error("This picture is smaller than 16 pixels; there is no face to see.");
+    throw new Error("This picture is smaller than 32 pixels; there is no face to see.");
   }
   for (const canvas of [before, after]) [canvas.width, canvas.height] = [width, height];
   const context = before.getContext("2d", { willReadFrequently: true });
@@ -47,6 +47,7 @@ async function pixelsOf(chosen) {
 
 async function sharpen(chosen) {
   result.hidden = true;
+  byId("shaken").hidden = true;
   worker?.terminate(); // a second photograph replaces the first
   worker = null;
   let image;
@@ -66,6 +67,8 @@ async function sharpen(chosen) {
   mine.onmessage = ({ data }) => {
     if (mine !== worker) return;
     if (data.error) fail(data.error);
+    else if (data.text) say(data.text);
+    else if (data.kernel) draw(data.kernel, data.side);
     else if (data.pixels) show(new ImageData(data.pixels, image.width, image.height), data.seconds);
     else {
       progress.value = data.done;
@@ -73,6 +76,16 @@ async function sharpen(chosen) {
     }
   };
   mine.postMessage({ pixels: image.data, width: image.width, height: image.height });
+}
+
+/** Show the path that the camera took, bright where it stayed longest. */
+function draw(kernel, side) {
+  [shake.width, shake.height] = [side, side];
+  const brightest = Math.max(...kernel);
+  const picture = new ImageData(side, side);
+  kernel.forEach((weight, at) => picture.data.set([255, 255, 255, (255 * weight) / brightest], 4 * at));
+  shake.getContext("2d").putImageData(picture, 0, 0);
+  byId("shaken").hidden = false;
 }
 
 function show(sharp, seconds) {
