@@ -168,8 +168,9 @@ def test_limit_takes_some_by_seed_and_is_described(tmp_path):
     for i in range(30):
         write_picture(tmp_path / f"{i:02}.png", picture(i, 130, 130))
     some = folder(tmp_path, limit=7, seed=5)
-    assert len(some) == 7 and list(some.files) == sorted(some.files)
-    assert some.files == folder(tmp_path, limit=7, seed=5).files != folder(tmp_path, limit=7, seed=6).files
+    assert len(some) == 7 and list(some.pictures) == sorted(some.pictures)
+    again, other = (folder(tmp_path, limit=7, seed=seed) for seed in (5, 6))
+    assert some.pictures == again.pictures != other.pictures
     facts = some.describe()
     assert (facts["source"], facts["count"], facts["limit"], facts["seed"]) == ("folder", 7, 7, 5)
 

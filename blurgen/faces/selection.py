@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TypeVar
 
 import numpy as np
 
 from blurgen.errors import InputError
 from blurgen.faces.adapters.listing import read_inside
 from blurgen.faces.decode import sha256
+from blurgen.faces.source import SourceOptions
 from blurgen.files.names import printable
 from blurgen.randomness.philox import Stream, words
+
+Entry = TypeVar("Entry")
 
 SPLITS = ("all", "train", "validation", "test")
 """Parts of a source. ``validation`` exists only where the owners of a dataset made such a part."""
@@ -40,6 +44,11 @@ def choose(count: int, limit: int | None, seed: int) -> list[int]:
     drawn = np.array([words(seed, Stream.CHOICE, number, 1)[0] for number in range(count)])
     taken = np.argsort(drawn, kind="stable")[:limit]
     return sorted(int(number) for number in taken)
+
+
+def take(found: Sequence[Entry], options: SourceOptions) -> tuple[Entry, ...]:
+    """Return the faces that ``options.limit`` leaves of those found, in their order."""
+    return tuple(found[number] for number in choose(len(found), options.limit, options.seed))
 
 
 def files_in_split(root: str, files: Sequence[str], split: str) -> list[str]:

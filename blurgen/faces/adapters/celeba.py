@@ -17,75 +17,44 @@ from __future__ import annotations
 import os
 import re
 from dataclasses import dataclass
-from typing import Any
 
 from blurgen.errors import InputError
-from blurgen.faces.adapters.label_folder import LabelFolder, open_labels
+from blurgen.faces.adapters.in_folder import WholePictures
+from blurgen.faces.adapters.label_folder import open_labels
 from blurgen.faces.adapters.listing import (
     existing_folder,
     find_files,
     folder_inside,
     listing_digest,
     printable,
-    read_inside,
     read_lines,
 )
-from blurgen.faces.decode import check_patch_fits, decode_picture, sha256
-from blurgen.faces.selection import choose
-from blurgen.faces.source import Face, SourceOptions
+from blurgen.faces.selection import take
+from blurgen.faces.source import SourceOptions
 
 IDENTITIES = "identity_CelebA.txt"
 _LAYOUT = "celeba needs img_align_celeba/ with 000001.jpg and so on"
-_FOLDERS = ("img_align_celeba", os.path.join("Img", "img_align_celeba"))
+_FOLDERS = ("img_align_celeba", "Img/img_align_celeba")
 _PARTITION = "list_eval_partition.txt"
 _PARTS = {"train": 0, "validation": 1, "test": 2}
 _PICTURE = re.compile(r"\d{6}\.jpg")
 
 
 @dataclass(frozen=True)
-class CelebA:
+class CelebA(WholePictures):
     """A folder of aligned CelebA faces."""
 
-    spec: str
-    root: str
-    folder: str
-    """Of the pictures, relative to ``root``."""
-    options: SourceOptions
-    files: tuple[str, ...]
     identities: tuple[int, ...]
-    labels: LabelFolder | None
-
-    def __len__(self) -> int:
-        return len(self.files)
 
     def name(self, i: int) -> str:
-        return f"celeba:{printable(self.files[i])}"
+        return f"celeba:{os.path.basename(self.pictures[i])}"
 
-    def read(self, i: int) -> Face:
-        file = os.path.join(self.folder, self.files[i])
-        data = read_inside(self.root, file)
-        where = printable(os.path.join(self.root, file))
-        pixels = decode_picture(data, where)
-        check_patch_fits(pixels, where, self.options.patch_size)
-        stem = os.path.splitext(self.files[i])[0]
-        return Face(
-            pixels,
-            self.labels.read(stem, pixels.shape) if self.labels else None,
-            id=printable(stem),
-            name=self.name(i),
-            digest=sha256(data),
-            identity=self.identities[i],
-        )
+    def identity(self, i: int) -> int:
+        return self.identities[i]
 
-    def describe(self) -> dict[str, Any]:
-        stems = [os.path.splitext(file)[0] for file in self.files]
-        return {
-            "source": "celeba",
-            "count": len(self),
-            **self.options.describe(),
-            "listing": listing_digest(os.path.join(self.root, self.folder), self.files),
-            "label_listing": self.labels.digest(stems) if self.labels else None,
-        }
+    def listing(self) -> str:
+        folder = os.path.join(self.root, os.path.dirname(self.pictures[0]))
+        return listing_digest(folder, map(os.path.basename, self.pictures))
 
 
 def open_source(argument: str, options: SourceOptions) -> CelebA:
@@ -103,16 +72,15 @@ def open_source(argument: str, options: SourceOptions) -> CelebA:
         raise InputError(f"{printable(argument)} holds no pictures of its {options.split} part; {_LAYOUT}")
     stems = [os.path.splitext(file)[0] for file in found]
     labels = None if options.labels is None else open_labels(options.labels, stems)
-    taken = tuple(found[number] for number in choose(len(found), options.limit, options.seed))
+    taken = take(found, options)
     persons = read_identities(root)
     return CelebA(
         f"celeba:{argument}",
         root,
-        folder,
         options,
-        taken,
-        tuple(persons.get(file, -1) for file in taken),
+        tuple(f"{folder}/{file}" for file in taken),
         labels,
+        tuple(persons.get(file, -1) for file in taken),
     )
 
 

@@ -17,7 +17,6 @@ from __future__ import annotations
 import os
 import re
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,21 +24,18 @@ from PIL import Image
 
 from blurgen.errors import InputError
 from blurgen.faces.adapters.celeba import read_identities
+from blurgen.faces.adapters.in_folder import CutOutFaces
 from blurgen.faces.adapters.listing import (
     existing_folder,
     find_files,
     folder_inside,
-    listing_digest,
     printable,
-    read_inside,
     read_lines,
 )
-from blurgen.faces.crop import FacePoints
-from blurgen.faces.cut import cut_face
-from blurgen.faces.decode import check_same_size, decode_picture, sha256
-from blurgen.faces.selection import choose
+from blurgen.faces.decode import check_same_size, decode_picture
+from blurgen.faces.selection import take
 from blurgen.faces.sides import own_sides
-from blurgen.faces.source import Face, SourceOptions, refuse_labels
+from blurgen.faces.source import SourceOptions, refuse_labels
 from blurgen.labels import CELEBAMASK_HQ, Label
 
 _IMAGES = "CelebA-HQ-img"
@@ -52,53 +48,23 @@ _FIRST_VALIDATION, _FIRST_TEST = 162771, 182638  # pictures of CelebA, counted f
 
 
 @dataclass(frozen=True)
-class CelebAMaskHQ:
+class CelebAMaskHQ(CutOutFaces):
     """A folder of CelebAMask-HQ faces."""
 
-    spec: str
-    root: str
-    options: SourceOptions
-    numbers: tuple[int, ...]
     identities: tuple[int, ...]
 
-    def __len__(self) -> int:
-        return len(self.numbers)
-
     def name(self, i: int) -> str:
-        return f"celebamask-hq:{self.numbers[i]}.jpg"
+        return f"celebamask-hq:{self.stem(i)}.jpg"
 
-    def read(self, i: int) -> Face:
-        file = _picture(self.numbers[i])
-        data = read_inside(self.root, file)
-        where = printable(os.path.join(self.root, file))
-        labels = own_sides(self._labels(self.numbers[i]))
-        pixels = _halve(decode_picture(data, where), labels, where)
-        points = FacePoints.from_labels(labels)
-        if points is None:
-            raise InputError(f"{where} has no labelled eyes and mouth to crop it by")
-        pixels, labels = cut_face(pixels, labels, points, self.options, where)
-        return Face(
-            pixels,
-            labels,
-            id=str(self.numbers[i]),
-            name=self.name(i),
-            digest=sha256(data),
-            identity=self.identities[i],
-        )
+    def identity(self, i: int) -> int:
+        return self.identities[i]
 
-    def describe(self) -> dict[str, Any]:
-        files = [
-            file
-            for number in self.numbers
-            for file in (_picture(number), *(_mask(number, part) for part in CELEBAMASK_HQ))
-        ]
-        return {
-            "source": "celebamask-hq",
-            "count": len(self),
-            "min_side": self.options.min_side,
-            **self.options.describe(),
-            "listing": listing_digest(self.root, files),
-        }
+    def files(self, i: int) -> list[str]:
+        return [self.pictures[i], *(_mask(int(self.stem(i)), part) for part in CELEBAMASK_HQ)]
+
+    def photograph(self, i: int, data: bytes, where: str) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+        labels = own_sides(self._labels(int(self.stem(i))))
+        return _halve(decode_picture(data, where), labels, where), labels
 
     def _labels(self, number: int) -> NDArray[np.uint8]:
         labels: NDArray[np.uint8] | None = None
@@ -106,8 +72,8 @@ class CelebAMaskHQ:
             file = _mask(number, part)
             if not os.path.lexists(os.path.join(self.root, file)):
                 continue
-            where = printable(os.path.join(self.root, file))
-            mask = decode_picture(read_inside(self.root, file), where).max(axis=2) > 0
+            data, where = self.load(file)
+            mask = decode_picture(data, where).max(axis=2) > 0
             if labels is None:
                 labels = np.full(mask.shape, Label.BACKGROUND, np.uint8)
             check_same_size(mask, where, labels.shape)
@@ -131,10 +97,11 @@ def open_source(argument: str, options: SourceOptions) -> CelebAMaskHQ:
         numbers = [n for n in numbers if n in originals and _part(originals[n]) == options.split]
     if not numbers:
         raise InputError(f"{printable(argument)} holds no pictures of its {options.split} part; {_LAYOUT}")
-    taken = [numbers[number] for number in choose(len(numbers), options.limit, options.seed)]
+    taken = take(numbers, options)
     persons = read_identities(root)
     identities = tuple(persons.get(originals.get(number, ""), -1) for number in taken)
-    return CelebAMaskHQ(spec, root, options, tuple(taken), identities)
+    pictures = tuple(f"{_IMAGES}/{number}.jpg" for number in taken)
+    return CelebAMaskHQ(spec, root, options, pictures, identities)
 
 
 def _read_mapping(root: str, needed: bool) -> dict[int, str]:
@@ -162,12 +129,8 @@ def _part(original: str) -> str:
     return "validation" if number >= _FIRST_VALIDATION else "train"
 
 
-def _picture(number: int) -> str:
-    return os.path.join(_IMAGES, f"{number}.jpg")
-
-
 def _mask(number: int, part: str) -> str:
-    return os.path.join(_MASKS, str(number // _MASKS_PER_FOLDER), f"{number:05}_{part}.png")
+    return f"{_MASKS}/{number // _MASKS_PER_FOLDER}/{number:05}_{part}.png"
 
 
 def _halve(pixels: NDArray[np.uint8], labels: NDArray[np.uint8], name: str) -> NDArray[np.uint8]:

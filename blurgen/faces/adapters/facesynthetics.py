@@ -13,19 +13,17 @@ from __future__ import annotations
 
 import os
 import re
-from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from blurgen.errors import InputError
-from blurgen.faces.adapters.listing import existing_folder, find_files, listing_digest, printable, read_inside
+from blurgen.faces.adapters.in_folder import CutOutFaces
+from blurgen.faces.adapters.listing import existing_folder, find_files, printable
 from blurgen.faces.crop import FacePoints
-from blurgen.faces.cut import cut_face
-from blurgen.faces.decode import decode_numbers, decode_picture, sha256
-from blurgen.faces.selection import choose, files_in_split
-from blurgen.faces.source import Face, SourceOptions, refuse_labels
+from blurgen.faces.decode import decode_numbers, decode_picture
+from blurgen.faces.selection import files_in_split, take
+from blurgen.faces.source import SourceOptions, refuse_labels
 from blurgen.labels import FACESYNTHETICS, translate
 
 _MOST_TEXT = 1 << 20  # bytes of 68 or more lines of two numbers
@@ -33,69 +31,34 @@ _PICTURE = re.compile(r"\d+\.png")
 _FARTHEST = 1e5  # pixels; landmarks beyond the picture are usual, beyond any picture they are damage
 
 
-@dataclass(frozen=True)
-class FaceSynthetics:
+class FaceSynthetics(CutOutFaces):
     """A folder of FaceSynthetics renders."""
 
-    spec: str
-    root: str
-    options: SourceOptions
-    files: tuple[str, ...]
-    """Pictures, relative to ``root``."""
+    def stem(self, i: int) -> str:
+        return self.pictures[i].removesuffix(".png")
 
-    def __len__(self) -> int:
-        return len(self.files)
+    def files(self, i: int) -> list[str]:
+        return [self.pictures[i], self._label_map(i), self._landmarks(i)]
 
-    def name(self, i: int) -> str:
-        return f"facesynthetics:{printable(self.files[i])}"
-
-    def read(self, i: int) -> Face:
-        file = self.files[i]
-        data = read_inside(self.root, file)
-        where = printable(os.path.join(self.root, file))
+    def photograph(self, i: int, data: bytes, where: str) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
         pixels = decode_picture(data, where)
-        labels = self._labels(i, pixels)
-        points = self._points(i)
-        if points is None:
-            points = FacePoints.from_labels(labels)
+        label_map, label_map_where = self.load(self._label_map(i))
+        numbers = decode_numbers(label_map, label_map_where, pixels.shape)
+        return pixels, translate(numbers, FACESYNTHETICS, label_map_where)
+
+    def points(self, i: int, labels: NDArray[np.uint8], where: str) -> FacePoints:
+        if os.path.lexists(os.path.join(self.root, self._landmarks(i))):
+            return landmark_points(*self.load(self._landmarks(i), _MOST_TEXT))
+        points = FacePoints.from_labels(labels)
         if points is None:
             raise InputError(f"{where} has neither landmarks nor labelled eyes and mouth to crop it by")
-        pixels, labels = cut_face(pixels, labels, points, self.options, where)
-        return Face(
-            pixels,
-            labels,
-            id=os.path.splitext(printable(file))[0],
-            name=self.name(i),
-            digest=sha256(data),
-        )
+        return points
 
-    def describe(self) -> dict[str, Any]:
-        every = [
-            name
-            for file in self.files
-            for name in (file, _beside(file, "_seg.png"), _beside(file, "_ldmks.txt"))
-        ]
-        return {
-            "source": "facesynthetics",
-            "count": len(self),
-            "min_side": self.options.min_side,
-            **self.options.describe(),
-            "listing": listing_digest(self.root, every),
-        }
+    def _label_map(self, i: int) -> str:
+        return f"{self.stem(i)}_seg.png"
 
-    def _labels(self, i: int, pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        file = _beside(self.files[i], "_seg.png")
-        where = printable(os.path.join(self.root, file))
-        numbers = decode_numbers(read_inside(self.root, file), where, pixels.shape)
-        return translate(numbers, FACESYNTHETICS, where)
-
-    def _points(self, i: int) -> FacePoints | None:
-        file = _beside(self.files[i], "_ldmks.txt")
-        if not os.path.lexists(os.path.join(self.root, file)):
-            return None
-        return landmark_points(
-            read_inside(self.root, file, _MOST_TEXT), printable(os.path.join(self.root, file))
-        )
+    def _landmarks(self, i: int) -> str:
+        return f"{self.stem(i)}_ldmks.txt"
 
 
 def open_source(argument: str, options: SourceOptions) -> FaceSynthetics:
@@ -107,10 +70,7 @@ def open_source(argument: str, options: SourceOptions) -> FaceSynthetics:
     found = [file for file in find_files(root, (".png",)) if _PICTURE.fullmatch(os.path.basename(file))]
     if not found:
         raise InputError(f"{printable(argument)} holds no 000000.png; {expected}")
-    files = files_in_split(root, found, options.split)
-    return FaceSynthetics(
-        spec, root, options, tuple(files[n] for n in choose(len(files), options.limit, options.seed))
-    )
+    return FaceSynthetics(spec, root, options, take(files_in_split(root, found, options.split), options))
 
 
 def landmark_points(text: bytes, name: str) -> FacePoints:
@@ -137,7 +97,3 @@ def landmark_points(text: bytes, name: str) -> FacePoints:
         middle_x=float(face[:, 0].min() + face[:, 0].max()) / 2,
         five=np.stack([right_eye, left_eye, face[30], face[48], face[54]]),
     )
-
-
-def _beside(file: str, ending: str) -> str:
-    return file.removesuffix(".png") + ending

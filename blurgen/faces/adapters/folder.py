@@ -17,73 +17,41 @@ from __future__ import annotations
 import os
 from collections import Counter
 from dataclasses import dataclass
-from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from blurgen.errors import InputError
-from blurgen.faces.adapters.label_folder import LabelFolder, open_labels
-from blurgen.faces.adapters.listing import (
-    existing_folder,
-    find_files,
-    folder_inside,
-    listing_digest,
-    printable,
-    read_inside,
-)
+from blurgen.faces.adapters.in_folder import WholePictures
+from blurgen.faces.adapters.label_folder import open_labels
+from blurgen.faces.adapters.listing import existing_folder, find_files, folder_inside, printable
 from blurgen.faces.cut import cut_largest_face
-from blurgen.faces.decode import (
-    PICTURE_SUFFIXES,
-    check_patch_fits,
-    decode_picture,
-    sha256,
-)
+from blurgen.faces.decode import PICTURE_SUFFIXES
 from blurgen.faces.detect import detector
-from blurgen.faces.selection import choose, files_in_split
-from blurgen.faces.source import Face, SourceOptions
+from blurgen.faces.selection import files_in_split, take
+from blurgen.faces.source import SourceOptions
 
 
 @dataclass(frozen=True)
-class Folder:
+class Folder(WholePictures):
     """Pictures in a folder."""
 
-    spec: str
-    root: str
-    options: SourceOptions
-    files: tuple[str, ...]
-    """Pictures, relative to ``root``."""
     shared_stems: frozenset[str]
     """Names which more than one picture has but for the suffix."""
-    labels: LabelFolder | None
 
-    def __len__(self) -> int:
-        return len(self.files)
+    def stem(self, i: int) -> str:
+        return _stem(self.pictures[i])
 
-    def name(self, i: int) -> str:
-        return f"folder:{printable(self.files[i])}"
+    def id(self, i: int) -> str:
+        return self.pictures[i] if self.stem(i) in self.shared_stems else self.stem(i)
 
-    def read(self, i: int) -> Face:
-        file = self.files[i]
-        data = read_inside(self.root, file)
-        where = printable(os.path.join(self.root, file))
-        pixels = decode_picture(data, where)
-        stem = _stem(file)
-        if self.labels and stem in self.shared_stems and stem in self.labels.files:
+    def decode(self, i: int, data: bytes, where: str) -> tuple[NDArray[np.uint8], NDArray[np.uint8] | None]:
+        if self.labels and self.stem(i) in self.shared_stems and self.stem(i) in self.labels.files:
             raise InputError(f"{where} shares its label map with another picture of that name; rename one")
-        labels = self.labels.read(stem, pixels.shape) if self.labels else None
+        pixels, labels = super().decode(i, data, where)
         if self.options.align:
-            pixels, labels = cut_largest_face(pixels, labels, self.options, where)
-        check_patch_fits(pixels, where, self.options.patch_size)
-        own_name = file if stem in self.shared_stems else stem
-        return Face(pixels, labels, id=printable(own_name), name=self.name(i), digest=sha256(data))
-
-    def describe(self) -> dict[str, Any]:
-        stems = [_stem(file) for file in self.files]
-        return {
-            "source": "folder",
-            "count": len(self),
-            **self.options.describe(),
-            "listing": listing_digest(self.root, self.files),
-            "label_listing": self.labels.digest(stems) if self.labels else None,
-        }
+            return cut_largest_face(pixels, labels, self.options, where)
+        return pixels, labels
 
 
 def open_source(argument: str, options: SourceOptions) -> Folder:
@@ -104,9 +72,8 @@ def open_source(argument: str, options: SourceOptions) -> Folder:
     if options.align and labels is None:
         detector()  # that it is missing is to be said now, not once for every picture
     shared = frozenset(stem for stem, times in Counter(stems).items() if times > 1)
-    files = files_in_split(root, found, options.split)
-    taken = tuple(files[number] for number in choose(len(files), options.limit, options.seed))
-    return Folder(f"folder:{argument}", root, options, taken, shared, labels)
+    taken = take(files_in_split(root, found, options.split), options)
+    return Folder(f"folder:{argument}", root, options, taken, labels, shared)
 
 
 def _stem(file: str) -> str:

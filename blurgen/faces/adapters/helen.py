@@ -14,27 +14,17 @@ paper's aligned faces.
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from blurgen.errors import InputError
-from blurgen.faces.adapters.listing import (
-    existing_folder,
-    folder_inside,
-    listing_digest,
-    printable,
-    read_inside,
-    read_lines,
-)
-from blurgen.faces.crop import FacePoints
-from blurgen.faces.cut import cut_face
-from blurgen.faces.decode import decode_numbers, decode_picture, sha256
-from blurgen.faces.selection import choose
+from blurgen.faces.adapters.in_folder import CutOutFaces
+from blurgen.faces.adapters.listing import existing_folder, folder_inside, printable, read_lines
+from blurgen.faces.decode import decode_numbers, decode_picture
+from blurgen.faces.selection import take
 from blurgen.faces.sides import own_sides
-from blurgen.faces.source import Face, SourceOptions, refuse_labels
+from blurgen.faces.source import SourceOptions, refuse_labels
 from blurgen.files.names import is_portable
 
 _LAYOUT = "helen needs images/, labels/, exemplars.txt, tuning.txt and testing.txt"
@@ -42,55 +32,20 @@ _LISTS = {"train": "exemplars.txt", "validation": "tuning.txt", "test": "testing
 _LABELS = 11
 
 
-@dataclass(frozen=True)
-class Helen:
+class Helen(CutOutFaces):
     """A folder of Helen faces with their label maps."""
 
-    spec: str
-    root: str
-    options: SourceOptions
-    names: tuple[str, ...]
+    def files(self, i: int) -> list[str]:
+        return [self.pictures[i], *self._maps(i)]
 
-    def __len__(self) -> int:
-        return len(self.names)
-
-    def name(self, i: int) -> str:
-        return f"helen:images/{printable(self.names[i])}.jpg"
-
-    def read(self, i: int) -> Face:
-        data = read_inside(self.root, self._picture(i))
-        where = printable(os.path.join(self.root, self._picture(i)))
+    def photograph(self, i: int, data: bytes, where: str) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
         pixels = decode_picture(data, where)
-        labels = own_sides(self._labels(i, pixels.shape))
-        points = FacePoints.from_labels(labels)
-        if points is None:
-            raise InputError(f"{where} has no labelled eyes and mouth to crop it by")
-        pixels, labels = cut_face(pixels, labels, points, self.options, where)
-        return Face(pixels, labels, id=printable(self.names[i]), name=self.name(i), digest=sha256(data))
-
-    def describe(self) -> dict[str, Any]:
-        files = [file for i in range(len(self)) for file in (self._picture(i), *self._maps(i))]
-        return {
-            "source": "helen",
-            "count": len(self),
-            "min_side": self.options.min_side,
-            **self.options.describe(),
-            "listing": listing_digest(self.root, files),
-        }
-
-    def _picture(self, i: int) -> str:
-        return os.path.join("images", self.names[i] + ".jpg")
+        maps = [decode_numbers(*self.load(file), pixels.shape) for file in self._maps(i)]
+        return pixels, own_sides(np.argmax(maps, axis=0).astype(np.uint8))
 
     def _maps(self, i: int) -> list[str]:
-        name = self.names[i]
-        return [os.path.join("labels", name, f"{name}_lbl{label:02}.png") for label in range(_LABELS)]
-
-    def _labels(self, i: int, shape: tuple[int, ...]) -> NDArray[np.uint8]:
-        maps = []
-        for file in self._maps(i):
-            where = printable(os.path.join(self.root, file))
-            maps.append(decode_numbers(read_inside(self.root, file), where, shape))
-        return np.argmax(maps, axis=0).astype(np.uint8)
+        name = self.stem(i)
+        return [f"labels/{name}/{name}_lbl{label:02}.png" for label in range(_LABELS)]
 
 
 def open_source(argument: str, options: SourceOptions) -> Helen:
@@ -106,8 +61,8 @@ def open_source(argument: str, options: SourceOptions) -> Helen:
         names = sorted(_listed(root, _LISTS[options.split]))
     if not names:
         raise InputError(f"{printable(argument)} lists no faces; {_LAYOUT}")
-    taken = (names[number] for number in choose(len(names), options.limit, options.seed))
-    return Helen(spec, root, options, tuple(taken))
+    pictures = tuple(f"images/{name}.jpg" for name in take(names, options))
+    return Helen(spec, root, options, pictures)
 
 
 def _listed(root: str, file: str) -> set[str]:
