@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from umsn.nets import ConfidenceNet, ConfidenceNetConfig
+from umsn.nets.confidence import ConfidenceNet, ConfidenceNetConfig
 from umsn.scoring.confidence import Confidence, ConfidenceScores, trace
 from umsn.scoring.pairs import Pair
 

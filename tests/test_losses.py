@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from umsn.nets import ConfidenceNet, ConfidenceNetConfig
+from umsn.nets.confidence import ConfidenceNet, ConfidenceNetConfig
 from umsn.training.differences import RELEASED_DIFFERENCES
 from umsn.training.losses import (
     TERMS,

@@ -15,28 +15,11 @@ from torch.utils.flop_counter import FlopCounterMode
 from blurgen.errors import InputError
 from umsn import _torch
 from umsn.nets import (
-    COMPACT,
-    NETWORKS,
     SIZES,
     UMSN,
     VARIANTS,
     BNet,
-    BNetConfig,
-    CompactBNet,
-    CompactBNetConfig,
-    CompactFirstStage,
-    CompactFirstStageConfig,
-    CompactSNet,
-    CompactSNetConfig,
-    CompactUMSN,
-    CompactUMSNConfig,
     ConfidenceNet,
-    ConfidenceNetConfig,
-    FirstStage,
-    FirstStageConfig,
-    SNet,
-    SNetConfig,
-    UMSNConfig,
     build_network,
     config_of,
     count_parameters,
@@ -44,6 +27,7 @@ from umsn.nets import (
     network_name,
     variant_config,
 )
+from umsn.nets.base import BNetConfig
 from umsn.nets.blocks import (
     DenseConnections,
     DenseTransition,
@@ -52,8 +36,23 @@ from umsn.nets.blocks import (
     ResBlock,
     SharedSeparableConv,
 )
+from umsn.nets.compact import (
+    CompactBNet,
+    CompactBNetConfig,
+    CompactFirstStage,
+    CompactFirstStageConfig,
+    CompactSNet,
+    CompactSNetConfig,
+    CompactUMSN,
+    CompactUMSNConfig,
+)
+from umsn.nets.confidence import ConfidenceNetConfig
+from umsn.nets.first_stage import FirstStage, FirstStageConfig
 from umsn.nets.folded import FoldedTrunk, fold, unfold
+from umsn.nets.registry import COMPACT, NETWORKS
+from umsn.nets.segmentation import SNet, SNetConfig
 from umsn.nets.trunk import DenseBlocks
+from umsn.nets.umsn import UMSNConfig
 from umsn.nets.variants import TOLERANCE
 
 SMALL_TRUNK = {"width": 4, "blocks": 1, "last_width": 3}
@@ -592,32 +591,32 @@ def test_preset_configurations_are_json(name: str, size: str) -> None:
     [
         ("unet", {}, "There is no network 'unet'; there are snet, bnet,"),
         ("umsn", {"depth": 3}, "network 'umsn' has an unknown field 'depth'"),
-        ("umsn", {"width": "64"}, "width = '64'; it must be a int"),
-        ("umsn", {"width": True}, "width = True; it must be a int"),
+        ("umsn", {"width": "64"}, "width: must be `int`, got `str`"),
+        ("umsn", {"width": True}, "width: must be `int`, got `bool`"),
         ("umsn", {"width": 0}, "'width' must be from 1 to 4,096, not 0"),
         ("bnet", {"nested": True}, "'nested' must be False where 'masks' is False"),
         ("bnet", {"inner": [4, 4]}, "'inner' must have 8 numbers or none, not 2"),
-        ("bnet", {"inner": 4}, "inner = 4; it must be a list"),
+        ("bnet", {"inner": 4}, "inner: must be `array`, got `int`"),
         (
             "bnet",
             {"blocks": 1, "inner": [4, "x", 4]},
-            "'inner' must hold whole numbers from 1 to 4,096, not 'x'",
+            "inner[1]: must be `int`, got `str`",
         ),
         ("first-stage", {"inner": -1}, "'inner' must not be negative"),
         ("umsn", {"form": "compact", "widths": [64]}, "'widths' and 'blocks' must have as many numbers"),
         (
             "umsn",
             {"form": "compact", "widths": [64, 0, 8]},
-            "'widths' must hold whole numbers from 1 to 4,096",
+            "'widths' must be from 1 to 4,096, not 0",
         ),
         (
             "bnet",
             {"form": "compact", "blocks": [1, 1, 10**7]},
-            "'blocks' must hold whole numbers from 1 to 64",
+            "'blocks' must be from 1 to 64, not 10,000,000",
         ),
         ("bnet", {"form": "compact", "inner": [8]}, "'inner' must have 9 numbers or none, not 1"),
         ("bnet", {"form": "compact", "nested": True}, "'nested' must be False where 'masks' is False"),
-        ("snet", {"form": "huge"}, "form = 'huge'; it must be 'compact' or not be there"),
+        ("snet", {"form": "huge"}, "form: Invalid enum value 'huge'"),
         ("umsn", {"blocks": 10**7}, "'blocks' must be from 1 to 64, not 10,000,000"),
         ("umsn", {"width": 10**6}, "'width' must be from 1 to 4,096, not 1,000,000"),
     ],

@@ -18,7 +18,11 @@ from blurgen.errors import InputError
 from blurgen_cli.umsn import main
 from umsn import checkpoint
 from umsn.checkpoint import load_networks
-from umsn.nets import ConfidenceNetConfig, FirstStageConfig, SNetConfig, UMSNConfig, variants
+from umsn.nets import variants
+from umsn.nets.confidence import ConfidenceNetConfig
+from umsn.nets.first_stage import FirstStageConfig
+from umsn.nets.segmentation import SNetConfig
+from umsn.nets.umsn import UMSNConfig
 from umsn.restore.deblur import Deblurrer
 from umsn.runs import folder as run_folder
 from umsn.training.curriculum import Settings, train

@@ -8,7 +8,8 @@ import pytest
 
 from blurgen.errors import InputError
 from umsn import checkpoint
-from umsn.nets import BNet, BNetConfig, config_of
+from umsn.nets import BNet, config_of
+from umsn.nets.base import BNetConfig
 from umsn.runs import folder as run_folder
 
 

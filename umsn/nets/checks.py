@@ -15,23 +15,20 @@ MOST_BLOCKS: Final = 64
 MOST_CHANNELS: Final = 4_096
 
 
-def require_positive(**sizes: int) -> None:
+def require_positive(**sizes: int | tuple[int, ...]) -> None:
     """Raise ValueError unless every number is at least 1, and at most what a network can sensibly have."""
     for name, size in sizes.items():
         most = MOST_BLOCKS if name.endswith(("blocks", "stages")) else MOST_CHANNELS
-        if not 1 <= size <= most:
-            raise ValueError(f"Argument '{name}' must be from 1 to {most:,}, not {size:,}.")
+        for each in size if isinstance(size, tuple) else (size,):
+            if not 1 <= each <= most:
+                raise ValueError(f"Argument '{name}' must be from 1 to {most:,}, not {each:,}.")
 
 
 def require_inner(inner: tuple[int, ...], blocks: int) -> None:
     """Raise ValueError unless `inner` is empty or has a number from 1 up for each of blocks + 2 ResBlocks."""
     if inner and len(inner) != blocks + 2:
         raise ValueError(f"Argument 'inner' must have {blocks + 2} numbers or none, not {len(inner)}.")
-    for channels in inner:
-        if type(channels) is not int or not 1 <= channels <= MOST_CHANNELS:
-            raise ValueError(
-                f"Argument 'inner' must hold whole numbers from 1 to {MOST_CHANNELS:,}, not {channels!r}."
-            )
+    require_positive(inner=inner)
 
 
 def require_size(image: Tensor) -> None:

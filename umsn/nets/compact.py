@@ -9,6 +9,7 @@ called alike.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
@@ -36,7 +37,7 @@ _AREA = FOLD * FOLD
 class CompactBNetConfig:
     """`masks` and `nested` are the second and third row of Table VI."""
 
-    form: str = "compact"
+    form: Literal["compact"] = "compact"
     widths: tuple[int, ...] = (64, 128, 256)
     """Channels at 1/4, 1/8, 1/16 of the picture's resolution, and so on."""
     blocks: tuple[int, ...] = (1, 2, 3)
@@ -56,7 +57,7 @@ class CompactBNetConfig:
 class CompactUMSNConfig:
     """B-Net's numbers, then those of the F-Nets."""
 
-    form: str = "compact"
+    form: Literal["compact"] = "compact"
     widths: tuple[int, ...] = (64, 128, 256)
     blocks: tuple[int, ...] = (1, 2, 3)
     inner: tuple[int, ...] = ()
@@ -73,7 +74,7 @@ class CompactUMSNConfig:
 class CompactFirstStageConfig:
     """An F-Net, and what makes a picture of its features."""
 
-    form: str = "compact"
+    form: Literal["compact"] = "compact"
     width: int = 32
     blocks: int = 3
 
@@ -85,7 +86,7 @@ class CompactFirstStageConfig:
 class CompactSNetConfig:
     """The trunk of B-Net, narrower."""
 
-    form: str = "compact"
+    form: Literal["compact"] = "compact"
     widths: tuple[int, ...] = (32, 64, 128)
     blocks: tuple[int, ...] = (1, 1, 2)
     inner: tuple[int, ...] = ()

@@ -21,7 +21,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from umsn.nets.checks import MOST_BLOCKS, MOST_CHANNELS
+from umsn.nets.checks import require_positive
 
 FOLD: Final = 4
 """Side of the squares of pixels that become channels."""
@@ -164,16 +164,7 @@ def default_inner(widths: tuple[int, ...], blocks: tuple[int, ...]) -> tuple[int
 
 def require_trunk(widths: tuple[int, ...], blocks: tuple[int, ...], inner: tuple[int, ...]) -> None:
     """Raise ValueError unless these are numbers that a trunk can be made of."""
-    for name, values, most in (
-        ("widths", widths, MOST_CHANNELS),
-        ("blocks", blocks, MOST_BLOCKS),
-        ("inner", inner, MOST_CHANNELS),
-    ):
-        for value in values:
-            if type(value) is not int or not 1 <= value <= most:
-                raise ValueError(
-                    f"Argument '{name}' must hold whole numbers from 1 to {most:,}, not {value!r}."
-                )
+    require_positive(widths=widths, blocks=blocks, inner=inner)
     if not 2 <= len(widths) <= 6 or len(blocks) != len(widths):
         raise ValueError(
             f"Arguments 'widths' and 'blocks' must have as many numbers as each other, 2 to 6, "

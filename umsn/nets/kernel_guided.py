@@ -54,9 +54,7 @@ class KernelGuidedConfig:
 
     def __post_init__(self) -> None:
         require_trunk(self.widths, self.blocks, ())
-        if not 1 <= len(self.weights) <= 3 or not all(
-            type(w) is float and 1e-6 <= w <= 1e3 for w in self.weights
-        ):
+        if not 1 <= len(self.weights) <= 3 or not all(1e-6 <= w <= 1e3 for w in self.weights):
             raise ValueError(f"Argument 'weights' must be 1 to 3 numbers above 0, not {self.weights}.")
         self.estimator  # noqa: B018  (raises where it cannot be)
 
