@@ -14,7 +14,7 @@ from hypothesis.extra.numpy import arrays
 
 from blurgen.errors import InputError
 from blurgen.kernels import bank as bank_module
-from blurgen.kernels.bank import KernelBank, make_bank, trajectory
+from blurgen.kernels.bank import KernelBank, has_paths, make_bank, trajectory
 from blurgen.kernels.paths import MODELS
 from blurgen.kernels.raster import to_q15
 
@@ -338,3 +338,17 @@ def test_a_cut_off_file_is_refused(small, tmp_path):
         (tmp_path / "cut.h5").write_bytes(whole[:length])
         with pytest.raises(InputError, match=r"cut\.h5"):
             KernelBank.load(tmp_path / "cut.h5")
+
+
+def test_joined_banks_keep_every_kernel_in_order(tmp_path):
+    long, short = make_bank(4, 13, 15, seed=2), make_bank(3, 3, 5, seed=1)
+    bank = KernelBank.joined([short, long])
+    bank.save(tmp_path / "joined.h5")
+    loaded = KernelBank.load(tmp_path / "joined.h5")
+    assert loaded == bank and loaded.max_size == 15
+    for i, kernel in enumerate([*short, *long]):
+        np.testing.assert_array_equal(loaded[i], kernel)
+    assert loaded.made_with == {"joined": [short.made_with, long.made_with]}
+    assert not has_paths(loaded)
+    with pytest.raises(ValueError, match="at least one bank"):
+        KernelBank.joined([])

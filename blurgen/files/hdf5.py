@@ -222,10 +222,7 @@ def text_attribute(file: h5py.File, name: str) -> str:
 def json_attribute(file: h5py.File, name: str) -> dict[str, Any]:
     """Return a JSON object kept in a text attribute; InputError when it is anything else."""
     where = f"{file.filename}: attribute '{name}'"
-    value = parse_json(text_attribute(file, name).encode("utf-8", "surrogatepass"), where)
-    if not isinstance(value, dict):
-        raise InputError(f"{where} is not a JSON object.")
-    return value
+    return parse_json(text_attribute(file, name).encode("utf-8", "surrogatepass"), where)
 
 
 def _whole_attribute(file: h5py.File, name: str) -> int:

@@ -61,7 +61,13 @@ def parse_json(text: bytes, where: str) -> dict[str, Any]:
         raise InputError(f"{where}: holds more than {_MOST_VALUES:,} values; this is no file of ours.")
     try:
         return msgspec.json.decode(text, type=dict[str, Any])
-    except (ValueError, RecursionError) as error:
+    except msgspec.ValidationError:
+        raise InputError(f"{where}: not a JSON object; the file is damaged.") from None
+    except (
+        msgspec.DecodeError,
+        RecursionError,
+        ValueError,
+    ) as error:  # in msgspec 0.19 its errors are no ValueError
         raise InputError(f"{where}: not valid JSON ({error}); the file is damaged.") from None
 
 

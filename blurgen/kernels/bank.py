@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
@@ -101,6 +101,26 @@ class KernelBank:
         size = int(self.sizes[i])
         margin = (self.max_size - size) // 2
         return self.weights[i, margin : margin + size, margin : margin + size]
+
+    @classmethod
+    def joined(cls, banks: Sequence[KernelBank]) -> KernelBank:
+        """Return the kernels of several banks, one bank after the other, each centred in the largest size.
+
+        Kernels that two banks share stay twice. A joined bank has no camera paths; ``made_with`` holds those
+        of its parts, as ``joined``. Raises ValueError when there is no bank.
+
+        >>> blurgen.KernelBank.joined([small_bank, blurgen.make_kernels(2, 13, 13, seed=1)]).sizes.max()
+        np.uint8(13)
+        """
+        if not banks:
+            raise ArgumentError(Argument("banks"), " must hold at least one bank.")
+        largest = max(bank.max_size for bank in banks)
+        margins = [(largest - bank.max_size) // 2 for bank in banks]
+        weights = [
+            np.pad(bank.weights, ((0, 0), (m, m), (m, m))) for bank, m in zip(banks, margins, strict=True)
+        ]
+        sizes = np.concatenate([bank.sizes for bank in banks])
+        return cls(np.concatenate(weights), sizes, {"joined": [bank.made_with for bank in banks]})
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the bank as ``kernels.h5``; the name appears when the file is whole and on disk."""
