@@ -12,7 +12,7 @@ The library speaks of arguments, the command line of options. A message that nam
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 
@@ -75,3 +75,38 @@ class ArgumentError(_Message, ValueError):
 
     def __str__(self) -> str:
         return f"Argument {self.text()}"
+
+
+def check_range(name: str, value: float, least: float, most: float | None = None) -> None:
+    """Raise ArgumentError unless ``least <= value <= most``; without ``most``, unless ``least <= value``.
+
+    >>> check_range("count", 0, 1)
+    Traceback (most recent call last):
+        ...
+    blurgen.errors.ArgumentError: Argument 'count' must be at least 1, not 0.
+    """
+    if most is None:
+        is_inside, wanted = value >= least, f"at least {least}"
+    else:
+        is_inside, wanted = least <= value <= most, f"from {least} to {most}"
+    if not is_inside:
+        raise ArgumentError(Argument(name), f" must be {wanted}, not {value}.")
+
+
+def check_choice(name: str, value: object, choices: Iterable[str]) -> None:
+    """Raise ArgumentError unless ``value`` is one of ``choices``.
+
+    >>> check_choice("border", "black", ["real", "mirrored"])
+    Traceback (most recent call last):
+        ...
+    blurgen.errors.ArgumentError: Argument 'border' must be one of real, mirrored, not 'black'.
+    """
+    names = list(choices)
+    if value not in names:
+        raise ArgumentError(Argument(name), f" must be one of {', '.join(names)}, not {value!r}.")
+
+
+def check_seed(seed: int) -> None:
+    """Raise ArgumentError unless ``seed`` is from 0 to 2**64 - 1."""
+    if not 0 <= seed < 2**64:
+        raise ArgumentError(Argument("seed"), f" must be from 0 to 2**64 - 1, not {seed}.")

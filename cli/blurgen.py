@@ -15,12 +15,22 @@ from blurgen_cli.errors import OneLineErrors
 from blurgen_cli.export import export
 from blurgen_cli.faces import make_faces
 from blurgen_cli.kernels import import_kernels, kernel_info, make_kernels
-from blurgen_cli.options import JOBS, SEED, FiniteRange, Pair, Whole
+from blurgen_cli.options import (
+    ALIGN,
+    JOBS,
+    KERNELS,
+    LABELS,
+    NOISE_SIGMA,
+    PATCH_SIZE,
+    PATH,
+    SEED,
+    Pair,
+    Whole,
+    choice,
+    split,
+)
 from blurgen_cli.sections import SectionedCommand, add_examples
 from blurgen_cli.testset import build_testset
-
-_PATH = click.Path(path_type=Path)
-
 
 _SECTIONS = {
     "Make": ("make-faces", "make-kernels", "import-kernels", "build-dataset", "build-testset"),
@@ -81,33 +91,23 @@ for _command in (make_faces, make_kernels, import_kernels, build_testset, export
     metavar="KIND:PATH",
     help="Where faces come from, such as folder:photos or procedural:500; may be repeated.",
 )
-@click.option("--labels", metavar="DIR", help="Label maps for faces that come without.")
-@click.option(
-    "--split",
-    type=click.Choice(["all", "train", "validation", "test"]),
-    default="all",
-    help="Which part of the faces: of Helen and CelebA their owners', else a tenth by digest is for tests.",
-)
-@click.option("--align", is_flag=True, help="Turn faces upright, onto the template of the aligned faces.")
+@LABELS
+@split("all")
+@ALIGN
 @click.option("--limit", type=Whole(1), help="Take only N faces of each source, chosen by --seed.")
-@click.option("--kernels", type=_PATH, required=True, help="The kernel bank, from 'blurgen make-kernels'.")
-@click.option("--out", type=_PATH, required=True, help="Folder of the dataset; one begun there is finished.")
+@KERNELS
+@click.option("--out", type=PATH, required=True, help="Folder of the dataset; one begun there is finished.")
 @click.option("--per-image", type=Whole(1), default=63, help="Crops of each face.")
 @click.option("--count", type=Whole(1, 10**12), help="Triplets in all, instead of --per-image.")
 @click.option("--class-isolated", is_flag=True, help="Also sets in which only one class is blurred.")
-@click.option(
+@choice(
     "--isolation",
-    type=click.Choice(["composite", "layered"]),
-    default="composite",
-    help="Blur the pixels of the class in place, or move it as an object over the rest.",
+    ("composite", "layered"),
+    "Blur the pixels of the class in place, or move it as an object over the rest.",
+    "composite",
 )
-@click.option("--patch-size", type=Whole(8, 1024), default=128, help="Side of a patch in pixels.")
-@click.option(
-    "--noise-sigma",
-    type=FiniteRange(0, 0.2),
-    show_default="0.03",
-    help="Of full scale; paper formation only.",
-)
+@PATCH_SIZE
+@NOISE_SIGMA
 @camera_options
 @SEED
 @click.option("--shard-size", type=Whole(1, 2**20), default=4096, help="Triplets in a shard.")
@@ -115,18 +115,13 @@ for _command in (make_faces, make_kernels, import_kernels, build_testset, export
     "--shards", type=Pair("0:100", ascending=True), help="Make only shards A to B - 1, for job arrays."
 )
 @click.option("--recipe-only", is_flag=True, help="Write no shards: readers make the pixels on the fly.")
-@click.option(
-    "--on-error",
-    type=click.Choice(["skip", "fail"]),
-    default="skip",
-    help="What to do about a file that is no usable face.",
-)
+@choice("--on-error", ("skip", "fail"), "What to do about a file that is no usable face.", "skip")
 @JOBS
-@click.option(
+@choice(
     "--backend",
-    type=click.Choice(["loky", "dask", "ray"]),
-    default="loky",
-    help="Who runs the work: processes here, or a Dask or Ray cluster.",
+    ("loky", "dask", "ray"),
+    "Who runs the work: processes here, a Dask or a Ray cluster.",
+    "loky",
 )
 @click.option("--scheduler", metavar="ADDRESS", help="Address of the Dask scheduler or the Ray cluster.")
 def build_dataset(
@@ -173,9 +168,9 @@ def build_dataset(
 
 
 @main.command()
-@click.argument("path", type=_PATH)
+@click.argument("path", type=PATH)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
-@click.option("--plot", type=_PATH, help="Plot the statistics of a kernel bank into this PNG file.")
+@click.option("--plot", type=PATH, help="Plot the statistics of a kernel bank into this PNG file.")
 def info(path: Path, as_json: bool, plot: Path | None) -> None:
     """Say what a dataset or a test set (a folder) or a kernel bank (a file) is."""
     if path.is_file():
@@ -195,7 +190,7 @@ def info(path: Path, as_json: bool, plot: Path | None) -> None:
 
 
 @main.command()
-@click.argument("path", metavar="DIR", type=_PATH)
+@click.argument("path", metavar="DIR", type=PATH)
 @JOBS
 @click.pass_context
 def verify(ctx: click.Context, path: Path, jobs: int) -> None:
@@ -219,7 +214,7 @@ def verify(ctx: click.Context, path: Path, jobs: int) -> None:
 
 
 @main.command()
-@click.argument("path", metavar="DIR", type=_PATH)
+@click.argument("path", metavar="DIR", type=PATH)
 @JOBS
 @click.pass_context
 def repair(ctx: click.Context, path: Path, jobs: int) -> None:
@@ -242,8 +237,8 @@ def repair(ctx: click.Context, path: Path, jobs: int) -> None:
 
 
 @main.command()
-@click.argument("path", metavar="DIR", type=_PATH)
-@click.option("--out", type=_PATH, required=True, help="The picture, such as sheet.png.")
+@click.argument("path", metavar="DIR", type=PATH)
+@click.option("--out", type=PATH, required=True, help="The picture, such as sheet.png.")
 @click.option("--rows", type=Whole(1, 200), default=8, help="How many samples are drawn.")
 @click.option("--seed", type=Whole(0, 2**64 - 1), default=0, help="Another seed shows other samples.")
 @click.option("--stages", is_flag=True, help="How a camera's pictures come about, instead of what there is.")

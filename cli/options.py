@@ -10,6 +10,8 @@ from typing import Any
 
 import click
 
+from blurgen.limits import LARGEST_PATCH, MOST_NOISE, SMALLEST_PATCH
+
 PATH = click.Path(path_type=Path)
 
 Decorator = Callable[[Any], Any]
@@ -82,3 +84,29 @@ SEED = click.option(
 
 DEVICE = click.option("--device", default="auto", help="auto, cpu, cuda, cuda:1, mps.")
 """Where networks run."""
+
+KERNELS = click.option(
+    "--kernels", type=PATH, required=True, help="A kernel bank, of 'blurgen make-kernels'."
+)
+LABELS = click.option("--labels", metavar="DIR", help="Label maps for faces that come without.")
+ALIGN = click.option(
+    "--align", is_flag=True, help="Turn faces upright, onto the template of the aligned faces."
+)
+PATCH_SIZE = click.option(
+    "--patch-size",
+    type=Whole(SMALLEST_PATCH, LARGEST_PATCH),
+    default=128,
+    help="Side of a patch, and so of a picture, in pixels.",
+)
+NOISE_SIGMA = click.option(
+    "--noise-sigma",
+    type=FiniteRange(0, MOST_NOISE),
+    show_default="0.03",
+    help="Of full scale; 0.03 is that of the paper's training data. Not with --formation camera.",
+)
+
+
+def split(default: str) -> Decorator:
+    """Return the option that says which part of the faces is taken."""
+    about = "Which part of the faces: of Helen and CelebA their owners', else a tenth by digest is for tests."
+    return choice("--split", ("all", "train", "validation", "test"), about, default)

@@ -3,13 +3,26 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import click
 
-from blurgen_cli.options import JOBS, SEED, FiniteRange, Whole
+from blurgen.testset.protocols import PROTOCOLS, Border, protocol_with
+from blurgen_cli.options import (
+    ALIGN,
+    JOBS,
+    KERNELS,
+    LABELS,
+    NOISE_SIGMA,
+    PATCH_SIZE,
+    PATH,
+    SEED,
+    Whole,
+    split,
+)
 
-_PATH = click.Path(path_type=Path)
+_PROTOCOL = ("face_count", "sizes", "per_size", "noise_sigma", "border")
+"""Options that change a number of the protocol."""
 
 
 class _Sizes(click.ParamType):
@@ -29,19 +42,14 @@ class _Sizes(click.ParamType):
 
 @click.command("build-testset")
 @click.option("--faces", "spec", required=True, metavar="KIND:PATH", help="Where clean faces come from.")
-@click.option("--labels", metavar="DIR", help="Label maps for faces that come without.")
-@click.option("--align", is_flag=True, help="Turn faces upright, onto the template of the aligned faces.")
-@click.option(
-    "--split",
-    type=click.Choice(["all", "train", "validation", "test"]),
-    default="test",
-    help="Which part of the faces: of Helen and CelebA their owners', else a tenth by digest.",
-)
-@click.option("--kernels", type=_PATH, required=True, help="A bank that no training set uses.")
-@click.option("--out", type=_PATH, required=True, help="Folder of the test set; one begun there is finished.")
+@LABELS
+@ALIGN
+@split("test")
+@KERNELS
+@click.option("--out", type=PATH, required=True, help="Folder of the test set; one begun there is finished.")
 @click.option(
     "--protocol",
-    type=click.Choice(["shen", "mspl"]),
+    type=click.Choice(list(PROTOCOLS)),
     default="shen",
     help="How a published set was made. mspl: 80 faces, no noise, pictures mirrored at their border.",
 )
@@ -51,23 +59,18 @@ class _Sizes(click.ParamType):
 )
 @click.option("--per-size", type=Whole(1), show_default="10", help="Kernels of each size.")
 @SEED
-@click.option(
-    "--noise-sigma",
-    type=FiniteRange(0, 0.2),
-    show_default="0.03",
-    help="Of full scale; the default is that of the paper's training data.",
-)
+@NOISE_SIGMA
 @click.option(
     "--border",
-    type=click.Choice(["real", "mirrored"]),
+    type=click.Choice(get_args(Border)),
     show_default="real",
     help="What the blur reads around a picture: the photograph, or the picture mirrored.",
 )
-@click.option("--patch-size", type=Whole(8, 1024), default=128, help="Side of a picture in pixels.")
+@PATCH_SIZE
 @click.option("--name", help="Name of the set in final_NAME_gt; by default that of the source.")
 @click.option(
     "--against",
-    type=_PATH,
+    type=PATH,
     multiple=True,
     metavar="DIR",
     help="A training set that must share no face, person or kernel; may be repeated.",
@@ -81,26 +84,14 @@ def build_testset(
     OUT/final_NAME_gt/ID.png belongs to OUT/final_NAME_blur/ID_kerNN_blur_kSS.png. The same command again
     finishes what is missing and touches nothing that is done.
     """
-    from blurgen.faces import parse_source
+    from blurgen.faces import read_faces
     from blurgen.jobs.progress import Console
-    from blurgen.kernels.bank import KernelBank
     from blurgen.testset.build import build_testset as build
-    from blurgen.testset.protocols import PROTOCOLS
 
-    published, patch = PROTOCOLS[options["protocol"]], options["patch_size"]
-    is_real = (options["border"] or published.border) == "real"
-    margin = max(options["sizes"] or published.sizes) - 1 if is_real else 0
-    bank = KernelBank.load(kernels)
-    source = parse_source(
-        spec,
-        min_side=patch + margin,
-        patch_size=patch,
-        seed=options["seed"],
-        split=split,
-        labels=labels,
-        align=align,
-    )
-    made = build(source, bank, out, **options, progress=Console())
+    asked = protocol_with(options["protocol"], **{name: options[name] for name in _PROTOCOL})
+    common = {name: options[name] for name in ("patch_size", "seed")}
+    (source,) = read_faces(spec, kernel_size=asked.reach, split=split, labels=labels, align=align, **common)
+    made = build(source, kernels, out, **options, progress=Console())
     click.echo(f"{out}: {len(made):,} blurry pictures of {len(made.manifest.faces):,} faces, complete")
     click.echo(f"  blurry: {made.blurry}")
     click.echo(f"  clean:  {made.clean}")

@@ -37,7 +37,7 @@ def test_a_package_imports_only_what_stands_before_it(package):
 
 
 ROOMS = (
-    ("blurgen.errors", "blurgen._version", "blurgen.compiling"),
+    ("blurgen.errors", "blurgen.limits", "blurgen._version", "blurgen.compiling"),
     ("blurgen.files", "blurgen.jobs", "blurgen.randomness", "blurgen.labels"),
     ("blurgen.kernels", "blurgen.faces"),
     ("blurgen.synthesis",),

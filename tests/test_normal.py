@@ -55,5 +55,5 @@ def test_noise_has_the_standard_deviation_asked_for(sigma):
 
 @pytest.mark.parametrize("sigma", [-0.001, 0.21, float("nan")])
 def test_noise_out_of_range_is_refused(sigma):
-    with pytest.raises(ValueError, match="Argument 'sigma' must be between 0 and"):
+    with pytest.raises(ValueError, match=r"Argument 'sigma' must be from 0 to 0\.2, not"):
         noise_table(sigma)

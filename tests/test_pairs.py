@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
+import msgspec
 import numpy as np
 import pytest
 from PIL import Image
@@ -173,7 +172,7 @@ def test_a_test_set_that_is_not_whole_is_named(testset):
     make_bank(count=8, min_size=13, max_size=15, samples=200).save(testset.root / "kernels.h5")
     with pytest.raises(InputError, match=r"kernels\.h5 is not the one that testset\.json names"):
         open_pairs(testset=testset.root)
-    write_testset(testset.root, replace(testset.manifest, complete=False))
+    write_testset(testset.root, msgspec.structs.replace(testset.manifest, complete=False))
     with pytest.raises(InputError, match="is not finished; run the same 'blurgen build-testset' again"):
         open_pairs(testset=testset.root)
 

@@ -234,7 +234,7 @@ def test_another_set_in_the_same_folder_is_refused(photos, bank, built, tmp_path
 
 
 def test_too_few_faces_or_kernels_are_told(photos, bank, tmp_path):
-    with pytest.raises(InputError, match=r"has 6 usable faces, 7 are wanted; use --face-count 6"):
+    with pytest.raises(InputError, match=r"has 6 usable faces, 7 are wanted; use face_count=6 or fewer"):
         make(photos, bank, tmp_path / "set", face_count=7)
     with pytest.raises(InputError, match=r"has 3 kernels of 5 pixels, 4 are wanted"):
         make(photos, bank, tmp_path / "set", per_size=4)
@@ -290,11 +290,13 @@ def test_a_full_disk_is_told_in_one_line(photos, bank, tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"face_count": 0}, "'face_count' must be at least 1"),
+        ({"face_count": 0}, "'face_count' must be `int` >= 1, not 0"),
         ({"sizes": (9, 5)}, "'sizes' must be different sizes in ascending order"),
-        ({"per_size": 0}, "'per_size' must be at least 1"),
+        ({"per_size": 0}, "'per_size' must be `int` >= 1, not 0"),
         ({"per_size": 10**7}, "'face_count' asks for 80000000 pictures; the most are 10000000"),
-        ({"noise_sigma": 0.3}, "'noise_sigma' must be between 0 and 0.2"),
+        ({"noise_sigma": 0.3}, "'noise_sigma' must be `float` <= 0.2, not 0.3"),
+        ({"patch_size": 4}, "'patch_size' must be from 8 to 1024, not 4"),
+        ({"seed": 2**64}, r"'seed' must be from 0 to 2\*\*64 - 1"),
     ],
 )
 def test_wrong_options_are_named(photos, bank, tmp_path, options, message):
@@ -304,7 +306,7 @@ def test_wrong_options_are_named(photos, bank, tmp_path, options, message):
 
 @pytest.mark.parametrize("name", ["../up", "Köln", "", "x" * 41])
 def test_a_name_that_is_none_is_the_user_s_mistake(photos, bank, tmp_path, name):
-    with pytest.raises(InputError, match="--name must be 1 to 40 letters"):
+    with pytest.raises(ValueError, match="Argument 'name' must be 1 to 40 letters"):
         make(photos, bank, tmp_path / "set", name=name)
 
 
@@ -406,3 +408,17 @@ def test_another_border_in_the_folder_or_of_no_known_kind_is_refused(tmp_path, p
     path.write_text(path.read_text().replace('"seed"', '"border": "black", "seed"', 1))
     with pytest.raises(InputError, match="border: Invalid enum value 'black'"):
         verify_testset(made.root)
+
+
+def test_faces_and_kernels_may_be_named(tmp_path, photos, bank, built):
+    bank.save(tmp_path / "kernels.h5")
+    options = {
+        "face_count": 4,
+        "sizes": SIZES,
+        "per_size": 2,
+        "patch_size": PATCH,
+        "seed": 3,
+        "name": "Small",
+    }
+    named = build_testset(f"folder:{photos}", tmp_path / "kernels.h5", tmp_path / "set", **options)
+    assert pictures(named.root) == pictures(built.root)

@@ -6,6 +6,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtri
 
+from blurgen.errors import check_range
+from blurgen.limits import MOST_NOISE
+
 _ENTRIES = 65536
 
 
@@ -24,11 +27,10 @@ QUANTILES_Q15 = _quantiles_q15()
 def noise_table(sigma: float) -> NDArray[np.int32]:
     """Return additive noise for every 16-bit half word, int32 [65536], in 1/32768 of a grey level.
 
-    ``sigma`` is the standard deviation in units of full scale (255 grey levels), 0 to 0.2: above that a
-    partial sum would no longer fit the 24 bits that float32 holds exactly. Raises ValueError outside.
+    ``sigma`` is the standard deviation in units of full scale (255 grey levels), 0 to 0.2. Raises
+    ArgumentError outside.
     """
-    if not 0 <= sigma <= 0.2:
-        raise ValueError(f"Argument 'sigma' must be between 0 and 0.2, not {sigma}.")
+    check_range("sigma", sigma, 0, MOST_NOISE)
     scale = int(np.floor(sigma * 255 * 65536 + 0.5))
     # In 64 bits by name: what int32 times a scalar is differs between numpy 1 and 2.
     return ((QUANTILES_Q15.astype(np.int64) * scale + 32768) >> 16).astype(np.int32)

@@ -6,7 +6,6 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from blurgen.kernels.raster import UNIT, to_q15
-from blurgen.labels import Label
 from blurgen.synthesis.engine import Degrader
 from blurgen.synthesis.recipe import INDEX_DTYPE
 
@@ -42,19 +41,8 @@ def blur(picture: ArrayLike, kernel: ArrayLike, *, sigma: float = 0.0, seed: int
             for n in (height, width)
         ]
         rgb = rgb[np.ix_(*lines)]
-    rows, columns = rgb.shape[:2]
-    degrader = Degrader(
-        np.ascontiguousarray(rgb).reshape(-1),
-        np.full(rows * columns, Label.UNKNOWN, np.uint8),
-        [0],
-        [rows],
-        [columns],
-        weights[None],
-        np.array([len(weights)], np.uint8),
-        patch_size=side,
-        noise_sigma=sigma,
-        seed=seed,
-    )
+    sizes = np.array([len(weights)], np.uint8)
+    degrader = Degrader.of_picture(rgb, weights[None], sizes, patch_size=side, noise_sigma=sigma, seed=seed)
     blurry = degrader.degrade(np.zeros(1, INDEX_DTYPE)).blurry[0, :height, :width]
     return np.ascontiguousarray(blurry if pixels.ndim == 3 else blurry[..., 0])
 

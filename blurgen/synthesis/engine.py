@@ -7,13 +7,14 @@ the same noise; in ``layered`` sets the class moves as an object over the rest, 
 
 from __future__ import annotations
 
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from blurgen.compiling.njit import njit
-from blurgen.labels import CLASS_NAMES, CLASS_OF_LABEL
+from blurgen.errors import check_choice, check_range, check_seed
+from blurgen.labels import CLASS_NAMES, CLASS_OF_LABEL, Label
 from blurgen.randomness.normal_table import noise_table
 from blurgen.randomness.philox import Stream, block_words
 from blurgen.synthesis.convolve import (
@@ -80,12 +81,9 @@ class Degrader:
         seed: int,
         isolation: str = "composite",
     ) -> None:
-        if patch_size < 1:
-            raise ValueError(f"Argument 'patch_size' must be at least 1, not {patch_size}.")
-        if isolation not in ISOLATIONS:
-            raise ValueError(f"Argument 'isolation' must be one of {ISOLATIONS}, not {isolation!r}.")
-        if not 0 <= seed < 2**64:
-            raise ValueError(f"Argument 'seed' must be from 0 to 2^64 - 1, not {seed}.")
+        check_range("patch_size", patch_size, 1)
+        check_choice("isolation", isolation, ISOLATIONS)
+        check_seed(seed)
         self.patch_size = patch_size
         self.isolation = isolation
         self._seed = np.uint64(seed)
@@ -101,6 +99,23 @@ class Degrader:
         self._radius = bank_weights.shape[-1] // 2
         self._stride = window_stride(patch_size, bank_weights.shape[-1])
         self._taps = pair_taps(bank_weights, bank_sizes, self._stride)
+
+    @classmethod
+    def of_picture(
+        cls,
+        picture: NDArray[np.uint8],
+        bank_weights: NDArray[np.uint16],
+        bank_sizes: NDArray[np.uint8],
+        **settings: Any,
+    ) -> Degrader:
+        """Return a Degrader of one picture, uint8 ``[H, W, 3]``, as its only face, whose labels are unknown.
+
+        The other arguments are those of the class.
+        """
+        height, width = picture.shape[:2]
+        labels = np.full(height * width, Label.UNKNOWN, np.uint8)
+        pixels = np.ascontiguousarray(picture).reshape(-1)
+        return cls(pixels, labels, [0], [height], [width], bank_weights, bank_sizes, **settings)
 
     def degrade(
         self, index: NDArray[np.void], *, isolated: bool = False, out: Triplets | None = None

@@ -14,8 +14,9 @@ from msgspec import Meta
 from numpy.typing import ArrayLike, NDArray
 
 from blurgen.compiling.njit import njit
-from blurgen.errors import Argument, ArgumentError, InputError
+from blurgen.errors import Argument, ArgumentError, InputError, check_seed
 from blurgen.files.strict_json import Checked, Digest, convert
+from blurgen.limits import NoiseSigma, PatchSize
 from blurgen.randomness.philox import Stream, below, block_words
 from blurgen.synthesis.camera.settings import Camera
 
@@ -66,8 +67,8 @@ class Recipe(Checked, frozen=True):
 
     seed: Annotated[int, Meta(ge=0)]
     count: Annotated[int, Meta(ge=1, le=10**12)]
-    patch_size: Annotated[int, Meta(ge=8, le=1024)]
-    noise_sigma: Annotated[float, Meta(ge=0, le=0.2)]
+    patch_size: PatchSize
+    noise_sigma: NoiseSigma
     shard_size: Annotated[int, Meta(ge=1, le=2**20)]
     class_isolated: bool
     isolation: Isolation
@@ -77,8 +78,7 @@ class Recipe(Checked, frozen=True):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.seed >= 2**64:
-            raise ArgumentError(Argument("seed"), f" must be below 2**64, not {self.seed}.")
+        check_seed(self.seed)
         if self.camera is not None and self.noise_sigma != 0:
             raise ArgumentError(Argument("noise_sigma"), " must be 0 with a camera: its sensor has its own.")
         if self.camera is not None and self.patch_size % 2:

@@ -19,8 +19,9 @@ from blurgen.files.atomic import write_file
 from blurgen.files.inside import inside
 from blurgen.files.names import folded, is_portable
 from blurgen.files.strict_json import Record, convert, load_json
+from blurgen.limits import KernelSize, NoiseSigma, PatchSize
 from blurgen.synthesis.recipe import KernelsUsed
-from blurgen.testset.protocols import Border
+from blurgen.testset.protocols import MOST_PICTURES, Border
 
 TESTSET: Final = "testset.json"
 FORMAT: Final = "blurgen-testset"
@@ -33,9 +34,6 @@ ARITHMETIC: Final = (
 
 NAME: Final = re.compile(r"[A-Za-z0-9._-]{1,40}")
 """What a test set may be called."""
-
-MOST_PICTURES: Final = 10**7
-"""How many blurry pictures a test set may have: far more than any has, and few enough to list."""
 
 _STEM = re.compile(r"[\w-][\w.-]{0,199}")
 _Sha256 = Annotated[str, Meta(pattern=r"^[0-9a-f]{64}\Z")]
@@ -72,9 +70,9 @@ class TestsetManifest(Record, frozen=True):
     name: str
     """What the set is called in the names of its folders."""
     seed: Annotated[int, Meta(ge=0)]
-    patch_size: Annotated[int, Meta(ge=8, le=1024)]
-    noise_sigma: Annotated[float, Meta(ge=0, le=0.2)]
-    sizes: list[Annotated[int, Meta(ge=3, le=101)]]
+    patch_size: PatchSize
+    noise_sigma: NoiseSigma
+    sizes: list[KernelSize]
     per_size: Annotated[int, Meta(ge=1, le=10**6)]
     source: dict[str, Any]
     """What the source says of itself."""
@@ -98,6 +96,30 @@ class TestsetManifest(Record, frozen=True):
     def labels_folder(self) -> str | None:
         """Name of the folder of label maps; None where no face has labels."""
         return f"final_{self.name}_labels" if any(face.labelled for face in self.faces) else None
+
+    @property
+    def folders(self) -> list[str]:
+        """Names of all folders of pictures."""
+        names = (self.clean_folder, self.blurry_folder, self.labels_folder)
+        return [name for name in names if name is not None]
+
+    def clean_file(self, face: int) -> str:
+        """Return the clean picture of a face, relative to the set."""
+        return f"{self.clean_folder}/{self.faces[face].file}.png"
+
+    def labels_file(self, face: int) -> str | None:
+        """Return the label map of a face, relative to the set; None where no face has labels."""
+        return None if self.labels_folder is None else f"{self.labels_folder}/{self.faces[face].file}.png"
+
+    def blurry_files(self, face: int) -> list[str]:
+        """Return the blurry pictures of a face, relative to the set, in the order of kernels."""
+        return [f"{self.blurry_folder}/{self.blurry_name(face, k)}" for k in range(self.kernels.count)]
+
+    def files(self, face: int) -> list[str]:
+        """Return all pictures of a face, relative to the set."""
+        labels = self.labels_file(face)
+        plain = [self.clean_file(face), *([] if labels is None else [labels])]
+        return [*plain, *self.blurry_files(face)]
 
     def blurry_name(self, face: int, kernel: int) -> str:
         """Return the file name of a blurry picture."""

@@ -22,8 +22,7 @@ from blurgen.jobs.parallel import Workers, run_jobs
 from blurgen.jobs.progress import Reporter, Silent
 from blurgen.kernels.bank import KernelBank
 from blurgen.labels import LABEL_VALUES
-from blurgen.synthesis.engine import Degrader
-from blurgen.synthesis.recipe import INDEX_DTYPE
+from blurgen.testset.blurring import blur_face
 from blurgen.testset.manifest import TESTSET, TestsetManifest, read_testset
 
 _FINISH = "the same 'blurgen build-testset' makes it again"
@@ -59,49 +58,44 @@ def check_face(
     root: Path, manifest: TestsetManifest, kernels: KernelBank | None, number: int
 ) -> list[Problem]:
     """Check all pictures of one face; against each other where there are ``kernels``."""
-    face = manifest.faces[number]
     patch = manifest.patch_size
     problems: list[Problem] = []
 
-    def read(folder: str, name: str, shape: tuple[int, ...]) -> NDArray[np.uint8] | None:
-        found = _read_picture(root, f"{folder}/{name}", shape)
+    def read(file: str, *channels: int) -> NDArray[np.uint8] | None:
+        found = _read_picture(root, file, (patch, patch, *channels))
         if isinstance(found, Problem):
             problems.append(found)
             return None
         return found
 
-    clean = read(manifest.clean_folder, f"{face.file}.png", (patch, patch, 3))
-    if manifest.labels_folder is not None:
-        labels = read(manifest.labels_folder, f"{face.file}.png", (patch, patch))
-        if labels is not None and not np.isin(labels, LABEL_VALUES).all():
-            what = f"holds values that are no labels; delete it, and {_FINISH}"
-            problems.append(Problem(f"{manifest.labels_folder}/{face.file}.png", what))
+    clean_file, labels_file = manifest.clean_file(number), manifest.labels_file(number)
+    clean = read(clean_file, 3)
+    labels = None if labels_file is None else read(labels_file)
+    if labels_file is not None and labels is not None and not np.isin(labels, LABEL_VALUES).all():
+        problems.append(Problem(labels_file, f"holds values that are no labels; delete it, and {_FINISH}"))
+    made = None if kernels is None or clean is None else blur_face(manifest, kernels, number, clean)
     wrong = []
-    made = None if kernels is None or clean is None else _blur_again(manifest, kernels, number, clean)
-    for kernel in range(manifest.kernels.count):
-        name = manifest.blurry_name(number, kernel)
-        blurry = read(manifest.blurry_folder, name, (patch, patch, 3))
+    for kernel, file in enumerate(manifest.blurry_files(number)):
+        blurry = read(file, 3)
         if blurry is None or made is None or kernels is None:
             continue
         rim = int(kernels.sizes[kernel]) // 2 if manifest.border == "real" else 0
         inner = np.s_[rim : patch - rim, rim : patch - rim]
         if not np.array_equal(blurry[inner], made[kernel][inner]):
-            wrong.append(f"{manifest.blurry_folder}/{name}")
+            wrong.append(file)
     if len(wrong) > 1 and len(wrong) == manifest.kernels.count:
-        file = f"{manifest.clean_folder}/{face.file}.png"
         what = f"is not the picture that the {len(wrong)} blurry ones are made from; delete it, and {_FINISH}"
-        return [*problems, Problem(file, what)]
+        return [*problems, Problem(clean_file, what)]
     what = f"is not the clean picture under its kernel; delete it, and {_FINISH}"
     return [*problems, *(Problem(file, what) for file in wrong)]
 
 
 def _read_kernels(root: Path, manifest: TestsetManifest) -> KernelBank | Problem:
-    expected = manifest.kernels
     try:
         bank = KernelBank.load(inside(root, KERNELS))
     except InputError as error:
-        what = str(error).removeprefix(f"{root / KERNELS}: ").partition(";")[0].removesuffix(".")
-        return Problem(KERNELS, f"{what}; delete it, and {_FINISH}")
+        return _unreadable(root, KERNELS, error)
+    expected = manifest.kernels
     if (len(bank), bank.max_size, bank.digest) != (expected.count, expected.max_size, expected.digest):
         return Problem(KERNELS, f"is damaged or not the one of {TESTSET}; delete it, and {_FINISH}")
     return bank
@@ -114,45 +108,18 @@ def _read_picture(root: Path, file: str, shape: tuple[int, ...]) -> NDArray[np.u
             return Problem(file, f"is missing; {_FINISH}")
         return read_checked(path, shape)
     except InputError as error:
-        what = str(error).removeprefix(f"{root / file}: ").partition(";")[0].removesuffix(".")
-        return Problem(file, f"{what}; delete it, and {_FINISH}")
+        return _unreadable(root, file, error)
 
 
-def _blur_again(
-    manifest: TestsetManifest, kernels: KernelBank, number: int, clean: NDArray[np.uint8]
-) -> NDArray[np.uint8]:
-    """Return the blurry pictures of a face, uint8 ``[kernels, P, P, 3]``, right but for their rims."""
-    patch = manifest.patch_size
-    degrader = Degrader(
-        clean.reshape(-1),
-        np.zeros(patch * patch, np.uint8),
-        np.array([0]),
-        np.array([patch]),
-        np.array([patch]),
-        kernels.weights,
-        kernels.sizes,
-        patch_size=patch,
-        noise_sigma=manifest.noise_sigma,
-        seed=manifest.seed,
-    )
-    index = np.zeros(len(kernels), INDEX_DTYPE)
-    index["sample"] = number * len(kernels) + np.arange(len(kernels), dtype=np.int64)
-    index["kernel"] = np.arange(len(kernels))
-    return degrader.degrade(index).blurry
+def _unreadable(root: Path, file: str, error: InputError) -> Problem:
+    what = str(error).removeprefix(f"{root / file}: ").partition(";")[0].removesuffix(".")
+    return Problem(file, f"{what}; delete it, and {_FINISH}")
 
 
 def _extra_files(root: Path, manifest: TestsetManifest) -> Iterator[Problem]:
-    plain = {f"{face.file}.png" for face in manifest.faces}
-    kernels = range(manifest.kernels.count)
-    wanted = {
-        manifest.clean_folder: plain,
-        manifest.blurry_folder: {
-            manifest.blurry_name(face, kernel) for face in range(len(manifest.faces)) for kernel in kernels
-        },
-    }
-    if manifest.labels_folder is not None:
-        wanted[manifest.labels_folder] = plain
-    for folder, names in wanted.items():
+    wanted = {file for face in range(len(manifest.faces)) for file in manifest.files(face)}
+    for folder in manifest.folders:
         for path in sorted((root / folder).glob("*")) if (root / folder).is_dir() else ():
-            if path.name not in names:
-                yield Problem(f"{folder}/{path.name}", f"does not belong there: {TESTSET} has no such face")
+            file = f"{folder}/{path.name}"
+            if file not in wanted:
+                yield Problem(file, f"does not belong there: {TESTSET} has no such face")
