@@ -110,7 +110,7 @@ def test_a_checkpoint_that_contradicts_itself_is_refused(tmp_path):
         Deblurrer(path, "cpu")
     for networks in ({}, {"network": {"name": "gan", "config": {}}}, {"network": 3}, 7):
         checkpoint.save(path, "networks", tensors, {"networks": networks})
-        with pytest.raises(InputError, match="does not say which network"):
+        with pytest.raises(InputError, match=r"networks|say which network"):
             Deblurrer(path, "cpu")
 
 

@@ -323,9 +323,9 @@ def test_an_imported_bank_is_shown_without_paths(evaluated, tmp_path):
 @pytest.mark.parametrize(
     ("file", "content", "message"),
     [
-        ("tables.json", "{", "tables.json: is not what umsn evaluate writes"),
-        ("tables.json", '{"about": {}, "tables": [1], "definitions": [], "left_out": []}', "is not what"),
-        ("tables.json", "[" * 100_000, "is not what umsn"),
+        ("tables.json", "{", "tables.json: not valid JSON"),
+        ("tables.json", '{"about": {}, "tables": [1], "definitions": [], "left_out": []}', "tables"),
+        ("tables.json", "[" * 100_000, "not a JSON object"),
         ("scores.csv", f"method,name,kernel_size,psnr,ssim\nx,y,{'9' * 400},1,1\n", "is not what umsn"),
         ("scores.csv", "a,b\n1,2\n", "scores.csv: is not what umsn evaluate writes"),
         ("scores.csv", "method,name,kernel_size,psnr,ssim\nx,y,z,1,1\n", "is not what umsn"),

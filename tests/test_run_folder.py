@@ -29,16 +29,21 @@ def save_variant(folder, variant, named=None):
 
 def test_a_checkpoint_says_what_it_is(tmp_path):
     found = run_folder.describe(save_variant(tmp_path, "umsn"))
-    assert (found.kind, found.image, found.variant) == ("umsn", "blurry", "umsn")
+    assert (found.of.kind, found.of.image, found.variant) == ("umsn", "blurry", "umsn")
     assert (found.stage, found.masks) == ("umsn", "snet")
 
 
-@pytest.mark.parametrize("about", [{}, {"stage": 7, "variant": ["umsn"]}, {"stage": {"kind": 3}}])
-def test_one_that_does_not_is_of_no_stage(tmp_path, about):
-    found = run_folder.describe(save_bnet(tmp_path / "a.safetensors", **about))
-    assert (found.kind, found.variant) == ("", "")
+def test_one_that_does_not_is_of_no_stage(tmp_path):
+    found = run_folder.describe(save_bnet(tmp_path / "a.safetensors"))
+    assert (found.of.kind, found.variant) == ("", "")
     with pytest.raises(InputError, match="is of stage '', not of variant 'umsn'"):
         run_folder.require_variant(found.path, "umsn")
+
+
+@pytest.mark.parametrize("about", [{"stage": 7}, {"stage": {"kind": 3}}, {"iteration": "7"}])
+def test_one_that_talks_nonsense_is_refused(tmp_path, about):
+    with pytest.raises(InputError, match=r"a\.safetensors: (stage|stage\.kind|iteration): must be "):
+        run_folder.describe(save_bnet(tmp_path / "a.safetensors", **about))
 
 
 def test_rows_of_the_ablation_come_from_folders_and_by_name(tmp_path):

@@ -10,6 +10,7 @@ from umsn.nets import build_network, network_config
 from umsn.patches.batches import Batch
 from umsn.training.kernel_learners import KernelEstimatorLearner, KernelGuidedLearner
 from umsn.training.learners import DeblurLearner, FirstStageLearner, SegmentationLearner
+from umsn.training.machine import Machine
 from umsn.training.optimizers import make_optimizer
 from umsn.training.stages import COMPACT
 
@@ -60,21 +61,43 @@ LEARNERS = {
 }
 
 
+def made(name, device):
+    """What a step needs: a learner, its optimiser and a batch, on ``device``."""
+    learner = LEARNERS[name]().to(device, memory_format=torch.channels_last)
+    images = torch.rand(2, 2, 3, 64, 64, device=device)
+    kernels = torch.rand(2, 29 * 29, device=device).softmax(1).view(2, 29, 29)
+    batch = Batch(*images, torch.randint(0, 4, (2, 64, 64), device=device), kernels)
+    stage = next(s for s in (*COMPACT.stages, *COMPACT.kernel_stages) if s.kind == name)
+    return learner, make_optimizer(stage, [p for p in learner.parameters() if p.requires_grad]), batch
+
+
+def step(learner, optimizer, batch):
+    with Machine(batch.clean.device, precision="bf16").autocast():
+        terms, _ = learner(batch)
+    torch.stack([*terms.values()]).sum().backward()
+    optimizer.step()
+    optimizer.zero_grad(set_to_none=True)
+
+
 @pytest.mark.parametrize("name", LEARNERS)
 def test_a_step_asks_the_device_for_nothing(name):
-    learner = LEARNERS[name]()
-    images = torch.rand(2, 2, 3, 64, 64)
-    kernels = torch.rand(2, 29, 29).flatten(1).softmax(1).view(2, 29, 29)
-    classes = torch.randint(0, 4, (2, 64, 64))
-    batch = Batch(images[0], images[1], classes, kernels)
-    stage = next(s for s in (*COMPACT.stages, *COMPACT.kernel_stages) if s.kind == name)
-    optimizer = make_optimizer(stage, [p for p in learner.parameters() if p.requires_grad])
+    parts = made(name, torch.device("cpu"))
     for _ in range(2):
         with NoWaiting():
-            terms, _ = learner(batch)
-            torch.stack([*terms.values()]).sum().backward()
-            optimizer.step()
-            optimizer.zero_grad(set_to_none=True)
+            step(*parts)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+@pytest.mark.parametrize("name", LEARNERS)
+def test_a_step_on_a_gpu_waits_for_nothing(name):
+    parts = made(name, torch.device("cuda"))
+    step(*parts)  # the first makes plans and takes memory
+    before = torch.cuda.get_sync_debug_mode()
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        step(*parts)
+    finally:
+        torch.cuda.set_sync_debug_mode(before)
 
 
 @pytest.mark.parametrize("ask", [bool, float, lambda t: t.item(), lambda t: t[t > 0], torch.nonzero])

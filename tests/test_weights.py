@@ -10,9 +10,10 @@ from PIL import Image
 
 from blurgen.errors import InputError
 from blurgen_cli.umsn import main
-from umsn import checkpoint, weights
+from umsn import checkpoint
 from umsn.nets import build_network, config_of, network_name
 from umsn.restore.deblur import Deblurrer, Segmenter
+from umsn.weights import shipped as weights
 from umsn.weights.export import export_weights
 
 TINY = {"width": 4, "blocks": 1, "last_width": 4}

@@ -10,20 +10,21 @@ networks are held against it (``require_fit``) before a tensor is read.
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Annotated, Any, Final, NamedTuple, TypeVar
 
+import msgspec
 import torch
+from msgspec import Meta
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save as serialise
 from torch import Tensor, nn
 
 from blurgen.errors import InputError
 from blurgen.files.atomic import write_file
+from blurgen.files.strict_json import Record, convert
 from umsn.nets import build_network
 
 FORMAT: Final = "umsn-checkpoint"
@@ -40,23 +41,32 @@ _DTYPES: Final = {
     "U8": torch.uint8,
     "I64": torch.int64,
 }
-_MOST_NETWORKS: Final = 8  # of a checkpoint: three are used
 _HALF: Final = (torch.float16, torch.bfloat16)
+# In msgspec 0.19 its errors are no ValueError.
+_DAMAGE: Final = (SafetensorError, msgspec.MsgspecError, ValueError, RuntimeError, OSError)
 
 Form = tuple[object, tuple[int, ...]]
 """Type (a torch.dtype where it is one that checkpoints have) and shape of a tensor."""
 
-
 _Value = TypeVar("_Value")
 
 
-@dataclass(frozen=True)
-class Header:
+class Header(NamedTuple):
     """What a checkpoint says before its tensors are read."""
 
     about: dict[str, Any]
     forms: dict[str, Form]
     """By name of the tensor."""
+
+
+class Made(Record, frozen=True):
+    """What a network is made from (``umsn.nets.build_network``)."""
+
+    name: str
+    config: dict[str, Any]
+
+
+_Networks = Annotated[dict[str, Made], Meta(max_length=8)]  # three are used
 
 
 def save(
@@ -78,8 +88,8 @@ def save(
     plain = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
     if half:
         plain = {name: _halved(name, tensor, path) for name, tensor in plain.items()}
-    data = serialise(plain, metadata={"umsn": json.dumps(header, sort_keys=True)})
-    write_file(path, data)
+    text = msgspec.json.encode(header, order="sorted").decode()
+    write_file(path, serialise(plain, metadata={"umsn": text}))
 
 
 def load(path: str | os.PathLike[str], kind: str) -> tuple[dict[str, Tensor], dict[str, Any]]:
@@ -100,20 +110,33 @@ def read_header(path: str | os.PathLike[str], kind: str) -> Header:
     if not path.is_file():
         raise InputError(f"{path}: there is no such checkpoint.")
     try:
-        fields = _read_fields(path)
-        about = json.loads((fields.pop("__metadata__", None) or {}).get("umsn", "null"))
-        forms = {name: _form(field) for name, field in fields.items()}
-    except (ValueError, TypeError, KeyError, AttributeError, RecursionError, OSError) as error:
-        raise _foreign(path, damaged=True) from error
-    if not isinstance(about, dict) or about.get("format") != FORMAT:
-        raise _foreign(path)
-    if about.get("version") != VERSION:
-        raise InputError(
-            f"{path} is a umsn checkpoint of version {about.get('version')}; this umsn reads {VERSION}."
-        )
+        with path.open("rb") as file:
+            if int.from_bytes(file.read(8), "little") > MOST_HEADER:
+                raise ValueError("A header out of proportion.")
+        with safe_open(path, framework="pt") as file:
+            parts = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118
+            forms = {
+                name: (_DTYPES.get(dtype := part.get_dtype(), dtype), tuple(part.get_shape()))
+                for name, part in parts.items()
+            }
+            about = msgspec.json.decode((file.metadata() or {})["umsn"], type=dict[str, Any])
+        if about["format"] != FORMAT:
+            raise ValueError("Of another format.")
+    except (*_DAMAGE, KeyError) as error:
+        raise _foreign(path) from error
+    if (version := about.get("version")) != VERSION:
+        raise InputError(f"{path} is a umsn checkpoint of version {version}; this umsn reads {VERSION}.")
     if about.get("kind") != kind:
         raise InputError(f"{path} holds '{about.get('kind')}', not '{kind}'; {_REMEDY[kind]}.")
     return Header(about, forms)
+
+
+def made_in(header: Header, path: str | os.PathLike[str]) -> dict[str, Made]:
+    """Return by name what the networks of a checkpoint are made from; InputError if it does not say."""
+    made = convert(header.about.get("networks"), _Networks, f"{path}, networks")
+    if "network" not in made:
+        raise InputError(f"{path} does not say which network it is of.")
+    return made
 
 
 def read_tensors(path: str | os.PathLike[str]) -> dict[str, Tensor]:
@@ -121,8 +144,8 @@ def read_tensors(path: str | os.PathLike[str]) -> dict[str, Tensor]:
     try:
         with safe_open(path, framework="pt", device="cpu") as file:
             return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except (SafetensorError, ValueError, RuntimeError, OSError) as error:
-        raise _foreign(Path(path), damaged=True) from error
+    except _DAMAGE as error:
+        raise _foreign(path) from error
 
 
 _REMEDY: Final = {
@@ -131,28 +154,10 @@ _REMEDY: Final = {
 }
 
 
-def _foreign(path: Path, *, damaged: bool = False) -> InputError:
-    line = f"{path} is not a umsn checkpoint; give a .safetensors file written by 'umsn train'."
-    return InputError(f"{line} (Damaged or of another kind.)" if damaged else line)
-
-
-def _read_fields(path: Path) -> dict[str, Any]:
-    """Return the JSON at the head of a safetensors file; ValueError where it is not, or too large."""
-    with path.open("rb") as file:
-        length = int.from_bytes(file.read(8), "little")
-        if not 2 <= length <= min(MOST_HEADER, path.stat().st_size - 8):
-            raise ValueError(f"A header of {length} bytes.")
-        fields = json.loads(file.read(length))
-    if not isinstance(fields, dict):
-        raise ValueError("A header that is no object.")
-    return fields
-
-
-def _form(field: Any) -> Form:
-    shape = field["shape"]
-    if not isinstance(shape, list) or not all(type(side) is int and side >= 0 for side in shape):
-        raise ValueError("A shape that is no list of sizes.")
-    return _DTYPES.get(field["dtype"], field["dtype"]), tuple(shape)
+def _foreign(path: str | os.PathLike[str]) -> InputError:
+    return InputError(
+        f"{path} is not a umsn checkpoint, or is damaged; give a .safetensors file written by 'umsn train'."
+    )
 
 
 def _halved(name: str, tensor: Tensor, path: str | os.PathLike[str]) -> Tensor:
@@ -216,13 +221,12 @@ def load_networks(path: str | os.PathLike[str], device: torch.device) -> dict[st
     training that diverged.
     """
     header = read_header(path, "networks")
-    networks = {}
+    made = made_in(header, path)
     try:
         # On the meta device, so that the sizes a file claims take no memory before its tensors prove them.
         with torch.device("meta"):
-            for name, made in list(header.about["networks"].items())[:_MOST_NETWORKS]:
-                networks[name] = build_network(made["name"], made["config"])
-    except (KeyError, TypeError, AttributeError, RuntimeError, InputError) as error:
+            networks = {name: build_network(each.name, each.config) for name, each in made.items()}
+    except (RuntimeError, InputError) as error:
         raise InputError(f"{path} does not say which networks it holds ({error}).") from error
     for name, network in networks.items():
         require_fit(network, under_prefix(name, header.forms), path)
@@ -232,6 +236,4 @@ def load_networks(path: str | os.PathLike[str], device: torch.device) -> dict[st
         if not all(torch.isfinite(p).all() for p in network.parameters()):
             raise InputError(f"{path} holds weights that are NaN or infinite; train it again.")
         network.eval().requires_grad_(False).to(device)
-    if "network" not in networks:
-        raise InputError(f"{path} does not say which network it is of.")
     return networks

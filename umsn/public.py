@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from blurgen.errors import InputError
-from umsn import checkpoint as checkpoints
+from umsn.checkpoint import made_in, read_header
 from umsn.evaluation.evaluate import Evaluation, Request
 from umsn.evaluation.evaluate import evaluate as evaluate_pairs
 from umsn.restore.deblur import Deblurrer, Segmenter
@@ -49,11 +49,8 @@ def load(checkpoint: PathOrText, device: str = "auto") -> Deblurrer | Segmenter:
     >>> umsn.load(s_net, "cpu")(np.zeros((40, 50, 3), np.uint8)).shape
     (40, 50)
     """
-    networks = checkpoints.load(checkpoint, "networks")[1].get("networks")
-    kind = networks["network"]["name"] if isinstance(networks, dict) and "network" in networks else None
-    if kind == "snet":
-        return Segmenter(checkpoint, device)
-    return Deblurrer(checkpoint, device)
+    made = made_in(read_header(checkpoint, "networks"), checkpoint)
+    return (Segmenter if made["network"].name == "snet" else Deblurrer)(checkpoint, device)
 
 
 def deblur(

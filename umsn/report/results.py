@@ -3,40 +3,58 @@
 from __future__ import annotations
 
 import csv
-import json
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final, Literal
+
+import msgspec
 
 from blurgen.errors import InputError
+from blurgen.files.bounded import read_bounded
+from blurgen.files.strict_json import convert, parse_json
+
+_MOST_BYTES: Final = 64 << 20
 
 
-@dataclass(frozen=True)
-class ShownCell:
-    """One cell of a table: what is read, and what it is sorted by (NaN: nothing)."""
+class ShownCell(msgspec.Struct, frozen=True):
+    """One cell of a table: what is read, and what it is sorted by."""
 
     text: str
-    value: float
+    value: float | Literal["infinity", "-infinity"] | None
+    """JSON has no infinity, and null is for what does not exist."""
+
+    @property
+    def number(self) -> float:
+        """What it is sorted by; NaN: nothing."""
+        return math.nan if self.value is None else float(self.value)
 
 
-@dataclass(frozen=True)
-class ShownTable:
+class Row(msgspec.Struct, frozen=True):
+    """One row of a table."""
+
+    labels: tuple[str, ...]
+    cells: tuple[ShownCell, ...]
+
+
+class ShownTable(msgspec.Struct, frozen=True):
     """One table of ``tables.json``."""
 
     name: str
     title: str
     labels: tuple[str, ...]
     columns: tuple[str, ...]
-    rows: tuple[tuple[tuple[str, ...], tuple[ShownCell, ...]], ...]
+    rows: tuple[Row, ...]
+
+    def __post_init__(self) -> None:
+        if any((len(r.labels), len(r.cells)) != (len(self.labels), len(self.columns)) for r in self.rows):
+            raise ValueError("A row is of another length than the table's head")
 
 
-@dataclass(frozen=True)
-class Results:
+class Results(msgspec.Struct, frozen=True):
     """Everything ``tables.json`` holds."""
 
-    about: Mapping[str, Any]
+    about: dict[str, Any]
     tables: tuple[ShownTable, ...]
     definitions: tuple[str, ...]
     left_out: tuple[str, ...]
@@ -57,18 +75,7 @@ Scores = dict[str, dict[str, PictureScore]]
 
 def read_results(path: Path) -> Results:
     """Read ``tables.json``; InputError when it cannot be read or is something else."""
-    try:
-        page = json.loads(path.read_text("utf-8"))
-        return Results(
-            dict(page["about"]),
-            tuple(_table(one) for one in page["tables"]),
-            tuple(str(one) for one in page["definitions"]),
-            tuple(str(one) for one in page["left_out"]),
-        )
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror}).") from error
-    except (ValueError, TypeError, KeyError, OverflowError, RecursionError) as error:
-        raise InputError(f"{path}: is not what umsn evaluate writes; run it again.") from error
+    return convert(parse_json(read_bounded(path, _MOST_BYTES), str(path)), Results, str(path))
 
 
 def read_scores(path: Path) -> Scores:
@@ -86,23 +93,6 @@ def read_scores(path: Path) -> Scores:
     except (ValueError, TypeError, KeyError, OverflowError, csv.Error) as error:
         raise InputError(f"{path}: is not what umsn evaluate writes; run it again.") from error
     return found
-
-
-def _table(page: Any) -> ShownTable:
-    labels, columns = tuple(map(str, page["labels"])), tuple(map(str, page["columns"]))
-    rows = []
-    for row in page["rows"]:
-        names = tuple(map(str, row["labels"]))
-        cells = tuple(ShownCell(str(cell["text"]), _value(cell["value"])) for cell in row["cells"])
-        if (len(names), len(cells)) != (len(labels), len(columns)):
-            raise ValueError("A row of another length than the table's head.")
-        rows.append((names, cells))
-    return ShownTable(str(page["name"]), str(page["title"]), labels, columns, tuple(rows))
-
-
-def _value(value: Any) -> float:
-    """JSON has no NaN and no infinity: null and a text stand for them."""
-    return math.nan if value is None else float(value)
 
 
 def _number(text: str) -> float:

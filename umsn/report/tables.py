@@ -46,11 +46,11 @@ def _titled(table: ShownTable) -> Markup:
             "tr",
             *(
                 element("th", text, scope="row") if i == 0 else element("td", text, class_="label")
-                for i, text in enumerate(labels)
+                for i, text in enumerate(row.labels)
             ),
-            *(_cell(cell) for cell in cells),
+            *(_cell(cell) for cell in row.cells),
         )
-        for labels, cells in table.rows
+        for row in table.rows
     ]
     return element(
         "div",
@@ -67,7 +67,7 @@ def _kinds(table: ShownTable) -> int | None:
     Rows of several kinds cannot be compared: the script shows those of one kind at a time.
     """
     last = len(table.labels) - 1
-    kinds = {labels[last] for labels, _ in table.rows} if last > 0 else set()
+    kinds = {row.labels[last] for row in table.rows} if last > 0 else set()
     return last if 1 < len(kinds) < len(table.rows) else None
 
 
@@ -86,14 +86,14 @@ def _cell(cell: ShownCell) -> Markup:
     value, bracket, interval = cell.text.partition(" (")
     rest = element("small", bracket + interval) if bracket else None
     # As the script reads numbers, where infinity is spelled out.
-    number = None if math.isnan(cell.value) else repr(cell.value).replace("inf", "Infinity")
+    number = None if math.isnan(cell.number) else repr(cell.number).replace("inf", "Infinity")
     return element("td", value, rest, data_value=number)
 
 
 def _row(name: str, scores: Scores, methods: Sequence[str]) -> Markup:
     of_picture = scores[name]
     size = next(iter(of_picture.values())).kernel_size
-    cells = [ShownCell("-", math.nan) if size is None else ShownCell(str(size), size)]
+    cells = [ShownCell("-", None) if size is None else ShownCell(str(size), size)]
     psnr = [of_picture[m].psnr if m in of_picture else math.nan for m in methods]
     ssim = [of_picture[m].ssim if m in of_picture else math.nan for m in methods]
     for value, decimals in (*((v, 2) for v in psnr), *((v, 3) for v in ssim)):

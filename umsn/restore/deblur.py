@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from blurgen.errors import InputError
 from blurgen.jobs.progress import Reporter, Silent
 from blurgen.labels import CLASS_NAMES, Label
-from umsn.checkpoint import load_networks, read_header
+from umsn.checkpoint import load_networks
 from umsn.devices import usable_device
 from umsn.nets import KERNEL_GUIDED, KernelGuided, config_of, network_name
 from umsn.nets.kernel_guided import REACH
@@ -28,6 +28,7 @@ from umsn.nets.segmentation import segment
 from umsn.patches.batches import as_image, as_pixels, one_hot, to_image
 from umsn.restore import tiles
 from umsn.restore.tiles import Tiling, count_tiles, in_tiles
+from umsn.runs.folder import describe
 
 _CONVERTED: Final = 256  # rows of a picture whose colours are made whole numbers at a time
 _MANY: Final = 64  # tiles: more take long enough for a bar
@@ -78,7 +79,7 @@ class _Restorer:
     @cached_property
     def window(self) -> Tiling:
         """What training showed: ``tiles.windows`` of the size of its patches."""
-        return tiles.windows(_trained_side(read_header(self.path, "networks").about))
+        return tiles.windows(_trained_side(describe(self.path).data))
 
     @cached_property
     def _cropped(self) -> Tiling:
@@ -271,8 +272,7 @@ class Segmenter(_Restorer):
         return [tiles.reach(self.s_net, 3, self.device)]
 
 
-def _trained_side(about: dict[str, Any]) -> int:
-    """Return the side of the patches that a network was trained on, from what its checkpoint says."""
-    data = about.get("data")
+def _trained_side(data: Any) -> int:
+    """Return the side of the patches that a network was trained on, from what its checkpoint says of them."""
     side = data.get("patch_size") if isinstance(data, dict) else None
     return side if type(side) is int and tiles.SMALLEST <= side <= tiles.TILE else tiles.WINDOW

@@ -5,14 +5,15 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+import msgspec
 import torch
 from torch import nn
 
 from blurgen.errors import InputError
+from blurgen.files.strict_json import convert
 from umsn import checkpoint
 from umsn.checkpoint import load_networks
 from umsn.nets import VARIANTS
@@ -26,54 +27,61 @@ def kept_path(folder: Path, stage: str, iteration: int) -> Path:
     return folder / "checkpoints" / f"{stage}-{iteration:06d}.safetensors"
 
 
-@dataclass(frozen=True)
-class Trained:
-    """What a checkpoint says about its training."""
+class _Stage(msgspec.Struct, frozen=True):
+    """What is read of a checkpoint's stage (``umsn.training.stages.Stage``)."""
 
-    path: Path
-    kind: str
-    """``segmentation``, ``first-stage`` or ``umsn``; empty where it does not say."""
-    image: str
-    """``clean`` or ``blurry``: what its network was shown."""
-    variant: str
-    """A row of Table VI for kind ``umsn``, else empty."""
-    stage: str
-    masks: str
+    name: str = ""
+    kind: str = ""
+    image: str = ""
+    iterations: int = 0
+    differences: Any = None
+
+
+class Trained(msgspec.Struct, frozen=True):
+    """What a checkpoint says about its training; a text is empty where it does not say."""
+
+    file: str
+    of: _Stage = msgspec.field(default=_Stage(), name="stage")
+    variant: str = ""
+    """A row of Table VI for kind ``umsn``."""
+    masks: str = ""
     """``snet`` or ``labels``: where the masks of its loss came from."""
-    iteration: int | None
-    """After how many iterations it was saved; None where it does not say."""
-    settings: dict[str, Any]
-    """What else makes a training the same: seed, data, starting networks, differences from the paper."""
+    size: str = ""
+    """Of its networks (``umsn.nets.SIZES``)."""
+    iteration: int | None = None
+    """After how many iterations it was saved."""
+    seed: Any = None
+    data: Any = None
+    """The recipe of the dataset."""
+    starts_from: Any = None
+
+    @property
+    def path(self) -> Path:
+        """Where the checkpoint is."""
+        return Path(self.file)
+
+    @property
+    def stage(self) -> str:
+        """The name of its stage."""
+        return self.of.name
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """What else makes a training the same."""
+        same = {"seed": self.seed, "data": self.data, "starts_from": self.starts_from}
+        return {**same, "differences": self.of.differences}
 
 
 def describe(path: str | os.PathLike[str]) -> Trained:
     """Read what a checkpoint says about itself. Raises InputError when it is missing, damaged or foreign."""
     about = checkpoint.read_header(path, "networks").about
-    stage = about.get("stage")
-    stage = stage if isinstance(stage, dict) else {}
-
-    def text(values: dict[str, Any], name: str) -> str:
-        value = values.get(name)
-        return value if isinstance(value, str) else ""
-
-    iteration = about.get("iteration")
-    return Trained(
-        Path(path),
-        text(stage, "kind"),
-        text(stage, "image"),
-        text(about, "variant"),
-        text(stage, "name"),
-        text(about, "masks"),
-        iteration if type(iteration) is int else None,
-        {name: about.get(name) for name in ("seed", "data", "starts_from")}
-        | {"differences": stage.get("differences")},
-    )
+    return convert({**about, "file": str(path)}, Trained, str(path))
 
 
 def require_segmentation(path: Path, image: str) -> None:
     """Raise InputError unless the checkpoint is of the S-Net trained on ``image``, clean or blurry."""
     found = describe(path)
-    if (found.kind, found.image) != ("segmentation", image):
+    if (found.of.kind, found.of.image) != ("segmentation", image):
         stage = "segmentation" if image == "clean" else "segmentation-blurry"
         raise InputError(
             f"{path} is of stage '{found.stage}', not of stage '{stage}'; give RUN/{stage}.safetensors."

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import math
 import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TextIO
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
@@ -87,10 +87,7 @@ class Log:
 
     def _write(self, values: dict[str, Any]) -> None:
         if self._file is not None:
-            finite = {
-                k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in values.items()
-            }
-            self._file.write(json.dumps(finite) + "\n")
+            self._file.write(_line(values))  # what is not finite as null
             self._file.flush()
 
 
@@ -99,11 +96,15 @@ def _forget(path: Path, stage: str, done: int) -> None:
     if not path.exists():
         return
     kept = [
-        json.dumps(values) + "\n"
+        _line(values)
         for values in read_lines(path)
         if values.get("stage") != stage or (done > 0 and _reached(values) <= done)
     ]
     write_file(path, "".join(kept))
+
+
+def _line(values: Mapping[str, Any]) -> str:
+    return msgspec.json.encode(values).decode() + "\n"
 
 
 def _reached(values: Mapping[str, Any]) -> float:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-import json
+import contextlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
+
+import msgspec
 
 from blurgen.errors import InputError
 
@@ -21,11 +23,8 @@ def read_lines(path: Path) -> Iterator[dict[str, Any]]:
     try:
         with path.open("rb") as file:
             for line in file:
-                try:
-                    values = json.loads(line.decode("utf-8"))
-                except (ValueError, RecursionError):
-                    continue
-                if isinstance(values, dict):
-                    yield values
+                # In msgspec 0.19 its errors are no ValueError.
+                with contextlib.suppress(msgspec.MsgspecError, ValueError, RecursionError):
+                    yield msgspec.json.decode(line, type=dict[str, Any])
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror}).") from error

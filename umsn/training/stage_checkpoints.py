@@ -11,8 +11,8 @@ from typing import Any
 import torch
 
 from blurgen.errors import Argument, InputError
-from umsn import checkpoint
 from umsn.checkpoint import load_networks
+from umsn.runs.folder import describe
 
 
 @dataclass(frozen=True)
@@ -46,17 +46,15 @@ class StageCheckpoints:
         """
         path = self.path(name)
         network: Any = load_networks(path, torch.device("cpu"))["network"]
-        about = checkpoint.read_header(path, "networks").about
-        if about["iteration"] < about["stage"]["iterations"]:
+        about = describe(path)
+        done, iterations = about.iteration or 0, about.of.iterations
+        if done < iterations:
+            raise InputError(f"{path} is of iteration {done} of {iterations}; finish stage {name} first.")
+        if size is not None and about.size != size:
             raise InputError(
-                f"{path} is of iteration {about['iteration']} of {about['stage']['iterations']}; "
-                f"finish stage {name} first."
-            )
-        if size is not None and about["size"] != size:
-            raise InputError(
-                f"{path} is a network of size '{about['size']}', and what it is to become part of is of size "
+                f"{path} is a network of size '{about.size}', and what it is to become part of is of size "
                 f"'{size}'; choose ",
-                Argument("networks", about["size"]),
+                Argument("networks", about.size),
                 f", or train stage {name} anew.",
             )
         if getattr(network.config, "batch_statistics", batch_statistics) != batch_statistics:

@@ -1,45 +1,10 @@
-"""Trained weights that come with the package: files ``TASK.safetensors`` in this folder, made by ``export``.
+"""Trained weights that come with the package, ``TASK.safetensors`` in this folder, and making such files.
 
-Each is at most ``MOST_BYTES`` large: half-precision weights of what a task needs, and what its makers say of
-it.
+In: a checkpoint of a training. Out: half-precision weights of what a task needs, with what is said of them.
 """
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Final
+from umsn.weights.shipped import FOLDER, MOST_BYTES, default_checkpoint, shipped_checkpoint
 
-from blurgen.errors import Argument, InputError
-
-MOST_BYTES: Final = 30_000_000
-
-FOLDER: Final = Path(__file__).parent
-
-_FILES: Final[dict[str, tuple[str, ...]]] = {
-    "deblur": ("deblur", "umsn"),
-    "segment": ("segment", "umsn", "deblur"),
-}
-"""By task, the files that can do it, the best first: the checkpoint of UMSN has an S-Net."""
-
-
-def default_checkpoint(task: str) -> Path:
-    """Return the weights that come with the package for ``deblur`` or ``segment``.
-
-    Raises InputError where there are none, ValueError for another task.
-    """
-    found = shipped_checkpoint(task)
-    if found is None:
-        raise InputError(
-            f"No weights to {task} come with this version; train some ('umsn train') and give ",
-            Argument("checkpoint", f"RUN/{'segmentation' if task == 'segment' else 'umsn'}.safetensors"),
-            ".",
-        )
-    return found
-
-
-def shipped_checkpoint(task: str) -> Path | None:
-    """Return what ``default_checkpoint`` returns, or None where there is none."""
-    if task not in _FILES:
-        raise ValueError(f"Argument 'task' must be one of {', '.join(_FILES)}, not '{task}'.")
-    paths = (FOLDER / f"{name}.safetensors" for name in _FILES[task])
-    return next((path for path in paths if path.is_file()), None)
+__all__ = ["FOLDER", "MOST_BYTES", "default_checkpoint", "shipped_checkpoint"]
