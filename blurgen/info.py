@@ -128,7 +128,7 @@ def _faces_info(path: Path) -> dict[str, Any]:
     named = [entry for entry in skipped if isinstance(entry, dict)] if isinstance(skipped, list) else []
     count = faces.made_with.get("skipped_count")
     return {
-        "count": faces.count,
+        "count": len(faces),
         "labelled": int(np.count_nonzero(faces.labelled)),
         "bytes": path.stat().st_size,
         "skipped": [{key: str(entry.get(key, "")) for key in ("name", "reason")} for entry in named],

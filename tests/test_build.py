@@ -153,7 +153,7 @@ def test_unlabelled_faces_give_no_isolated_rows(photos, unlabelled, tmp_path):
         class_isolated=True,
         patch_size=24,
     )
-    assert data.faces.count == 8
+    assert len(data.faces) == 8
     for name in data.sets[1:]:
         rows = data.batch(slice(None), name)
         assert len(rows) > 0
@@ -436,7 +436,7 @@ def test_a_slice_waits_while_another_looks_whether_the_whole_is_being_built(half
         ({"jobs": 0}, "'jobs' must be at least 1"),
         ({"noise_sigma": 0.5}, "'noise_sigma' must be `float` <= 0.2, not 0.5"),
         ({"backend": "mpi"}, "'backend' must be one of"),
-        ({"scheduler": "tcp://x:1"}, "'scheduler' must be left out"),
+        ({"scheduler": "tcp://x:1"}, "'scheduler' is of no use with backend='loky'; leave it out"),
     ],
 )
 def test_wrong_options_are_refused_before_anything_happens(photos, tmp_path, options, message):

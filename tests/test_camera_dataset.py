@@ -304,7 +304,7 @@ def test_a_dataset_of_the_paper_has_no_stages(photos, tmp_path):
     words = ["preview", str(root), "--out", str(tmp_path / "s.png"), "--stages"]
     done = CliRunner().invoke(main, words)
     assert done.exit_code == 2
-    assert "build the dataset with --formation camera" in done.output
+    assert "No camera took these pictures" in done.output
 
 
 @pytest.mark.parametrize("reader", ["list", "dataset"])

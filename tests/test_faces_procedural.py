@@ -342,7 +342,7 @@ def test_other_files_are_never_overwritten(tmp_path):
         write_faces(tmp_path, 1, size=64)
     assert holiday.read_bytes() == before
     holiday.rename(tmp_path / "images" / "holiday.png")
-    with pytest.raises(InputError, match=r"holds holiday\.png"):
+    with pytest.raises(InputError, match=r"holds 'holiday\.png'"):
         write_faces(tmp_path, 1, size=64)
     (tmp_path / "file").write_text("text")
     with pytest.raises(InputError, match="name a folder"):

@@ -238,5 +238,5 @@ def test_a_matlab_file_cannot_point_elsewhere_or_claim_endless_arrays(tmp_path):
 
 
 def test_a_wrong_argument_is_named(tmp_path):
-    with pytest.raises(ValueError, match="Argument 'center' must be keep or mass, not box"):
+    with pytest.raises(ValueError, match="Argument 'center' must be one of keep, mass, not 'box'"):
         import_bank(tmp_path, center="box")

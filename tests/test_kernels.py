@@ -164,7 +164,7 @@ def test_exposure_shortens_the_path():
 
 def test_a_path_of_a_kernel_that_is_not_there_is_refused():
     bank = make_bank(3, samples=50)
-    with pytest.raises(ValueError, match="Argument 'i' must be between 0 and 2, not 3"):
+    with pytest.raises(ValueError, match="Argument 'i' must be from 0 to 2, not 3"):
         trajectory(bank, 3)
     changed = KernelBank(bank.weights[::-1].copy(), bank.sizes[::-1].copy(), bank.made_with)
     with pytest.raises(ValueError, match="does not hold at 0 what its recipe makes"):
@@ -190,16 +190,16 @@ def test_path_lengths_and_extents_lie_where_the_model_puts_them():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"count": 0}, "Argument 'count' must be between 1"),
+        ({"count": 0}, "Argument 'count' must be from 1 to"),
         ({"min_size": 14}, "Argument 'min_size' must be odd, 3 to 101, not 14"),
         ({"max_size": 103}, "Argument 'max_size' must be odd, 3 to 101, not 103"),
         ({"min_size": 31}, r"Argument 'min_size' must not be above 'max_size' \(29\), not 31"),
         ({"model": "brownian"}, "Argument 'model' must be one of camera3d, "),
-        ({"center": "left"}, "Argument 'center' must be mass or box, not left"),
-        ({"seed": -1}, "Argument 'seed' must be between 0"),
+        ({"center": "left"}, "Argument 'center' must be one of mass, box, not 'left'"),
+        ({"seed": -1}, "Argument 'seed' must be from 0"),
         ({"threads": 0}, "Argument 'threads' must be at least 1"),
-        ({"samples": 3}, "Argument 'samples' must be between 50"),
-        ({"exposure": 0}, "Argument 'exposure' must be between 0.01 and 1"),
+        ({"samples": 3}, "Argument 'samples' must be from 50"),
+        ({"exposure": 0}, r"Argument 'exposure' must be from 0\.01 to 1"),
     ],
 )
 def test_wrong_arguments_are_named(arguments, message):

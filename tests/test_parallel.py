@@ -112,7 +112,7 @@ class Deadly:
 @pytest.mark.parametrize(("backend", "package"), [("dask", "distributed"), ("ray", "ray")])
 def test_a_backend_that_is_not_installed_is_told(monkeypatch, backend, package):
     monkeypatch.setitem(sys.modules, package, None)
-    with pytest.raises(InputError, match=f"--backend {backend} needs .*pip install {package}"):
+    with pytest.raises(InputError, match=f"backend='{backend}' needs .*pip install {package}"):
         list(run_jobs(square, [(1,)], Workers(backend=backend)))
 
 

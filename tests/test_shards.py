@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from blurgen.dataset.shards import ShardArrays, ShardDigest, create_shard, digest_shard, open_shard
 from blurgen.errors import InputError
-from blurgen.files.digests import digest_file
+from blurgen.files.digests import record_file
 from blurgen.synthesis.recipe import INDEX_DTYPE
 
 
@@ -67,7 +67,7 @@ def test_digests_are_those_of_the_format(tmp_path):
     digest = write_shard(path, written)
     everything = b"".join(array.tobytes() for array in written.parts())
     assert digest.content == xxhash.xxh3_128_hexdigest(everything)
-    assert digest.digest == xxhash.xxh3_128_hexdigest(path.read_bytes()) == digest_file(path)
+    assert digest.digest == xxhash.xxh3_128_hexdigest(path.read_bytes()) == record_file(path).digest
     assert digest.bytes == path.stat().st_size
     assert digest_shard(path) == digest
 

@@ -36,8 +36,9 @@ from blurgen.dataset.manifest import (
 from blurgen.dataset.reading import Dataset
 from blurgen.dataset.render import Renderer
 from blurgen.dataset.shards import row_bytes
-from blurgen.errors import Argument, ArgumentError, DiskLost, InputError
+from blurgen.errors import Argument, ArgumentError, DiskLost, InputError, check_range
 from blurgen.faces import FaceSource, read_faces
+from blurgen.files.folders import make_folder
 from blurgen.jobs.parallel import Workers, is_short, run_jobs
 from blurgen.jobs.progress import Bar, Reporter, Silent, size_text
 from blurgen.kernels.bank import KernelBank
@@ -94,8 +95,7 @@ def build_dataset(
     """
     root, reporter = Path(out), progress or Silent()
     workers = Workers(jobs, backend, scheduler)
-    if per_image < 1:
-        raise ArgumentError(Argument("per_image"), f" must be at least 1, not {per_image}.")
+    check_range("per_image", per_image, 1)
     if shards is not None and not 0 <= shards[0] < shards[1]:
         raise ArgumentError(Argument("shards"), f" must be (first, end) with first < end, not {shards}.")
     bank = bank if isinstance(bank, KernelBank) else KernelBank.load(bank)
@@ -108,12 +108,14 @@ def build_dataset(
         class_isolated=class_isolated,
         isolation=isolation,
         faces=FacesUsed(1, "0" * 32, []),  # until they are decoded
-        kernels=KernelsUsed(len(bank), bank.max_size, bank.digest),
+        kernels=KernelsUsed.of(bank),
         camera=camera,
     )
     wanted = Wanted(draft, per_image if count is None else None)
     sources = _opened(sources, patch_size, bank.max_size, seed)
-    _make_folder(root)
+    make_folder(root)
+    if not (root / MANIFEST).exists():
+        check_only_ours(root)  # before a lock file is put into a folder that is not ours
     locked = lock_whole(root) if shards is None else lock_slice(root, *shards)
     with locked:
         with lock_update(root):
@@ -156,15 +158,6 @@ def _opened(
         else:
             opened.append(one)  # type: ignore[arg-type]
     return opened
-
-
-def _make_folder(root: Path) -> None:
-    try:
-        root.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(f"{root}: cannot be made ({error.strerror}); choose another folder.") from None
-    if not (root / "dataset.json").exists():
-        check_only_ours(root)  # before a lock file is put into a folder that is not ours
 
 
 def _unfinished(root: Path, manifest: DatasetManifest, shards: tuple[int, int] | None) -> list[int]:
@@ -215,12 +208,9 @@ def _announce(root: Path, manifest: DatasetManifest, numbers: list[int], reporte
 
 def _isolated_share(root: Path, recipe: Recipe) -> float:
     """Return how many isolated rows there are per sample, counted on samples spread over all."""
-    renderer = Renderer(root, recipe)
-    try:
-        spread = np.arange(0, recipe.count, max(1, recipe.count // _SAMPLED_FOR_ESTIMATE))
+    spread = np.arange(0, recipe.count, max(1, recipe.count // _SAMPLED_FOR_ESTIMATE))
+    with closing(Renderer(root, recipe)) as renderer:
         return float(renderer.members(renderer.plan(spread)).sum() / len(spread))
-    finally:
-        renderer.close()
 
 
 def _results(
@@ -240,28 +230,22 @@ def _is_short(root: Path, recipe: Recipe, numbers: list[int]) -> bool:
 
     What their making needs is compiled then, once, here, and not by every worker.
     """
-    renderer = Renderer(root, recipe)
-    try:
+    with closing(Renderer(root, recipe)) as renderer:
         index = renderer.plan(np.arange(min(recipe.count, _TIMED)))
         renderer.rows_by_set(index[:1])
         renderer.render(index[:1], isolated=recipe.class_isolated)
         began = time.perf_counter()
         renderer.render(index, isolated=recipe.class_isolated)
         seconds = (time.perf_counter() - began) / len(index)
-    finally:
-        renderer.close()
     return is_short(seconds * sum(end - first for first, end in map(recipe.shard_samples, numbers)))
 
 
 def _results_here(
     root: Path, manifest: DatasetManifest, numbers: list[int]
 ) -> Generator[tuple[int, dict[str, ShardRecord]], None, None]:
-    renderer = Renderer(root, manifest.recipe)
-    try:
+    with closing(Renderer(root, manifest.recipe)) as renderer:
         for number in numbers:
             yield number, complete_shard(renderer, root, number, listed=manifest.listed(number))
-    finally:
-        renderer.close()
 
 
 def _collect(root: Path, results: Iterator[tuple[int, dict[str, ShardRecord]]], bar: Bar) -> None:

@@ -10,6 +10,7 @@ import json
 import re
 import shutil
 from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -33,10 +34,11 @@ from blurgen.dataset.manifest import (
 )
 from blurgen.dataset.render import Renderer, sources_of
 from blurgen.dataset.shards import open_shard
-from blurgen.errors import InputError
+from blurgen.errors import Argument, InputError
 from blurgen.faces import FaceSource
 from blurgen.faces.store import FaceStore, write_store
 from blurgen.files.digests import FileRecord, record_file
+from blurgen.files.folders import refuse_others
 from blurgen.files.inside import inside
 from blurgen.jobs.progress import Reporter
 from blurgen.kernels.bank import KernelBank
@@ -91,7 +93,7 @@ def prepare(
         _check_sources(root / MANIFEST, old.recipe.faces.sources, described, sources)
         _check_recipe(root, old.recipe, wanted.recipe(old.recipe.faces))
     placed = _place_faces(root, sources, described, old, decoding)
-    recipe = wanted.recipe(FacesUsed(placed.store.count, placed.digest, described))
+    recipe = wanted.recipe(FacesUsed(len(placed.store), placed.digest, described))
     _check_labels(recipe, placed.store, sources, decoding.reporter)
     files = {FACES: placed.record, KERNELS: _place_kernels(root, bank, old)}
     if old is None:
@@ -109,12 +111,12 @@ def prepare(
 def check_only_ours(root: Path) -> None:
     """Raise InputError when the folder holds anything that is no part of a dataset."""
     ours = {MANIFEST, FACES, KERNELS, FULL, ISOLATED[0].split("/", maxsplit=1)[0]}
-    for path in sorted(root.iterdir()):
-        part = _PART.fullmatch(path.name)
-        if path.name not in ours and not is_lock(path.name) and not (part and part[1] in ours):
-            raise InputError(
-                f"{root}: holds '{path.name}', which is no part of a dataset; choose a new or empty folder."
-            )
+
+    def is_ours(name: str) -> bool:
+        part = _PART.fullmatch(name)
+        return name in ours or is_lock(name) or (part is not None and part[1] in ours)
+
+    refuse_others(root, is_ours, "a dataset")
 
 
 def remove_leftovers(root: Path, shards: tuple[int, int] | None = None) -> None:
@@ -178,16 +180,13 @@ def _check_shards(root: Path, recipe: Recipe) -> None:
     ]
     if not there:
         return
-    renderer = Renderer(root, recipe)
-    try:
+    with closing(Renderer(root, recipe)) as renderer:
         for name, number in there:
             if _is_of_another_recipe(renderer, root, name, number):
                 raise InputError(
                     f"{root / shard_file(name, number)}: is whole, but of another recipe or made by other "
                     "versions; give the options it was made with, or remove 'full' and 'isolated'."
                 )
-    finally:
-        renderer.close()
 
 
 def _is_of_another_recipe(renderer: Renderer, root: Path, set_name: str, number: int) -> bool:
@@ -269,13 +268,16 @@ def _check_labels(
     if not recipe.class_isolated:
         return
     unlabelled = int(np.count_nonzero(~faces.labelled))
-    if unlabelled == faces.count:
+    if unlabelled == len(faces):
         raise InputError(
-            f"{', '.join(source.spec for source in sources)}: no face has labels, and --class-isolated needs "
-            "them; give labelled faces (or --labels DIR), or leave the option out."
+            f"{', '.join(source.spec for source in sources)}: no face has labels, which are needed by ",
+            Argument("class_isolated"),
+            "; give labelled faces (or a folder of label maps, ",
+            Argument("labels"),
+            "), or leave it out.",
         )
     if unlabelled:
-        reporter.say(f"{unlabelled:,} of {faces.count:,} faces have no labels and give no isolated rows.")
+        reporter.say(f"{unlabelled:,} of {len(faces):,} faces have no labels and give no isolated rows.")
 
 
 def _place_kernels(root: Path, bank: KernelBank, old: DatasetManifest | None) -> FileRecord | None:

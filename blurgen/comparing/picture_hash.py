@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from blurgen.compiling.njit import njit
+from blurgen.errors import check_range
 
 WORDS: Final = 4
 """A hash has 256 bits in four words of 64."""
@@ -82,8 +83,7 @@ def near_pairs(
     ``first``, row of ``second``, distance in bits, 1 where the second picture is the mirrored first (0 where
     not); in ascending order of rows, of each row of ``first`` at most the first MOST_PAIRS.
     """
-    if not 0 <= threshold < 64 * WORDS:
-        raise ValueError(f"Argument 'threshold' must be from 0 to {64 * WORDS - 1}, not {threshold}.")
+    check_range("threshold", threshold, 0, 64 * WORDS - 1)
     ours, theirs = (np.ascontiguousarray(part, np.uint64).reshape(-1, WORDS) for part in (first, second))
     found = np.empty((1024, 4), np.int64)
     while True:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Any, Final
 
@@ -13,7 +14,7 @@ from PIL import Image, ImageDraw, ImageFont
 from blurgen.dataset.manifest import FULL, ISOLATED
 from blurgen.dataset.reading import Dataset, Triplet
 from blurgen.dataset.render import Renderer
-from blurgen.errors import InputError
+from blurgen.errors import InputError, check_range
 from blurgen.files.atomic import write_aside
 from blurgen.files.png import encode_png
 from blurgen.labels import Label
@@ -47,7 +48,7 @@ def contact_sheet(dataset: Dataset, rows: int = 8, seed: int = 0) -> Image.Image
     Each row shows clean, blurry, mask in colours and the kernel, and, where the dataset has them, the
     versions in which only one class is blurred. Raises ValueError for less than one row.
     """
-    _check_rows(rows)
+    check_range("rows", rows, 1)
     columns = ["clean", "blurry", "mask", "kernel", *(name for name in dataset.sets if name != FULL)]
     titles = [name.replace("isolated/", "blurred: ") for name in columns]
     chosen = _choose(len(dataset), rows, seed)
@@ -61,14 +62,11 @@ def stage_sheet(dataset: Dataset, rows: int = 8, seed: int = 0) -> Image.Image:
     the developed one (``CameraDegrader.stages``). Raises ValueError for less than one row; InputError when no
     camera took the pictures.
     """
-    _check_rows(rows)
+    check_range("rows", rows, 1)
     chosen = _choose(len(dataset), rows, seed)
-    renderer = Renderer(dataset.root, dataset.recipe)
-    try:
-        samples = [dataset[number].index["sample"] for number in chosen]
+    samples = [dataset[number].index["sample"] for number in chosen]
+    with closing(Renderer(dataset.root, dataset.recipe)) as renderer:
         stages = [renderer.stages(renderer.plan([sample])) for sample in samples]
-    finally:
-        renderer.close()
     tiles = [list(pictures.values()) for pictures in stages]
     return _sheet(dataset, list(stages[0]), chosen, tiles)
 
@@ -81,11 +79,6 @@ def triplet_picture(triplet: Triplet) -> bytes:
 def png(picture: Image.Image) -> bytes:
     """Return a picture as a PNG file."""
     return encode_png(np.asarray(picture))
-
-
-def _check_rows(rows: int) -> None:
-    if rows < 1:
-        raise ValueError(f"Argument 'rows' must be at least 1, not {rows}.")
 
 
 def _sheet(

@@ -20,7 +20,7 @@ from blurgen.dataset.manifest import FULL, DatasetManifest, read_manifest, set_c
 from blurgen.dataset.mapped_rows import MappedRows
 from blurgen.dataset.render import Renderer, open_faces, open_kernels
 from blurgen.dataset.shards import MappedShard, ShardArrays, ShardLayout, map_shard, read_layout
-from blurgen.errors import InputError
+from blurgen.errors import Argument, InputError
 from blurgen.faces.store import FaceStore
 from blurgen.files.inside import inside
 from blurgen.files.open_files import allow_open_files
@@ -258,8 +258,10 @@ class Dataset:
     def _check_set(self, set_name: str) -> None:
         if set_name not in self.sets:
             raise InputError(
-                f"{self.root}: has no set '{set_name}', only {', '.join(self.sets)}; "
-                "sets of classes are made with --class-isolated."
+                f"{self.root}: has no set '{set_name}', only {', '.join(self.sets)}; ",
+                "sets of classes are made with ",
+                Argument("class_isolated", True),
+                ".",
             )
 
     def _row_numbers(self, rows: Rows, set_name: str) -> NDArray[np.int64]:

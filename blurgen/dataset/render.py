@@ -12,13 +12,13 @@ from numpy.typing import ArrayLike, NDArray
 
 from blurgen.dataset.manifest import FACES, FULL, ISOLATED, KERNELS, MANIFEST
 from blurgen.dataset.shards import ShardArrays
-from blurgen.errors import InputError
+from blurgen.errors import Argument, InputError
 from blurgen.faces.store import FaceStore
 from blurgen.files.inside import inside
 from blurgen.kernels.bank import KernelBank
 from blurgen.synthesis.camera.engine import CameraDegrader
 from blurgen.synthesis.engine import Degrader, Triplets, class_pixels
-from blurgen.synthesis.recipe import LEAST_SHARE, Recipe
+from blurgen.synthesis.recipe import LEAST_SHARE, KernelsUsed, Recipe
 
 
 class Renderer:
@@ -101,7 +101,7 @@ class Renderer:
         InputError when the recipe has no camera.
         """
         if not isinstance(self._degrader, CameraDegrader):
-            raise InputError("stages are those of a camera; build the dataset with --formation camera.")
+            raise InputError("No camera took these pictures, so there are no stages of theirs.")
         return self._degrader.stages(index)
 
     def close(self) -> None:
@@ -127,12 +127,14 @@ def open_faces(root: Path, recipe: Recipe) -> FaceStore:
     """Open the dataset's ``faces.h5``; InputError when there are not as many faces as the recipe says."""
     path = inside(root, FACES)
     store = FaceStore(path)
-    if store.count != recipe.faces.count:
-        raise InputError(f"{path}: has {store.count} faces, but the recipe says {recipe.faces.count}.")
+    if len(store) != recipe.faces.count:
+        raise InputError(f"{path}: has {len(store)} faces, but the recipe says {recipe.faces.count}.")
     if (smallest := min(store.heights.min(), store.widths.min())) < recipe.patch_size:
         raise InputError(
             f"{path}: has a face of {smallest} pixels, but patches are {recipe.patch_size}; "
-            "use larger faces or a smaller --patch-size."
+            "use larger faces or a smaller ",
+            Argument("patch_size"),
+            ".",
         )
     return store
 
@@ -141,11 +143,7 @@ def open_kernels(root: Path, recipe: Recipe) -> KernelBank:
     """Load the dataset's ``kernels.h5``; InputError when it is not the recipe's bank."""
     path = inside(root, KERNELS)
     bank = KernelBank.load(path)
-    if (len(bank), bank.max_size, bank.digest) != (
-        recipe.kernels.count,
-        recipe.kernels.max_size,
-        recipe.kernels.digest,
-    ):
+    if KernelsUsed.of(bank) != recipe.kernels:
         raise InputError(
             f"{path}: is not the kernel bank of the recipe in {MANIFEST}; restore the right one."
         )

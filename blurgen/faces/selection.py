@@ -7,7 +7,7 @@ from typing import TypeVar
 
 import numpy as np
 
-from blurgen.errors import InputError
+from blurgen.errors import InputError, check_choice
 from blurgen.faces.adapters.listing import read_inside
 from blurgen.faces.decode import sha256
 from blurgen.faces.source import SourceOptions
@@ -26,8 +26,7 @@ def in_split(digest: str, split: str) -> bool:
     A face is in ``test`` when the first 8 bytes of its SHA-256, as a big-endian integer, are below a
     tenth of 2^64. So the same file is on the same side in every folder and on every machine.
     """
-    if split not in ("all", "train", "test"):
-        raise ValueError(f"Argument 'split' must be 'all', 'train' or 'test', not {split!r}.")
+    check_choice("split", split, ("all", "train", "test"))
     if split == "all":
         return True
     return (int(digest[:16], 16) * 10 < 2**64) == (split == "test")

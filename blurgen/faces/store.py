@@ -18,7 +18,7 @@ import numpy as np
 import xxhash
 from numpy.typing import NDArray
 
-from blurgen.errors import InputError
+from blurgen.errors import Argument, ArgumentError, InputError, check_choice
 from blurgen.faces.collect import Collected, FaceRecord, Part, Skipped, collect, labels_path
 from blurgen.faces.source import Face, FaceSource
 from blurgen.files.atomic import write_aside
@@ -87,11 +87,6 @@ class FaceStore:
 
     def __len__(self) -> int:
         return len(self.table)
-
-    @property
-    def count(self) -> int:
-        """Number of faces."""
-        return len(self)
 
     @cached_property
     def pixels(self) -> NDArray[np.uint8]:
@@ -190,10 +185,9 @@ def write_store(
     Needs memory for one face per job, and while it works a folder beside ``path`` in which the decoded
     faces wait. Raises InputError when a source has no usable face or the disk is full.
     """
-    if on_error not in ("skip", "fail"):
-        raise ValueError(f"Argument 'on_error' must be 'skip' or 'fail', not {on_error!r}.")
+    check_choice("on_error", on_error, ("skip", "fail"))
     if not sources:
-        raise ValueError("Argument 'sources' must hold at least one source, not none.")
+        raise ArgumentError(Argument("sources"), " must hold at least one source.")
     path = Path(path)
     with write_aside(path) as aside, _waiting_room(path) as folder:
         collected = collect(sources, folder, jobs=jobs, on_error=on_error, progress=progress)

@@ -30,11 +30,6 @@ class FileRecord(Record, frozen=True):
     digest: Digest
 
 
-def digest_file(path: Path) -> str:
-    """Return the digest of a file's bytes, whatever they are."""
-    return record_file(path).digest
-
-
 def record_file(path: Path) -> FileRecord:
     """Return size and digest of a file; reads it once, in small pieces."""
     return digest_areas(path, ())[0]

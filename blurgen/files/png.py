@@ -16,7 +16,7 @@ from blurgen.files.atomic import write_aside
 COMPRESS_LEVEL: Final = 1
 """Of zlib. Noise does not compress: levels 1 to 9 differ by 6 % in size and by a factor of two in time."""
 
-_SIGNATURE = b"\x89PNG\r\n\x1a\n"
+SIGNATURE: Final = b"\x89PNG\r\n\x1a\n"
 _END = b"\x00\x00\x00\x00IEND\xaeB`\x82"
 
 
@@ -49,8 +49,8 @@ def is_whole_png(path: Path) -> bool:
         if not path.is_file():  # a pipe would never end
             return False
         with path.open("rb") as file:
-            begin = file.read(len(_SIGNATURE))
+            begin = file.read(len(SIGNATURE))
             file.seek(-len(_END), os.SEEK_END)
-            return begin == _SIGNATURE and file.read() == _END
+            return begin == SIGNATURE and file.read() == _END
     except OSError:
         return False

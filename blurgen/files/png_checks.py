@@ -14,8 +14,8 @@ from PIL import Image
 
 from blurgen.errors import InputError
 from blurgen.files.bounded import read_bounded
+from blurgen.files.png import SIGNATURE
 
-_SIGNATURE: Final = b"\x89PNG\r\n\x1a\n"
 _COLOUR_TYPES: Final = {3: 2, 2: 0}  # dimensions of the array -> RGB, grey
 _OVERHEAD: Final = 1 << 16  # bytes of a file beyond its pixels, at most
 
@@ -42,9 +42,9 @@ def read_checked(path: Path, shape: tuple[int, ...]) -> NDArray[np.uint8]:
 
 def _is_sound(content: bytes) -> bool:
     """Return whether these are the chunks of a PNG file, IHDR to IEND, each with the right checksum."""
-    if not content.startswith(_SIGNATURE):
+    if not content.startswith(SIGNATURE):
         return False
-    place, kind = len(_SIGNATURE), b""
+    place, kind = len(SIGNATURE), b""
     while kind != b"IEND":
         if place + 12 > len(content):
             return False

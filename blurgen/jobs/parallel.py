@@ -11,7 +11,7 @@ from typing import Any, Final, TypeVar
 
 import joblib
 
-from blurgen.errors import InputError
+from blurgen.errors import Argument, ArgumentError, InputError, check_choice
 
 BACKENDS: Final = ("loky", "dask", "ray")
 
@@ -32,7 +32,7 @@ class WorkerDied(RuntimeError):
 class Workers:
     """Who does the work: ``jobs`` processes on this machine (-1: one per core), or all those of a cluster.
 
-    ``scheduler`` is the address of the Dask scheduler or the Ray cluster. Raises ValueError for an unknown
+    ``scheduler`` is the address of the Dask scheduler or the Ray cluster. Raises ArgumentError for an unknown
     backend, or a scheduler without a cluster.
     """
 
@@ -42,11 +42,14 @@ class Workers:
 
     def __post_init__(self) -> None:
         if self.jobs < 1 and self.jobs != -1:
-            raise ValueError(f"Argument 'jobs' must be at least 1, or -1 for all cores, not {self.jobs}.")
-        if self.backend not in BACKENDS:
-            raise ValueError(f"Argument 'backend' must be one of {', '.join(BACKENDS)}, not {self.backend}.")
+            raise ArgumentError(
+                Argument("jobs"), f" must be at least 1, or -1 for all cores, not {self.jobs}."
+            )
+        check_choice("backend", self.backend, BACKENDS)
         if self.scheduler is not None and self.backend == "loky":
-            raise ValueError("Argument 'scheduler' must be left out with backend 'loky'.")
+            raise ArgumentError(
+                Argument("scheduler"), " is of no use with ", Argument("backend", "loky"), "; leave it out."
+            )
 
 
 def is_short(seconds: float) -> bool:
@@ -147,7 +150,7 @@ def _join_dask(stack: ExitStack, scheduler: str | None) -> None:
     try:
         from distributed import Client, TimeoutError  # noqa: PLC0415  (in Python 3.10, not the built-in)
     except ImportError:
-        raise InputError("--backend dask needs Dask: pip install distributed") from None
+        raise InputError(Argument("backend", "dask"), " needs Dask: pip install distributed") from None
     try:
         client = stack.enter_context(Client(scheduler, timeout=_SECONDS_TO_ANSWER))
     except (OSError, ValueError) as error:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Final, TypeVar
 
-from blurgen.errors import InputError
+from blurgen.errors import Argument, InputError
 
 _DEATHS_SURVIVED: Final = 3  # of workers that were at the same job; after that, the job is to blame
 _SECONDS_TO_ANSWER: Final = 15.0
@@ -66,7 +66,7 @@ def _joined(address: str | None) -> Iterator[Any]:
     try:
         import ray  # noqa: PLC0415
     except ImportError:
-        raise InputError("--backend ray needs Ray: pip install ray") from None
+        raise InputError(Argument("backend", "ray"), " needs Ray: pip install ray") from None
     if ray.is_initialized():
         yield ray
         return

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
@@ -24,15 +24,15 @@ import numpy as np
 import xxhash
 from numpy.typing import NDArray
 
-from blurgen.errors import Argument, ArgumentError, InputError
+from blurgen.errors import Argument, ArgumentError, InputError, check_choice, check_range, check_seed
 from blurgen.files.atomic import write_aside
 from blurgen.files.hdf5 import create_plain, json_attribute, open_plain, plain_dataset, read_all
 from blurgen.kernels.paths import LANES, MODELS, MOST_ATTEMPTS, MOST_SAMPLES, Paths, walk
 from blurgen.kernels.raster import UNIT, place, raster
+from blurgen.limits import LARGEST_KERNEL, SMALLEST_KERNEL
 
 FORMAT: Final = "blurgen-kernels"
 VERSION: Final = 1
-LARGEST_SIZE: Final = 101
 CENTERS: Final = ("mass", "box")
 
 _RECIPE = ("count", "min_size", "max_size", "model", "center", "seed", "samples", "exposure")
@@ -139,7 +139,7 @@ class KernelBank:
             if not 1 <= count <= _MOST_KERNELS or largest != width or not _is_size(largest):
                 raise InputError(
                     f"{path}: /kernels has shape {weights.shape}, "
-                    f"expected (count, size, size) with an odd size from 3 to {LARGEST_SIZE}."
+                    f"expected (count, size, size) with an odd size from 3 to {LARGEST_KERNEL}."
                 )
             sizes = plain_dataset(file, "size", "u1", (count,))
             bank = cls(read_all(weights).astype(np.uint16, copy=False), read_all(sizes), made_with)
@@ -220,7 +220,9 @@ def make_bank(
         "samples": samples,
         "exposure": exposure,
     }
-    _check_arguments(threads=threads, **made_with)
+    _check_recipe(made_with)
+    if threads < 1 and threads != -1:
+        raise ArgumentError(Argument("threads"), f" must be at least 1, or -1 for all cores, not {threads}.")
     draw = _Draw(model, seed, center, samples, _seen(samples, exposure), max_size)
     all_sizes = np.arange(min_size, max_size + 1, 2, dtype=np.uint8)
     sizes = all_sizes[np.arange(count) % len(all_sizes)]
@@ -260,7 +262,7 @@ def has_paths(bank: KernelBank) -> bool:
     """Whether a bank was made by ``make_bank``, so that ``trajectory`` works, and not imported."""
     made = bank.made_with
     try:
-        _check_arguments(threads=1, **{name: made[name] for name in _RECIPE})
+        _check_recipe(made)
     except (KeyError, TypeError, ValueError):
         return False
     return len(bank) <= made["count"] and bank.max_size == made["max_size"]
@@ -271,18 +273,17 @@ def trajectory(bank: KernelBank, i: int) -> CameraPath:
 
     Raises ValueError when the bank was imported and has no paths, or does not hold what its recipe makes.
     """
-    if not 0 <= i < len(bank):
-        raise ValueError(f"Argument 'i' must be between 0 and {len(bank) - 1}, not {i}.")
+    check_range("i", i, 0, len(bank) - 1)
     made = bank.made_with
     if not has_paths(bank):
-        raise ValueError("Argument 'bank' must be a bank made by make_bank; this one has no camera paths.")
+        raise ArgumentError(Argument("bank"), " must be made by make_bank; this one has no camera paths.")
     seen = _seen(made["samples"], made["exposure"])
     draw = _Draw(made["model"], made["seed"], made["center"], made["samples"], seen, bank.max_size)
     for attempt in range(MOST_ATTEMPTS):
         kernel, fits, path = draw.attempt(i, int(bank.sizes[i]), attempt)
         if fits and (kernel == bank.weights[i]).all():
             return path
-    raise ValueError(f"Argument 'bank' does not hold at {i} what its recipe makes; it has been changed.")
+    raise ArgumentError(Argument("bank"), f" does not hold at {i} what its recipe makes; it was changed.")
 
 
 @dataclass(frozen=True)
@@ -309,7 +310,9 @@ class _Draw:
             out[which] = kernels
             again = [(k, attempt + 1) for (k, attempt), fit in zip(turn, fits, strict=True) if not fit]
             if any(attempt == MOST_ATTEMPTS for _, attempt in again):
-                raise ValueError("Argument 'samples' or 'exposure' is too small: paths have no extent.")
+                raise ArgumentError(
+                    Argument("samples"), " or ", Argument("exposure"), " is too small: paths have no extent."
+                )
             waiting = again + waiting
         return out
 
@@ -351,10 +354,8 @@ def _redraw_twins(draw: _Draw, weights: NDArray[np.uint16], sizes: NDArray[np.ui
         while (key := xxhash.xxh3_128_digest(weights[i].data)) in seen or not fits:
             attempt += 1
             if attempt == MOST_ATTEMPTS:
-                raise ValueError(
-                    f"Argument 'count' must be smaller: there are not {len(weights)} different kernels "
-                    f"of model {draw.model} in these sizes."
-                )
+                different = f"{len(weights)} different kernels of model {draw.model} in these sizes."
+                raise ArgumentError(Argument("count"), f" must be smaller: there are not {different}")
             weights[i], fits, _ = draw.attempt(i, int(sizes[i]), attempt)
         seen.add(key)
 
@@ -365,42 +366,22 @@ def _seen(samples: int, exposure: float) -> int:
 
 
 def _is_size(size: int) -> bool:
-    return size % 2 == 1 and 3 <= size <= LARGEST_SIZE
+    return size % 2 == 1 and SMALLEST_KERNEL <= size <= LARGEST_KERNEL
 
 
-def _check_arguments(
-    *,
-    count: int,
-    min_size: int,
-    max_size: int,
-    model: str,
-    center: str,
-    seed: int,
-    threads: int,
-    samples: int,
-    exposure: float,
-) -> None:
-    if not 1 <= count <= _MOST_KERNELS:
-        raise ArgumentError(Argument("count"), f" must be between 1 and {_MOST_KERNELS}, not {count}.")
+def _check_recipe(recipe: Mapping[str, Any]) -> None:
+    """Raise ArgumentError unless a bank can be made with this; KeyError where something is missing."""
+    check_range("count", recipe["count"], 1, _MOST_KERNELS)
+    min_size, max_size = recipe["min_size"], recipe["max_size"]
     for name, size in (("min_size", min_size), ("max_size", max_size)):
         if not _is_size(size):
-            raise ArgumentError(Argument(name), f" must be odd, 3 to {LARGEST_SIZE}, not {size}.")
+            wanted = f" must be odd, {SMALLEST_KERNEL} to {LARGEST_KERNEL}, not {size}."
+            raise ArgumentError(Argument(name), wanted)
     if min_size > max_size:
-        raise ArgumentError(
-            Argument("min_size"),
-            " must not be above ",
-            Argument("max_size"),
-            f" ({max_size}), not {min_size}.",
-        )
-    if model not in MODELS:
-        raise ArgumentError(Argument("model"), f" must be one of {', '.join(MODELS)}, not {model}.")
-    if center not in CENTERS:
-        raise ArgumentError(Argument("center"), f" must be mass or box, not {center}.")
-    if not 0 <= seed < 1 << 64:
-        raise ArgumentError(Argument("seed"), f" must be between 0 and 2**64 - 1, not {seed}.")
-    if threads < 1 and threads != -1:
-        raise ArgumentError(Argument("threads"), f" must be at least 1, or -1 for all cores, not {threads}.")
-    if not 50 <= samples <= MOST_SAMPLES:
-        raise ArgumentError(Argument("samples"), f" must be between 50 and {MOST_SAMPLES}, not {samples}.")
-    if not 0.01 <= exposure <= 1:
-        raise ArgumentError(Argument("exposure"), f" must be between 0.01 and 1, not {exposure}.")
+        above = f" ({max_size}), not {min_size}."
+        raise ArgumentError(Argument("min_size"), " must not be above ", Argument("max_size"), above)
+    check_choice("model", recipe["model"], MODELS)
+    check_choice("center", recipe["center"], CENTERS)
+    check_seed(recipe["seed"])
+    check_range("samples", recipe["samples"], 50, MOST_SAMPLES)
+    check_range("exposure", recipe["exposure"], 0.01, 1)

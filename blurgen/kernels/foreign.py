@@ -17,14 +17,14 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from blurgen.errors import InputError
+from blurgen.errors import Argument, InputError
 from blurgen.files.bounded import Budget, read_bounded
 from blurgen.files.hdf5 import H5_ERRORS, open_screened
 from blurgen.files.hdf5_foreign import foreign_bytes, foreign_dataset, is_references, read_foreign
 from blurgen.files.inside import inside
-from blurgen.kernels.bank import LARGEST_SIZE
 from blurgen.kernels.matlab5 import NotMatlab, variables
-from blurgen.kernels.stacks import SMALLEST_SIZE, kernel_count, kernels_in
+from blurgen.kernels.stacks import kernel_count, kernels_in
+from blurgen.limits import LARGEST_KERNEL, SMALLEST_KERNEL
 
 _MOST_FILE_BYTES: Final = 1 << 30
 _MOST_PICTURE_BYTES: Final = 1 << 20  # of a picture of 101 x 101 pixels, with whatever else is in it
@@ -72,8 +72,8 @@ def _read_png(file: Path) -> NDArray[np.float64]:
     content = read_bounded(file, _MOST_PICTURE_BYTES)
     try:
         with Image.open(io.BytesIO(content), formats=["PNG"]) as picture:
-            if max(picture.size) > LARGEST_SIZE:
-                raise InputError(f"{file}: is {picture.size} pixels; a kernel has at most {LARGEST_SIZE}.")
+            if max(picture.size) > LARGEST_KERNEL:
+                raise InputError(f"{file}: is {picture.size} pixels; a kernel has at most {LARGEST_KERNEL}.")
             pixels = np.asarray(
                 picture.convert("RGB") if picture.mode in _COLOUR_MODES else picture, np.float64
             )
@@ -97,7 +97,7 @@ def _read_npy(path: Path) -> Kernels:
     if not _are_kernels([array], last=False):
         raise InputError(
             f"{path}: an array of shape {array.shape} and type {array.dtype} is not kernels "
-            f"of {SMALLEST_SIZE} to {LARGEST_SIZE} pixels."
+            f"of {SMALLEST_KERNEL} to {LARGEST_KERNEL} pixels."
         )
     return kernels_in(array, last=False)
 
@@ -180,9 +180,11 @@ def _one_variable(path: Path, found: dict[str, _Arrays], variable: str | None) -
         raise InputError(f"{path}: has no variable '{variable}' that holds kernels.")
     if not found:
         raise InputError(
-            f"{path}: no variable holds kernels of {SMALLEST_SIZE} to {LARGEST_SIZE} pixels a side."
+            f"{path}: no variable holds kernels of {SMALLEST_KERNEL} to {LARGEST_KERNEL} pixels a side."
         )
     if len(found) > 1:
         names = ", ".join(sorted(found))
-        raise InputError(f"{path}: several variables could be kernels ({names}); name one with --variable.")
+        raise InputError(
+            f"{path}: several variables could be kernels ({names}); name one with ", Argument("variable"), "."
+        )
     return next(iter(found.values()))

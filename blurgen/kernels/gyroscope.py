@@ -18,10 +18,11 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from blurgen.errors import InputError
+from blurgen.errors import InputError, check_choice, check_range
 from blurgen.files.bounded import read_bounded
-from blurgen.kernels.bank import LARGEST_SIZE, KernelBank
+from blurgen.kernels.bank import KernelBank
 from blurgen.kernels.raster import to_q15
+from blurgen.limits import LARGEST_KERNEL
 
 AXES: Final = ("android", "camera")
 """Axes of the device: of phones (right, up, towards the user), or a camera's (right, down, forward)."""
@@ -51,7 +52,10 @@ def import_gyroscope(
     an argument out of range; InputError when the file is no such log, is shorter than an exposure, or the
     camera turned too fast for a kernel of 101 pixels.
     """
-    _check(focal_length, exposure, axes, time_unit)
+    check_range("focal_length", focal_length, 1, 1_000_000)
+    check_range("exposure", exposure, 0.00001, 100)
+    check_choice("axes", axes, AXES)
+    check_choice("time_unit", time_unit, TIME_UNITS)
     path = Path(path)
     time, rates = _read(path, TIME_UNITS[time_unit])
     count = int(np.floor((time[-1] - time[0]) / exposure + 1e-9))
@@ -84,17 +88,6 @@ def import_gyroscope(
         "max_size": largest,
     }
     return KernelBank(weights, sizes.astype(np.uint8), made_with)
-
-
-def _check(focal_length: float, exposure: float, axes: str, time_unit: str) -> None:
-    if not 1 <= focal_length <= 1e6:
-        raise ValueError(f"Argument 'focal_length' must be from 1 to 1e6 pixels, not {focal_length}.")
-    if not 1e-5 <= exposure <= 100:
-        raise ValueError(f"Argument 'exposure' must be from 1e-5 to 100 seconds, not {exposure}.")
-    if axes not in AXES:
-        raise ValueError(f"Argument 'axes' must be one of {', '.join(AXES)}, not {axes!r}.")
-    if time_unit not in TIME_UNITS:
-        raise ValueError(f"Argument 'time_unit' must be one of {', '.join(TIME_UNITS)}, not {time_unit!r}.")
 
 
 def _read(path: Path, unit: float) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -155,10 +148,10 @@ def _kernel(path: Path, number: int, x: NDArray[np.float64], y: NDArray[np.float
     """Return the kernel of a path in pixels, its mean at the centre, in the smallest odd size from 3 on."""
     x, y = x - x.mean(), y - y.mean()
     reach = max(np.abs(x).max(), np.abs(y).max())
-    if not reach <= LARGEST_SIZE // 2:
+    if not reach <= LARGEST_KERNEL // 2:
         raise InputError(
             f"{path}: in exposure {number} the picture moves {reach:.0f} pixels from its mean, "
-            f"{LARGEST_SIZE // 2} are the most; give a shorter exposure or a smaller focal length."
+            f"{LARGEST_KERNEL // 2} are the most; give a shorter exposure or a smaller focal length."
         )
     radius = max(1, int(np.ceil(reach)))
     column, row = np.floor(x).astype(int), np.floor(y).astype(int)

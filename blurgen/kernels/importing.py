@@ -21,13 +21,13 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from blurgen.errors import InputError
+from blurgen.errors import InputError, check_choice
 from blurgen.files.bounded import Budget
-from blurgen.kernels.bank import LARGEST_SIZE, KernelBank
+from blurgen.kernels.bank import KernelBank
 from blurgen.kernels.foreign import read_kernels
 from blurgen.kernels.raster import to_q15
-from blurgen.kernels.stacks import SMALLEST_SIZE
 from blurgen.kernels.statistics import center_offsets
+from blurgen.limits import LARGEST_KERNEL, SMALLEST_KERNEL
 
 _SLIGHTLY_NEGATIVE: Final = 1e-6  # of the largest weight: what resampling leaves behind, taken as 0
 _KERNEL_BYTES: Final = 512  # of memory that a kernel takes beside its weights
@@ -53,8 +53,7 @@ def import_bank(
     the file cannot be read or holds no kernels, when a kernel has negative or no weights, or is larger
     than 101 pixels.
     """
-    if center not in ("keep", "mass"):
-        raise ValueError(f"Argument 'center' must be keep or mass, not {center}.")
+    check_choice("center", center, ("keep", "mass"))
     path = Path(path)
     kernels, budget = read_kernels(path, variable)
     q15_kernels = [to_q15(_squared(kernel, path, i)) for i, kernel in enumerate(_counted(kernels, budget))]
@@ -62,9 +61,9 @@ def import_bank(
     if center == "mass":
         q15_kernels = [_moved(kernel, offset) for kernel, offset in zip(q15_kernels, offsets, strict=True)]
     sizes = np.array([_size(kernel) for kernel in q15_kernels])
-    if sizes.max() > LARGEST_SIZE:
+    if sizes.max() > LARGEST_KERNEL:
         raise InputError(
-            f"{path}: kernel {sizes.argmax()} needs {sizes.max()} pixels; {LARGEST_SIZE} is the most."
+            f"{path}: kernel {sizes.argmax()} needs {sizes.max()} pixels; {LARGEST_KERNEL} is the most."
         )
     largest = int(sizes.max())
     budget.spend(_Q15_BYTES * len(sizes) * largest**2)
@@ -124,4 +123,4 @@ def _size(kernel: NDArray[np.uint16]) -> int:
     """Return the side of the smallest odd square around the centre that holds all weights, at least 3."""
     rows, columns = np.nonzero(kernel)
     radius = kernel.shape[0] // 2
-    return max(SMALLEST_SIZE, 2 * int(max(abs(rows - radius).max(), abs(columns - radius).max())) + 1)
+    return max(SMALLEST_KERNEL, 2 * int(max(abs(rows - radius).max(), abs(columns - radius).max())) + 1)

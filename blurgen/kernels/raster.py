@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from blurgen.compiling.njit import njit
+from blurgen.errors import Argument, ArgumentError
 from blurgen.kernels.paths.deviates import LANES
 
 UNIT = 32768
@@ -172,7 +173,7 @@ def to_q15(weights: NDArray[np.float64]) -> NDArray[np.uint16]:
     """
     weights = np.ascontiguousarray(weights, np.float64)
     if not np.isfinite(weights).all() or (weights < 0).any() or not weights.any():
-        raise ValueError("Argument 'weights' must be finite, not negative and not all 0.")
+        raise ArgumentError(Argument("weights"), " must be finite, not negative and not all 0.")
     out = np.empty(weights.shape, np.uint16)
     quantise_into(weights / weights.max(), out)
     return out

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from blurgen.kernels.bank import LARGEST_SIZE
-
-SMALLEST_SIZE: Final = 3
+from blurgen.errors import Argument, ArgumentError
+from blurgen.limits import LARGEST_KERNEL, SMALLEST_KERNEL
 
 
 def kernel_axis(shape: tuple[int, ...], *, last: bool) -> int | None:
@@ -36,7 +35,7 @@ def kernels_in(array: NDArray[Any], *, last: bool) -> Iterator[NDArray[np.float6
     axis = kernel_axis(array.shape, last=last)
     array = array.reshape(_sides(array.shape))
     if axis is None:
-        raise ValueError(f"Argument 'array' must have the shape of kernels, not {array.shape}.")
+        raise ArgumentError(Argument("array"), f" must have the shape of kernels, not {array.shape}.")
     for kernel in [array] if axis < 0 else np.moveaxis(array, axis, 0):
         yield np.array(kernel, np.float64)
 
@@ -55,4 +54,4 @@ def _sides(shape: tuple[int, ...]) -> tuple[int, ...]:
 
 
 def _are_sides(height: int, width: int) -> bool:
-    return min(height, width) >= 1 and SMALLEST_SIZE <= max(height, width) <= LARGEST_SIZE
+    return min(height, width) >= 1 and SMALLEST_KERNEL <= max(height, width) <= LARGEST_KERNEL

@@ -14,8 +14,9 @@ from msgspec import Meta
 from numpy.typing import ArrayLike, NDArray
 
 from blurgen.compiling.njit import njit
-from blurgen.errors import Argument, ArgumentError, InputError, check_seed
+from blurgen.errors import Argument, ArgumentError, InputError, check_range, check_seed
 from blurgen.files.strict_json import Checked, Digest, convert
+from blurgen.kernels.bank import KernelBank
 from blurgen.limits import NoiseSigma, PatchSize
 from blurgen.randomness.philox import Stream, below, block_words
 from blurgen.synthesis.camera.settings import Camera
@@ -53,6 +54,11 @@ class KernelsUsed(Checked, frozen=True):
         super().__post_init__()
         if self.max_size % 2 == 0:
             raise ArgumentError(Argument("max_size"), f" must be odd, not {self.max_size}.")
+
+    @classmethod
+    def of(cls, bank: KernelBank) -> KernelsUsed:
+        """Return what a recipe says of a bank."""
+        return cls(len(bank), bank.max_size, bank.digest)
 
 
 class Recipe(Checked, frozen=True):
@@ -106,10 +112,10 @@ class Recipe(Checked, frozen=True):
         numbers = _sample_numbers(samples)
         rows, columns = (np.ascontiguousarray(side, np.int64) for side in (heights, widths))
         if len(rows) != self.faces.count or len(columns) != self.faces.count:
-            raise ValueError(f"Argument 'heights' must have {self.faces.count} entries, not {len(rows)}.")
-        smallest = min(rows.min(), columns.min())
-        if smallest < self.patch_size:
-            raise ValueError(f"Argument 'heights' must be at least {self.patch_size}, not {smallest}.")
+            raise ArgumentError(
+                Argument("heights"), f" must have {self.faces.count} entries, not {len(rows)}."
+            )
+        check_range("heights", min(rows.min(), columns.min()), self.patch_size)
         index = np.empty(len(numbers), INDEX_DTYPE)
         _plan(
             np.uint64(self.seed),
@@ -157,9 +163,9 @@ class Recipe(Checked, frozen=True):
 def _sample_numbers(samples: ArrayLike) -> NDArray[np.uint64]:
     numbers = np.asarray(samples)
     if numbers.ndim != 1 or (numbers.size and numbers.dtype.kind not in "iu"):
-        raise ValueError(f"Argument 'samples' must be whole numbers [n], not {samples!r:.60}.")
-    if numbers.size and numbers.min() < 0:
-        raise ValueError(f"Argument 'samples' must be at least 0, not {numbers.min()}.")
+        raise ArgumentError(Argument("samples"), f" must be whole numbers [n], not {samples!r:.60}.")
+    if numbers.size:
+        check_range("samples", numbers.min(), 0)
     return numbers.astype(np.uint64)
 
 

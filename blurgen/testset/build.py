@@ -145,7 +145,7 @@ def build_testset(
         sizes=list(asked.sizes),
         per_size=asked.per_size,
         source=json.loads(json.dumps(source.describe())),
-        kernels=KernelsUsed(len(kernels), kernels.max_size, kernels.digest),
+        kernels=KernelsUsed.of(kernels),
         faces=[cut.face for cut in cuts],
         border=asked.border,
     )

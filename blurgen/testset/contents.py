@@ -31,7 +31,7 @@ def read_contents(root: Path, *, near: bool = True, progress: Reporter | None = 
         )
     faces = FaceStore(inside(root, FACES))
     try:
-        names = [faces.name(i) for i in range(faces.count)]
+        names = [faces.name(i) for i in range(len(faces))]
         digests = [row.decode("ascii", "replace") for row in faces.table["digest"].tolist()]
         identities = faces.table["identity"].tolist()
         hashes = _hash_all(faces, root, progress or Silent()) if near else np.empty((0, WORDS), np.uint64)
@@ -53,11 +53,9 @@ def contents_of(manifest: TestsetManifest, kernels: KernelBank) -> Contents:
 
 
 def _hash_all(faces: FaceStore, root: Path, reporter: Reporter) -> NDArray[np.uint64]:
-    hashes = np.empty((faces.count, WORDS), np.uint64)
-    with reporter.bar(f"Hashing the faces of {root}", faces.count, "faces") as bar:
-        for i in range(faces.count):
-            height, width, start = int(faces.heights[i]), int(faces.widths[i]), 3 * int(faces.offsets[i])
-            pixels = faces.pixels[start : start + 3 * height * width]
-            hashes[i] = picture_hash(np.asarray(pixels).reshape(height, width, 3))
+    hashes = np.empty((len(faces), WORDS), np.uint64)
+    with reporter.bar(f"Hashing the faces of {root}", len(faces), "faces") as bar:
+        for i in range(len(faces)):
+            hashes[i] = picture_hash(faces.face(i).pixels)
             bar.advance()
     return hashes

@@ -22,6 +22,7 @@ from blurgen.jobs.parallel import Workers, run_jobs
 from blurgen.jobs.progress import Reporter, Silent
 from blurgen.kernels.bank import KernelBank
 from blurgen.labels import LABEL_VALUES
+from blurgen.synthesis.recipe import KernelsUsed
 from blurgen.testset.blurring import blur_face
 from blurgen.testset.manifest import TESTSET, TestsetManifest, read_testset
 
@@ -95,8 +96,7 @@ def _read_kernels(root: Path, manifest: TestsetManifest) -> KernelBank | Problem
         bank = KernelBank.load(inside(root, KERNELS))
     except InputError as error:
         return _unreadable(root, KERNELS, error)
-    expected = manifest.kernels
-    if (len(bank), bank.max_size, bank.digest) != (expected.count, expected.max_size, expected.digest):
+    if KernelsUsed.of(bank) != manifest.kernels:
         return Problem(KERNELS, f"is damaged or not the one of {TESTSET}; delete it, and {_FINISH}")
     return bank
 

@@ -232,7 +232,7 @@ def _epoch(dataset: Dataset, stage: Stage) -> int:
 
     That is an epoch of the released code, which blurs each face once in it.
     """
-    return math.ceil(dataset.faces.count / stage.batch_size)
+    return math.ceil(len(dataset.faces) / stage.batch_size)
 
 
 def _preset(settings: Settings) -> Preset:

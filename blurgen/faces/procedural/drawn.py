@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from blurgen.errors import check_range, check_seed
 from blurgen.faces.procedural.person import draw_person
 from blurgen.faces.procedural.render import render
 
@@ -16,14 +17,12 @@ def draw_face(number: int, seed: int = 0, size: int = 256) -> tuple[NDArray[np.u
 
     Returns ``(pixels, labels)``: uint8 ``[size, size, 3]`` RGB and uint8 ``[size, size]`` with values of
     ``blurgen.labels.Label``, from the same geometry. The result depends on the three arguments alone;
-    ``size`` changes the resolution, not the picture. Raises ValueError for a size outside 64 to 2048, and
-    for a number or seed that is not an unsigned 64-bit integer.
+    ``size`` changes the resolution, not the picture. Raises ArgumentError for a size outside 64 to 2048,
+    and for a number or seed that is not an unsigned 64-bit integer.
     """
-    if not MIN_SIZE <= size <= MAX_SIZE:
-        raise ValueError(f"Argument 'size' must be from {MIN_SIZE} to {MAX_SIZE}, not {size}.")
-    for name, value in (("number", number), ("seed", seed)):
-        if not 0 <= value < 2**64:
-            raise ValueError(f"Argument '{name}' must be from 0 to 2^64 - 1, not {value}.")
+    check_range("size", size, MIN_SIZE, MAX_SIZE)
+    check_range("number", number, 0, 2**64 - 1)
+    check_seed(seed)
     pixels = np.empty((size, size, 3), np.uint8)
     labels = np.empty((size, size), np.uint8)
     scratch = np.empty((7, size, size))

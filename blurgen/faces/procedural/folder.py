@@ -10,9 +10,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from blurgen.errors import InputError
+from blurgen.errors import InputError, check_range
 from blurgen.faces.procedural.drawn import draw_face
 from blurgen.files.atomic import PART
+from blurgen.files.folders import make_folder, refuse_others, remove_parts
 from blurgen.files.inside import inside
 from blurgen.files.locks import hold
 from blurgen.files.png import save_picture
@@ -41,20 +42,17 @@ def write_faces(
     were written. Raises InputError when ``out`` holds anything else than these files, when another run is at
     work there, and when a file there shows another face (another seed or size).
     """
-    if not 1 <= count <= _LAST:
-        raise ValueError(f"Argument 'count' must be from 1 to {_LAST}, not {count}.")
+    check_range("count", count, 1, _LAST)
     workers = Workers(jobs)
     root = Path(out)
     _check_free(root)
-    try:
-        for kind in _KINDS:
-            inside(root, kind).mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(f"{root} cannot be made: {error.strerror}; choose another folder") from None
+    for kind in _KINDS:
+        make_folder(inside(root, kind))
     work = [(root, number, seed, size) for number in range(count)]
     written = 0
     with hold(root / _LOCK, f"{root}: other faces are just being made there; wait until they are done."):
-        _remove_leftovers(root)
+        for kind in _KINDS:
+            remove_parts(root / kind)
         for done, new in enumerate(run_jobs(_write_face, work, workers, alone_first=True), start=1):
             written += new
             if progress:
@@ -67,25 +65,16 @@ def _check_free(root: Path) -> None:
     if not root.exists():
         return
     if not root.is_dir():
-        raise InputError(f"{root} is a file; name a folder for the faces")
-    for entry in sorted(root.iterdir()):
-        if entry.name == _LOCK:
-            continue
-        if entry.name not in _KINDS or not entry.is_dir():
-            raise InputError(f"{root} holds {entry.name}, which is not a drawn face; choose an empty folder")
-        for file in sorted(entry.iterdir()):
-            if not _OWN_FILE.fullmatch(file.name) and not PART.fullmatch(file.name):
-                raise InputError(
-                    f"{entry} holds {file.name}, which is not a drawn face; choose an empty folder"
-                )
-
-
-def _remove_leftovers(root: Path) -> None:
-    """Remove what killed runs left half written; to be called under the lock."""
-    for kind in _KINDS:
-        for file in (root / kind).iterdir():
-            if PART.fullmatch(file.name):
-                file.unlink(missing_ok=True)
+        raise InputError(f"{root}: is a file; name a folder for the faces.")
+    refuse_others(root, lambda name: name in (_LOCK, *_KINDS), "a folder of drawn faces")
+    for kind in [root / name for name in _KINDS if (root / name).exists()]:
+        if not kind.is_dir():
+            raise InputError(f"{kind}: is a file, not a folder; choose a new or empty folder.")
+        refuse_others(
+            kind,
+            lambda name: bool(_OWN_FILE.fullmatch(name) or PART.fullmatch(name)),
+            "a folder of drawn faces",
+        )
 
 
 def _write_face(root: Path, number: int, seed: int, size: int) -> bool:

@@ -13,7 +13,6 @@ from blurgen.faces.procedural.noise import bump, ramp
 
 _STEPS = 20
 CLOSE = 0.0025  # such a distance to the head counts as on it
-MISS = -1e9
 
 
 @njit(cache=True, error_model="numpy")

@@ -1,0 +1,86 @@
+"""One message, two readers: the library speaks of arguments, the command line of options."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import pytest
+import small_dataset
+from click.testing import CliRunner
+
+import blurgen
+from blurgen.errors import ArgumentError, InputError
+from blurgen.export import export
+from blurgen.testset.build import build_testset
+from blurgen_cli.blurgen import main
+
+
+class Case(NamedTuple):
+    call: Callable[[], object]
+    command: str
+    in_library: str
+    in_shell: str
+
+
+NAMED = {"face_count": 3, "sizes": (3,), "per_size": 1, "patch_size": 32}
+CASES = {
+    "sizes": Case(
+        lambda: blurgen.make_kernels(4, 9, 7),
+        "make-kernels --out k.h5 --min-size 9 --max-size 7",
+        "Argument 'min_size' must not be above 'max_size' (7), not 9.",
+        "--min-size must not be above --max-size (7), not 9.",
+    ),
+    "labels of no use": Case(
+        lambda: blurgen.read_faces("procedural:2", labels="maps"),
+        "build-dataset --kernels kernels.h5 --out new --faces procedural:2 --labels maps",
+        "'labels' is of no use: procedural:2 come with labels; leave it out.",
+        "--labels is of no use: procedural:2 come with labels; leave it out.",
+    ),
+    "no labels": Case(
+        lambda: blurgen.build_dataset(
+            "folder:photos", "kernels.h5", "new", class_isolated=True, patch_size=8, count=1
+        ),
+        "build-dataset --faces folder:photos --kernels kernels.h5 --out new2 --class-isolated --patch-size 8"
+        " --count 1",
+        "needed by 'class_isolated'; give labelled faces (or a folder of label maps, 'labels'), or leave it"
+        " out.",
+        "needed by --class-isolated; give labelled faces (or a folder of label maps, --labels), or leave it"
+        " out.",
+    ),
+    "no such set": Case(
+        lambda: export("data", "png", "out", set_name="skin"),
+        "export data --to png --out out --set skin",
+        "sets of classes are made with class_isolated=True.",
+        "sets of classes are made with --class-isolated.",
+    ),
+    "too few faces": Case(
+        lambda: build_testset("procedural:2", "kernels.h5", "set", **NAMED),
+        "build-testset --faces procedural:2 --kernels kernels.h5 --out set --sizes 3 --split all"
+        " --face-count 3 --per-size 1 --patch-size 32",
+        "2 usable faces, 3 are wanted; use face_count=2 or fewer, or another 'split'.",
+        "2 usable faces, 3 are wanted; use --face-count 2 or fewer, or another --split.",
+    ),
+}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """A folder with a kernel bank, a dataset, and photographs without labels."""
+    root = tmp_path_factory.mktemp("messages")
+    blurgen.make_kernels(4, 3, 5).save(root / "kernels.h5")
+    blurgen.build_dataset("procedural:2", root / "kernels.h5", root / "data", per_image=1, patch_size=32)
+    small_dataset.write_photos(root / "photos", labelled=False)
+    return root
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_the_library_names_arguments_and_the_command_line_options(folder, monkeypatch, name):
+    case = CASES[name]
+    monkeypatch.chdir(folder)
+    with pytest.raises((InputError, ArgumentError)) as caught:
+        case.call()
+    assert str(caught.value).endswith(case.in_library)
+    done = CliRunner().invoke(main, case.command.split())
+    assert done.exit_code == 2
+    assert done.stderr.splitlines()[-1].endswith(case.in_shell)
