@@ -19,7 +19,6 @@ from PIL import Image
 from blurgen.errors import InputError
 from blurgen.faces.decode import decode_labels, sha256
 from blurgen.faces.selection import SPLITS, in_split
-from blurgen.files.png import save_picture
 from umsn.scoring.pairs import pictures_by_stem, read_picture
 
 
@@ -34,11 +33,11 @@ def main(folder: Path, out: Path, side: int, split: str) -> None:
         if not in_split(sha256(path.read_bytes()), split):
             continue
         picture = read_picture(path)
-        save_picture(to / f"{stem}.png", _scaled(picture, side, Image.Resampling.LANCZOS))
+        _scaled(picture, side, Image.Resampling.LANCZOS).save(to / f"{stem}.png")
         if labelled:
             map_ = folder / "labels" / f"{stem}.png"
             labels = decode_labels(map_.read_bytes(), str(map_), picture.shape)
-            save_picture(out / "labels" / map_.name, _scaled(labels, side, Image.Resampling.NEAREST))
+            _scaled(labels, side, Image.Resampling.NEAREST).save(out / "labels" / map_.name)
 
 
 def _scaled(pixels: NDArray[np.uint8], side: int, by: Image.Resampling) -> Image.Image:

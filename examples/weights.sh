@@ -6,6 +6,7 @@
 # FACES holds the folders celebamask/ (images/ and labels/, of CelebAMask-HQ), ffhq/ and gan/ (pictures) and celeba/
 # (aligned pictures, 178 x 218); OUT gets everything. Stopped half-way, the same command goes on. See docs/weights.md.
 set -eu
+export OMP_NUM_THREADS=1 # the bits of a training depend on how many threads share a sum
 faces=${1:?"usage: sh examples/weights.sh FACES OUT"}
 out=${2:?"usage: sh examples/weights.sh FACES OUT"}
 here=$(dirname "$0")
@@ -50,6 +51,6 @@ train() {
     umsn train --shards "$out/data" --validate "$out/held-out" --out "$out/run" --preset compact --variant kernel-guided \
         --seed 0 --precision bf16 --resume "$@"
 }
-train --stage kernel-estimator --iterations 3600
-train --stage kernel-guided --iterations 4500 --learning-rate 1.5e-3 --ema 0.998
+train --stage kernel-estimator --iterations 3200
+train --stage kernel-guided --iterations 3200 --learning-rate 1.5e-3 --ema 0.998
 umsn export-weights "$out/run/kernel-guided.safetensors" --out "$out/deblur.safetensors"
