@@ -27,6 +27,18 @@ def test_singular_values_are_brought_to_about_one(shape):
     assert torch.nn.functional.cosine_similarity(found.flatten(), (u @ v.T).flatten(), dim=0) > 0.95
 
 
+def test_without_autocast_nothing_is_rounded_to_bfloat16():
+    """On a processor without such arithmetic, a product in bfloat16 takes many times as long."""
+    torch.manual_seed(0)
+    matrix = torch.randn(32, 64)
+    exact = orthogonal(matrix.double())
+    torch.testing.assert_close(orthogonal(matrix).double(), exact, rtol=0, atol=1e-5)
+    with torch.autocast("cpu", torch.bfloat16):
+        rounded = orthogonal(matrix)
+    assert rounded.dtype == torch.float32
+    assert 1e-4 < (rounded - exact).abs().max() < 0.1
+
+
 def test_a_kernel_steps_by_the_size_of_adam_s_steps_and_the_rest_as_adamw():
     torch.manual_seed(0)
     net = nn.Sequential(nn.Conv2d(16, 32, 3), nn.Conv2d(32, 3, 3))

@@ -172,7 +172,8 @@ def train_stage(
                 loss.backward()
                 for group in optimizer.param_groups:
                     group["lr"] = rate
-                optimizer.step()
+                with machine.autocast():  # Muon multiplies matrices
+                    optimizer.step()
                 if average:
                     torch._foreach_lerp_(
                         average, [p.detach() for p in learner.network.parameters()], 1 - plan.ema
