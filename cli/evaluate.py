@@ -77,6 +77,12 @@ class _Named(click.ParamType):
     help="Other pictures of the persons: a sub-folder for each, or pictures <identity>_<n>.  [Table V]",
 )
 @click.option("--identities", type=PATH, help="Lines '<file> <identity>', as CelebA's identity_CelebA.txt.")
+@click.option(
+    "--embedder-align/--no-embedder-align",
+    default=True,
+    help="Faces are found and turned upright, as ArcFace and its like know them; or all pictures are already "
+    "cut as the embedder wants them.  [default: --embedder-align]",
+)
 @click.option("--embedder-size", type=Whole(1), help="Side of its pictures.  [default: as the file says]")
 @choice("--embedder-range", ("-1..1", "0..1", "0..255"), "What black and white are to it.", "-1..1")
 @choice("--embedder-colours", ("rgb", "bgr"), "Order of colours that the embedder takes.", "rgb")

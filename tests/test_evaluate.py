@@ -80,6 +80,7 @@ def everything(run, held_out, tmp_path_factory):
         embedder=write_onnx(folder / "toy.onnx"),
         gallery=gallery,
         identities=identities,
+        embedder_align=False,
         save_pictures=True,
     )
     return evaluate(pairs, folder / "out", request), folder / "out"

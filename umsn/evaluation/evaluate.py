@@ -47,6 +47,7 @@ from umsn.scoring.recognition import Recognition
 from umsn.scoring.scores import Score
 from umsn.scoring.segmentation import SegmentationScores
 from umsn.scoring.tables import Table, csv_page, json_page, latex_page, markdown_page
+from umsn.scoring.upright import face_finder
 
 BLURRY: Final = "blurry"
 WIENER: Final = "Wiener, true kernel"
@@ -85,6 +86,8 @@ class Request:
     """Pictures of the persons on the test pictures, for ``embedder``; see ``umsn.scoring.identities``."""
     identities: Path | None = None
     input_format: InputFormat = field(default_factory=InputFormat)
+    embedder_align: bool = True
+    """Whether a detector finds the faces, for ``embedder`` to see upright; False: pictures are cut for it."""
     definition: Definition = OURS
     """Whose PSNR and SSIM go into tables and CSV; captions of figures have ours."""
     save_pictures: bool = False
@@ -325,7 +328,8 @@ def _measures(request: Request, lineup: Lineup) -> Iterator[Measure]:
         yield FeatureDistance(request.vgg_face, lineup.device)
     if request.embedder is not None and request.gallery is not None:
         gallery = open_gallery(request.gallery, request.identities)
-        yield Recognition(Embedder(request.embedder, request.input_format), gallery)
+        embedder = Embedder(request.embedder, request.input_format)
+        yield Recognition(embedder, gallery, face_finder() if request.embedder_align else None)
     if lineup.main is not None:
         if lineup.confidence is not None:
             yield ConfidenceScores(lineup.confidence, lineup.main)

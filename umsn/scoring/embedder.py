@@ -18,6 +18,7 @@ from PIL import Image
 
 from blurgen.errors import Argument, ArgumentError, InputError
 from umsn.scoring.measures import Picture
+from umsn.scoring.upright import SIDE, Points, upright
 
 RANGES: Final[dict[str, tuple[float, float]]] = {"-1..1": (-1, 1), "0..1": (0, 1), "0..255": (0, 255)}
 TORCHSCRIPT_SUFFIXES: Final = (".pt", ".pth", ".ts", ".torchscript")
@@ -48,8 +49,8 @@ class InputFormat:
 class Embedder:
     """A picture -> a unit vector.
 
-    The middle square of the picture, scaled to the embedder's size with bilinear filtering, goes in.
-    Raises InputError for a file that cannot be used.
+    What goes in, at the embedder's size: the face turned upright, where its points are given; else the middle
+    square of the picture, scaled with bilinear filtering. Raises InputError for a file that cannot be used.
     """
 
     def __init__(self, path: Path, format: InputFormat = InputFormat()) -> None:
@@ -70,10 +71,10 @@ class Embedder:
         else:
             raise InputError(f"{path}: an embedder is an .onnx file, or TorchScript (.pt).")
 
-    def __call__(self, picture: Picture, name: str) -> NDArray[np.float64]:
-        """Return the unit vector of a picture; ``name`` is what an error calls it."""
+    def __call__(self, picture: Picture, name: str, points: Points | None = None) -> NDArray[np.float64]:
+        """Return the unit vector of a picture (of its face at ``points``); errors call it ``name``."""
         try:
-            vector = self._run(self._prepared(picture)).reshape(-1)
+            vector = self._run(self._prepared(picture, points)).reshape(-1)
         except Exception as error:
             # A foreign graph or program may fail with anything.
             reason = " ".join(str(error).split())[:200] or type(error).__name__
@@ -83,16 +84,20 @@ class Embedder:
             raise InputError(f"{self.path} gives no direction for {name}: its output is zero or not finite.")
         return vector / length
 
-    def _prepared(self, picture: Picture) -> NDArray[np.float32]:
+    def _prepared(self, picture: Picture, points: Points | None) -> NDArray[np.float32]:
+        square = self._middle(picture) if points is None else upright(picture, points, self._size or SIDE)
+        values = np.asarray(square, np.float32) / 255 * (self._high - self._low) + self._low
+        values = values[..., ::-1] if self._backwards else values
+        values = values.transpose(2, 0, 1) if self._channels_first else values
+        return np.ascontiguousarray(values[None], np.float32)
+
+    def _middle(self, picture: Picture) -> Picture:
         side = min(picture.shape[:2])
         top, left = (picture.shape[0] - side) // 2, (picture.shape[1] - side) // 2
         square = Image.fromarray(picture[top : top + side, left : left + side])
         if self._size is not None and self._size != side:
             square = square.resize((self._size, self._size), Image.Resampling.BILINEAR)
-        values = np.asarray(square, np.float32) / 255 * (self._high - self._low) + self._low
-        values = values[..., ::-1] if self._backwards else values
-        values = values.transpose(2, 0, 1) if self._channels_first else values
-        return np.ascontiguousarray(values[None], np.float32)
+        return np.asarray(square)
 
 
 def _onnx(path: Path) -> tuple[Run, bool, int | None]:
