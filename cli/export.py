@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 
-from blurgen_cli.options import JOBS, Whole
+from blurgen_cli.options import JOBS, PATH, Whole
 
 
 @click.command("export")
-@click.argument("path", metavar="DIR", type=click.Path(path_type=Path))
+@click.argument("path", metavar="DIR", type=PATH)
 @click.option(
     "--to",
-    "to",
     type=click.Choice(["png", "lmdb", "webdataset", "parquet"]),
     required=True,
     help="Which format to write.",
 )
-@click.option("--out", type=click.Path(path_type=Path), required=True, help="A new or empty folder.")
+@click.option("--out", type=PATH, required=True, help="A new or empty folder.")
 @click.option(
     "--set",
     "set_name",
@@ -35,16 +35,7 @@ from blurgen_cli.options import JOBS, Whole
     help="Let blurry pictures go through JPEG first, which is not the same on every machine.",
 )
 @JOBS
-def export(
-    path: Path,
-    to: str,
-    out: Path,
-    set_name: str,
-    limit: int | None,
-    shard_size: int,
-    jpeg_quality: int | None,
-    jobs: int,
-) -> None:
+def export(path: Path, to: str, out: Path, set_name: str, **options: Any) -> None:
     """Write a dataset as PNG folders, as LMDB (as BasicSR reads it), as WebDataset tar files or as Parquet
     with a dataset card (as Hugging Face ``datasets`` loads it).
 
@@ -53,15 +44,5 @@ def export(
     from blurgen.export import export as write
     from blurgen.jobs.progress import Console
 
-    count = write(
-        path,
-        to,
-        out,
-        set_name=set_name,
-        limit=limit,
-        shard_size=shard_size,
-        jpeg_quality=jpeg_quality,
-        jobs=jobs,
-        progress=Console(),
-    )
+    count = write(path, to, out, set_name=set_name, **options, progress=Console())
     click.echo(f"{out}: {count:,} rows of {set_name}, {to}")

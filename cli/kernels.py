@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from blurgen_cli.options import JOBS, SEED, FiniteRange, Whole
+from blurgen.limits import LARGEST_KERNEL, SMALLEST_KERNEL
+from blurgen_cli.options import JOBS, SEED, FiniteRange, Whole, choice
 
 if TYPE_CHECKING:
     import numpy as np
@@ -14,32 +15,33 @@ if TYPE_CHECKING:
 
     from blurgen.kernels.bank import KernelBank
 
-ODD = Whole(3, 101)
+_SIZE = Whole(SMALLEST_KERNEL, LARGEST_KERNEL)
+_OUT = click.option(
+    "--out", required=True, type=click.Path(), help="The kernel bank to write, e.g. kernels.h5."
+)
+_PREVIEW = click.option(
+    "--preview", type=click.Path(), help="Also draw a gallery of the kernels into this PNG file."
+)
 _MODELS = ("camera3d", "boracchi2d", "gaussian-process", "linear")
 
 
 @click.command("make-kernels")
-@click.option("--out", required=True, type=click.Path(), help="The kernel bank to write, e.g. kernels.h5.")
+@_OUT
 @click.option("--count", type=Whole(1, 1 << 24), default=25000, help="How many kernels to make.")
-@click.option("--min-size", type=ODD, default=13, help="Smallest size in pixels, odd.")
-@click.option("--max-size", type=ODD, default=29, help="Largest size in pixels, odd.")
-@click.option(
-    "--model",
-    default="camera3d",
-    type=click.Choice(_MODELS),
-    help="How the camera moves: docs/kernels.md tells the models apart.",
-)
-@click.option(
+@click.option("--min-size", type=_SIZE, default=13, help="Smallest size in pixels, odd.")
+@click.option("--max-size", type=_SIZE, default=29, help="Largest size in pixels, odd.")
+@choice("--model", _MODELS, "How the camera moves: docs/kernels.md tells the models apart.", "camera3d")
+@choice(
     "--center",
-    default="mass",
-    type=click.Choice(["mass", "box"]),
-    help="What lies on the centre pixel: the centre of mass, or that of the bounding box.",
+    ("mass", "box"),
+    "What lies on the centre pixel: the centre of mass, or that of the bounding box.",
+    "mass",
 )
 @SEED
 @click.option("--samples", type=Whole(50, 100_000), default=2000, help="Samples of a whole camera path.")
 @click.option("--exposure", type=FiniteRange(0.01, 1), default=1.0, help="Share of the path that is seen.")
 @JOBS
-@click.option("--preview", type=click.Path(), help="Also draw a gallery of the kernels into this PNG file.")
+@_PREVIEW
 def make_kernels(out: str, preview: str | None, count: int, jobs: int, **options: Any) -> None:
     """Make a bank of camera-shake kernels: the same arguments give the same bytes on any machine."""
     from blurgen.jobs.progress import Console
@@ -66,39 +68,33 @@ def _save(bank: KernelBank, out: str, what: str, preview: str | None, more: str 
 
 @click.command("import-kernels")
 @click.argument("path", type=click.Path())
-@click.option("--out", required=True, type=click.Path(), help="The kernel bank to write, e.g. kernels.h5.")
-@click.option(
+@_OUT
+@choice(
     "--center",
-    default="keep",
-    type=click.Choice(["keep", "mass"]),
-    help="Leave kernels where they are, or move their centre of mass to the centre by whole pixels.",
+    ("keep", "mass"),
+    "Leave kernels where they are, or move their centre of mass to the centre by whole pixels.",
+    "keep",
 )
 @click.option("--variable", help="Name of the MATLAB variable, when several could be kernels.")
 @click.option("--focal-length", type=FiniteRange(1, 1e6), help="Gyroscope: in pixels of the pictures.")
 @click.option("--exposure", type=FiniteRange(1e-5, 100), help="Gyroscope: seconds of each kernel.")
-@click.option(
+@choice(
     "--axes",
-    type=click.Choice(["android", "camera"]),
-    default="android",
-    help="Gyroscope: (right, up, towards the user), as of phones, or (right, down, forward).",
+    ("android", "camera"),
+    "Gyroscope: (right, up, towards the user), as of phones, or (right, down, forward).",
+    "android",
 )
-@click.option(
-    "--time-unit",
-    type=click.Choice(["s", "ms", "us", "ns"]),
-    default="s",
-    help="Gyroscope: what the times in the log are counted in.",
-)
-@click.option("--preview", type=click.Path(), help="Also draw a gallery of the kernels into this PNG file.")
+@choice("--time-unit", ("s", "ms", "us", "ns"), "Gyroscope: what times in the log are counted in.", "s")
+@_PREVIEW
 def import_kernels(
     path: str,
     out: str,
+    preview: str | None,
     center: str,
     variable: str | None,
     focal_length: float | None,
     exposure: float | None,
-    axes: str,
-    time_unit: str,
-    preview: str | None,
+    **about_log: str,
 ) -> None:
     """Read kernels from a MATLAB file (v5, v7.3), a .npy file, a folder of PNGs or a gyroscope's log.
 
@@ -113,9 +109,7 @@ def import_kernels(
     if focal_length is not None and exposure is not None:
         from blurgen.kernels.gyroscope import import_gyroscope
 
-        bank = import_gyroscope(
-            path, focal_length=focal_length, exposure=exposure, axes=axes, time_unit=time_unit
-        )
+        bank = import_gyroscope(path, focal_length=focal_length, exposure=exposure, **about_log)
         about = "Their centres of mass are at the centre."
     else:
         from blurgen.kernels.importing import import_bank

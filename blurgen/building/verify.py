@@ -169,15 +169,7 @@ def _check_shards(
 ) -> Iterator[tuple[int, list[Problem]]]:
     """Yield the problems of each shard number, checked here or in worker processes."""
     recipe = json.dumps(manifest.recipe.to_json()) if recompute else None
-    arguments = [
-        (
-            str(root.absolute()),
-            recipe,
-            number,
-            manifest.listed(number),
-        )
-        for number in numbers
-    ]
+    arguments = [(str(root.absolute()), recipe, number, manifest.listed(number)) for number in numbers]
     yield from run_jobs(check_shard, arguments, workers)
 
 

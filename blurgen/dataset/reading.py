@@ -205,13 +205,7 @@ class Dataset:
             return len(self._stored_rows[set_name])
         return self.recipe.count if set_name == FULL else len(self._members[set_name])
 
-    def batch(
-        self,
-        rows: Rows,
-        set_name: str = FULL,
-        *,
-        out: ShardArrays | None = None,
-    ) -> ShardArrays:
+    def batch(self, rows: Rows, set_name: str = FULL, *, out: ShardArrays | None = None) -> ShardArrays:
         """Return rows of one set, in the order asked for.
 
         ``rows`` are row numbers, negative ones from the end; a slice; or a mask, bool ``[set length]``.

@@ -295,10 +295,7 @@ def _covered(places: NDArray[np.float64], margin: float, available: int) -> tupl
 
 def _within(places: NDArray[np.float64], window: Window) -> NDArray[np.float64]:
     """Return where points of a picture lie in its shrunk window."""
-    factors = [
-        window.width / (window.right - window.left),
-        window.height / (window.bottom - window.top),
-    ]
+    factors = [window.width / (window.right - window.left), window.height / (window.bottom - window.top)]
     return (places - [window.left, window.top]) * factors
 
 

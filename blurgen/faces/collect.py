@@ -116,13 +116,7 @@ def collect(
     pickled = folder / "sources"
     pickled.write_bytes(pickle.dumps(list(sources)))
     calls = [
-        (
-            str(pickled),
-            number,
-            faces,
-            folder / f"{number:04}-{faces.start:09}",
-            on_error == "fail",
-        )
+        (str(pickled), number, faces, folder / f"{number:04}-{faces.start:09}", on_error == "fail")
         for number, source in enumerate(sources)
         for faces in _tasks(len(source))
     ]

@@ -25,13 +25,7 @@ from PIL import Image
 from blurgen.errors import InputError
 from blurgen.faces.adapters.celeba import read_identities
 from blurgen.faces.adapters.in_folder import CutOutFaces
-from blurgen.faces.adapters.listing import (
-    existing_folder,
-    find_files,
-    folder_inside,
-    printable,
-    read_lines,
-)
+from blurgen.faces.adapters.listing import existing_folder, find_files, folder_inside, printable, read_lines
 from blurgen.faces.decode import check_same_size, decode_picture
 from blurgen.faces.selection import take
 from blurgen.faces.sides import own_sides

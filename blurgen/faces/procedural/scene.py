@@ -5,16 +5,7 @@ from __future__ import annotations
 import math
 
 from blurgen.compiling.njit import njit
-from blurgen.faces.procedural.noise import (
-    bump,
-    clamp01,
-    cover,
-    fractal_noise,
-    hashed,
-    mix,
-    ramp,
-    value_noise,
-)
+from blurgen.faces.procedural.noise import bump, clamp01, cover, fractal_noise, hashed, mix, ramp, value_noise
 
 
 @njit(cache=True, error_model="numpy")
