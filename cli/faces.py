@@ -21,8 +21,5 @@ def make_faces(count: int, out: str, size: int, seed: int, jobs: int) -> None:
     from blurgen.faces.procedural import write_faces
     from blurgen.jobs.progress import Console
 
-    with Console().bar("make-faces", count, "faces") as bar:
-        written = write_faces(
-            out, count, size=size, seed=seed, jobs=jobs, progress=lambda _done, _total: bar.advance()
-        )
+    written = write_faces(out, count, size=size, seed=seed, jobs=jobs, progress=Console())
     click.echo(f"{count} faces in {out} ({written} new)")

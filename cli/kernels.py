@@ -47,8 +47,7 @@ def make_kernels(out: str, preview: str | None, count: int, jobs: int, **options
     from blurgen.jobs.progress import Console
     from blurgen.kernels.bank import make_bank
 
-    with Console().bar("kernels", count, "kernels") as bar:
-        bank = make_bank(count, threads=jobs, **options, progress=bar.advance)
+    bank = make_bank(count, threads=jobs, **options, progress=Console())
     sizes = f"{options['min_size']} to {options['max_size']} pixels"
     _save(bank, out, f"{options['model']} kernels, {sizes}", preview)
 

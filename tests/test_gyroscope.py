@@ -124,8 +124,8 @@ def test_bytes_are_no_log(tmp_path):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"focal_length": 0}, "'focal_length' must be from 1 to 1e6"),
-        ({"exposure": float("nan")}, "'exposure' must be from 1e-5 to 100"),
+        ({"focal_length": 0}, "'focal_length' must be from 1 to 1000000"),
+        ({"exposure": float("nan")}, "'exposure' must be from 1e-05 to 100"),
         ({"axes": "moon"}, "'axes' must be one of android, camera"),
         ({"time_unit": "h"}, "'time_unit' must be one of s, ms, us, ns"),
     ],

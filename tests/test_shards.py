@@ -12,7 +12,7 @@ import xxhash
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from blurgen.dataset.shards import ShardArrays, ShardDigest, create_shard, digest_shard, open_shard
+from blurgen.dataset.shards import ShardArrays, ShardRecord, create_shard, open_shard, record_shard
 from blurgen.errors import InputError
 from blurgen.files.digests import record_file
 from blurgen.synthesis.recipe import INDEX_DTYPE
@@ -32,10 +32,10 @@ def rows(count: int = 5, patch: int = 8, seed: int = 0) -> ShardArrays:
     )
 
 
-def write_shard(path, rows: ShardArrays) -> ShardDigest:
+def write_shard(path, rows: ShardArrays) -> ShardRecord:
     with create_shard(path, len(rows), rows.clean.shape[1]) as writer:
         writer.append(rows)
-    return writer.digest
+    return writer.record
 
 
 def part(shard: ShardArrays, first: int, end: int) -> ShardArrays:
@@ -69,7 +69,7 @@ def test_digests_are_those_of_the_format(tmp_path):
     assert digest.content == xxhash.xxh3_128_hexdigest(everything)
     assert digest.digest == xxhash.xxh3_128_hexdigest(path.read_bytes()) == record_file(path).digest
     assert digest.bytes == path.stat().st_size
-    assert digest_shard(path) == digest
+    assert record_shard(path) == digest
 
 
 def test_equal_rows_give_equal_files_however_they_are_written(tmp_path):

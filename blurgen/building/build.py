@@ -26,7 +26,6 @@ from blurgen.dataset.manifest import (
     FULL,
     MANIFEST,
     DatasetManifest,
-    ShardRecord,
     missing_shards,
     read_manifest,
     set_names,
@@ -35,7 +34,7 @@ from blurgen.dataset.manifest import (
 )
 from blurgen.dataset.reading import Dataset
 from blurgen.dataset.render import Renderer
-from blurgen.dataset.shards import row_bytes
+from blurgen.dataset.shards import ShardRecord, row_bytes
 from blurgen.errors import Argument, ArgumentError, DiskLost, InputError, check_range
 from blurgen.faces import FaceSource, read_faces
 from blurgen.files.folders import make_folder
@@ -144,7 +143,7 @@ def build_dataset(
                     raise
         with lock_update(root):
             remove_leftovers(root, shards)  # of workers that died on another machine
-            return Dataset(root, _finish(root, recipe_only))
+            return Dataset(root, finish(root, recipe_only))
 
 
 def _opened(
@@ -281,7 +280,7 @@ def _update(root: Path, fresh: dict[int, dict[str, ShardRecord]]) -> None:
         write_manifest(root, manifest)
 
 
-def _finish(root: Path, recipe_only: bool) -> DatasetManifest:
+def finish(root: Path, recipe_only: bool) -> DatasetManifest:
     """Mark the dataset complete if it is, and return what ``dataset.json`` says."""
     manifest = read_manifest(root)
     shards = len(manifest.sets[FULL])

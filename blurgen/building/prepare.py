@@ -246,15 +246,7 @@ def _as_listed(manifest: DatasetManifest, name: str, record: FileRecord, is_new:
 
 def _decode(path: Path, sources: Sequence[FaceSource], decoding: Decoding) -> None:
     reporter = decoding.reporter
-    with reporter.bar("Decoding faces", sum(map(len, sources)), "faces") as bar:
-        done = 0
-
-        def advance(now: int, _total: int) -> None:
-            nonlocal done
-            bar.advance(now - done)
-            done = now
-
-        report = write_store(path, sources, jobs=decoding.jobs, on_error=decoding.on_error, progress=advance)
+    report = write_store(path, sources, jobs=decoding.jobs, on_error=decoding.on_error, progress=reporter)
     for skipped in report.skipped[:_MOST_NAMED]:
         reporter.say(f"Skipped: {skipped.reason}")
     if len(report.skipped) > _MOST_NAMED:
@@ -289,16 +281,8 @@ def _place_kernels(root: Path, bank: KernelBank, old: DatasetManifest | None) ->
     elif old is None and KernelBank.load(path).digest != bank.digest:
         raise InputError(f"{path}: is another kernel bank than the one given; choose another folder.")
     record = record_file(path)
-    if old is not None and not (_as_listed(old, KERNELS, record, is_new) and _is_bank(path, bank)):
+    if old is not None and not (_as_listed(old, KERNELS, record, is_new) and bank.is_in(path)):
         raise InputError(
             f"{path}: is not what {MANIFEST} says (damaged?); delete it, and the same command makes it again."
         )
     return record if is_new or old is None else None
-
-
-def _is_bank(path: Path, bank: KernelBank) -> bool:
-    """Return whether a file holds the bank given, which is that of the recipe."""
-    try:
-        return KernelBank.load(path).digest == bank.digest
-    except InputError:
-        return False

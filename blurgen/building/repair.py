@@ -7,15 +7,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from blurgen.building.arithmetic import add_maker
+from blurgen.building.build import finish
 from blurgen.building.folder_lock import lock_update, lock_whole
 from blurgen.building.shard_job import close_worker_renderer, complete_shard_in_worker
 from blurgen.building.verify import Problem, check_kernels, verify, with_remedy
 from blurgen.dataset.manifest import (
-    FULL,
     KERNELS,
     MANIFEST,
     DatasetManifest,
-    missing_shards,
     read_manifest,
     shard_file,
     write_manifest,
@@ -64,7 +63,9 @@ def repair(root: str | Path, *, jobs: int = 1, progress: Reporter | None = None)
             _make_again(root, again, Workers(jobs), reporter)
         files += sorted(shard_file(name, number) for number, names in again.items() for name in names)
         remaining = [problem for problem in problems if problem.shard is None]
-        if _finish(root):  # the one thing that may be said of dataset.json here is that shards are to come
+        if finish(
+            root, manifest.recipe_only
+        ).complete:  # the one thing that may be said of dataset.json here is that shards are to come
             remaining = [problem for problem in remaining if problem.file != MANIFEST]
         return Repaired(files, remaining)
 
@@ -104,12 +105,3 @@ def _make_again(root: Path, again: dict[int, set[str]], workers: Workers, report
             close_worker_renderer()
     add_maker(manifest)
     write_manifest(root, manifest)
-
-
-def _finish(root: Path) -> bool:
-    """Mark the dataset complete if every shard is listed and there; return whether it is."""
-    manifest = read_manifest(root)
-    if not manifest.complete and len(manifest.sets[FULL]) == manifest.recipe.shard_count:
-        manifest.complete = not missing_shards(root, manifest)
-        write_manifest(root, manifest)
-    return manifest.complete

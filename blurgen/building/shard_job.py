@@ -11,9 +11,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from blurgen.dataset.manifest import FULL, MANIFEST, ShardRecord, shard_file
+from blurgen.dataset.manifest import FULL, MANIFEST, shard_file
 from blurgen.dataset.render import Renderer, rows_of_set
-from blurgen.dataset.shards import ShardDigest, create_shard, digest_shard, open_shard
+from blurgen.dataset.shards import ShardRecord, create_shard, open_shard, record_shard
 from blurgen.errors import InputError
 from blurgen.files.inside import inside
 from blurgen.synthesis.recipe import Recipe
@@ -117,10 +117,9 @@ def _sound_shard(
     try:
         if difference(renderer, path, set_name, index) is not None:
             return None
-        found = digest_shard(path)
+        return record_shard(path)
     except InputError:
         return None
-    return _record(len(index), found)
 
 
 def _make(
@@ -144,8 +143,4 @@ def _make(
                 writer.append(
                     rows_of_set(triplets, batch, name, chosen if len(chosen) < len(batch) else None)
                 )
-    return {name: _record(len(rows[name]), writer.digest) for name, writer in writers.items()}
-
-
-def _record(rows: int, of: ShardDigest) -> ShardRecord:
-    return ShardRecord(rows, of.bytes, of.digest, of.content, of.offsets)
+    return {name: writer.record for name, writer in writers.items()}

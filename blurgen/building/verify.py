@@ -21,12 +21,11 @@ from blurgen.dataset.manifest import (
     KERNELS,
     MANIFEST,
     DatasetManifest,
-    ShardRecord,
     read_manifest,
     shard_file,
 )
 from blurgen.dataset.render import Renderer, open_faces, open_kernels, sources_of
-from blurgen.dataset.shards import ShardDigest, digest_shard
+from blurgen.dataset.shards import ShardRecord, record_shard
 from blurgen.errors import InputError
 from blurgen.files.digests import record_file
 from blurgen.files.inside import inside
@@ -209,7 +208,7 @@ def _damage(root: Path, set_name: str, number: int, record: ShardRecord) -> list
         elif (size := path.stat().st_size) != record.bytes:
             what = f"is {'cut off' if size < record.bytes else 'too long'}: {size} of {record.bytes} bytes"
         else:
-            found = _digest(path, record)
+            found = _found(path, record)
             if found.digest != record.digest:
                 what = "is damaged: its digest is not the one listed"
             elif found.content != record.content:
@@ -227,15 +226,15 @@ def _damage(root: Path, set_name: str, number: int, record: ShardRecord) -> list
     return [Problem(file, what, (set_name, number))]
 
 
-def _digest(path: Path, record: ShardRecord) -> ShardDigest:
-    """Return the digests of a file; InputError when it is no shard, but one with the digest listed."""
+def _found(path: Path, record: ShardRecord) -> ShardRecord:
+    """Return the record of a file; InputError when it is no shard, but one with the digest listed."""
     try:
-        return digest_shard(path)
+        return record_shard(path)
     except InputError:
         whole = record_file(path)
         if whole.digest == record.digest:
             raise
-        return ShardDigest(whole.bytes, whole.digest, "", None)
+        return ShardRecord(0, whole.bytes, whole.digest, "")
 
 
 def _difference(

@@ -11,7 +11,7 @@ import msgspec
 import xxhash
 from msgspec import Meta
 
-from blurgen.dataset.shards import Offsets
+from blurgen.dataset.shards import ShardRecord
 from blurgen.errors import InputError
 from blurgen.files.atomic import write_file
 from blurgen.files.digests import FileRecord
@@ -27,20 +27,6 @@ FORMAT: Final = "blurgen-dataset"
 VERSION: Final = 1
 FULL: Final = "full"
 ISOLATED: Final = tuple(f"isolated/{name}" for name in CLASS_NAMES)
-
-
-@dataclass(frozen=True)
-class ShardRecord:
-    """One shard as ``dataset.json`` lists it: rows, bytes, digest of the file, digest of its arrays.
-
-    ``offsets`` are those of ``ShardLayout``, None where an earlier blurgen listed the shard.
-    """
-
-    rows: int
-    bytes: int
-    digest: str
-    content: str
-    offsets: Offsets | None = field(default=None, compare=False)  # what they are follows from the file
 
 
 @dataclass

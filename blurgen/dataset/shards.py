@@ -13,7 +13,7 @@ import mmap
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Final
@@ -26,7 +26,7 @@ from blurgen.errors import InputError
 from blurgen.files.at_offset import open_to_read, write_at
 from blurgen.files.atomic import write_aside
 from blurgen.files.digests import digest_areas
-from blurgen.files.hdf5 import contiguous_offset, create_plain, open_plain, plain_dataset
+from blurgen.files.hdf5 import contiguous_offset, create_plain, open_plain, plain_dataset, room_plan
 from blurgen.synthesis.recipe import INDEX_DTYPE
 
 FORMAT: Final = "blurgen-shard"
@@ -101,13 +101,17 @@ class MappedShard(ShardArrays):
 
 
 @dataclass(frozen=True)
-class ShardDigest:
-    """Size of a shard file in bytes, digest of the file, digest of its arrays alone, and where they lie."""
+class ShardRecord:
+    """One shard as ``dataset.json`` lists it: rows, bytes, digest of the file, digest of its arrays.
 
+    ``offsets`` are those of ``ShardLayout``, None where an earlier blurgen listed the shard.
+    """
+
+    rows: int
     bytes: int
     digest: str
     content: str
-    offsets: Offsets | None
+    offsets: Offsets | None = field(default=None, compare=False)  # what they are follows from the file
 
 
 @dataclass(frozen=True)
@@ -167,9 +171,9 @@ def empty_rows(rows: int, patch_size: int) -> ShardArrays:
 
 
 class ShardWriter:
-    """Rows going into a shard that ``create_shard`` opened; ``digest`` is there once that context ends."""
+    """Rows going into a shard that ``create_shard`` opened; ``record`` is there once that context ends."""
 
-    digest: ShardDigest
+    record: ShardRecord
 
     def __init__(self, file: io.FileIO, layout: ShardLayout) -> None:
         self._file = file
@@ -192,10 +196,10 @@ class ShardWriter:
         self._written = end
 
     def finish(self) -> None:
-        """Check that no row is missing and take the digests."""
+        """Check that no row is missing, and take the digests."""
         if self._written != self._layout.rows:
             raise ValueError(f"The shard must get {self._layout.rows} rows, not {self._written}.")
-        self.digest = _digest(self._file, self._layout)
+        self.record = _record(self._file, self._layout)
 
 
 @contextmanager
@@ -246,19 +250,15 @@ def open_shard(path: Path) -> MappedShard:
     return map_shard(path, read_layout(path))
 
 
-def digest_shard(path: Path) -> ShardDigest:
-    """Return size and digests of a shard file; InputError when it is no sound shard."""
+def record_shard(path: Path) -> ShardRecord:
+    """Return rows, size and digests of a shard file; InputError when it is no sound shard."""
     layout = read_layout(path)
     with open_to_read(path) as file:
-        return _digest(file, layout)
+        return _record(file, layout)
 
 
 def _lay_out(path: Path, rows: int, patch_size: int) -> ShardLayout:
-    plan = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
-    plan.set_layout(h5py.h5d.CONTIGUOUS)
-    plan.set_alloc_time(h5py.h5d.ALLOC_TIME_EARLY)  # the offsets are wanted now,
-    plan.set_fill_time(h5py.h5d.FILL_TIME_NEVER)  # the bytes come later
-    plan.set_obj_track_times(False)
+    plan = room_plan()
     with create_plain(path, FORMAT, VERSION) as file:
         offsets = []
         shapes = ShardLayout(rows, patch_size, (0, 0, 0, 0)).shapes()
@@ -272,6 +272,6 @@ def _lay_out(path: Path, rows: int, patch_size: int) -> ShardLayout:
     return layout
 
 
-def _digest(file: io.FileIO, layout: ShardLayout) -> ShardDigest:
-    record, content = digest_areas(file, layout.areas())
-    return ShardDigest(record.bytes, record.digest, content.hexdigest(), layout.offsets)
+def _record(file: io.FileIO, layout: ShardLayout) -> ShardRecord:
+    whole, content = digest_areas(file, layout.areas())
+    return ShardRecord(layout.rows, whole.bytes, whole.digest, content.hexdigest(), layout.offsets)

@@ -15,7 +15,7 @@ from typing import Any
 from blurgen.errors import Argument, InputError
 from blurgen.export.rows import PICTURES, EncodedRow, Rows
 from blurgen.files.png import COMPRESS_LEVEL
-from blurgen.jobs.parallel import Workers, run_in_order
+from blurgen.jobs.parallel import Workers
 from blurgen.jobs.progress import Bar
 
 # An upper limit that LMDB wants to know beforehand; only what is used takes room on the disk.
@@ -34,7 +34,7 @@ def export_lmdb(rows: Rows, folder: Path, workers: Workers, bar: Bar) -> None:
     try:
         with ExitStack() as opened:
             writers = [_Writer(folder / f"{name}.lmdb", lmdb, opened) for name in PICTURES]
-            for piece in run_in_order(_read_piece, [(rows, piece) for piece in range(rows.pieces)], workers):
+            for piece in rows.each_piece(_read_piece, workers):
                 size = sum(len(data) for row in piece for data in row.pictures)
                 for i, writer in enumerate(writers):
                     writer.put([(row.key, row.pictures[i]) for row in piece])

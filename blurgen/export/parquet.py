@@ -14,7 +14,7 @@ from typing import Any, Final
 from blurgen.errors import Argument, InputError
 from blurgen.export.card import SPLIT, croissant, dataset_card
 from blurgen.export.rows import PICTURES, EncodedRow, Rows
-from blurgen.jobs.parallel import Workers, run_in_order
+from blurgen.jobs.parallel import Workers
 from blurgen.jobs.progress import Bar
 
 NUMBERS: Final = {
@@ -44,9 +44,7 @@ def export_parquet(rows: Rows, folder: Path, workers: Workers, bar: Bar) -> None
         raise InputError(Argument("to", "parquet"), needs) from None
     (folder / "data").mkdir()
     total = 0
-    for count, size in run_in_order(
-        _write_piece, [(rows, piece, str(folder)) for piece in range(rows.pieces)], workers
-    ):
+    for count, size in rows.each_piece(_write_piece, workers, str(folder)):
         bar.advance(count, size)
         total += size
     dataset = rows.dataset()

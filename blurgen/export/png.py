@@ -11,7 +11,7 @@ import io
 from pathlib import Path
 
 from blurgen.export.rows import PICTURES, Rows
-from blurgen.jobs.parallel import Workers, run_in_order
+from blurgen.jobs.parallel import Workers
 from blurgen.jobs.progress import Bar
 
 
@@ -21,9 +21,7 @@ def export_png(rows: Rows, folder: Path, workers: Workers, bar: Bar) -> None:
         (folder / name).mkdir()
     with (folder / "index.csv").open("w", encoding="utf-8", newline="") as file:
         file.write("sample,face,top,left,kernel,kernel_size\n")
-        for lines, count, size in run_in_order(
-            _write_piece, [(rows, piece, str(folder)) for piece in range(rows.pieces)], workers
-        ):
+        for lines, count, size in rows.each_piece(_write_piece, workers, str(folder)):
             file.write(lines)
             bar.advance(count, size)
 

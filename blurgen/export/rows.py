@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import pickle
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import numpy as np
 
 from blurgen.dataset.reading import Dataset
 from blurgen.export.jpeg import through_jpeg
 from blurgen.files.png import encode_png
+from blurgen.jobs.parallel import Workers, run_in_order
+
+_Result = TypeVar("_Result")
 
 PICTURES: Final = ("clean", "blurry", "mask")
 
@@ -50,6 +53,10 @@ class Rows:
     def pieces(self) -> int:
         """How many pieces there are."""
         return -(-self.count // self.piece)
+
+    def each_piece(self, write: Callable[..., _Result], workers: Workers, *more: Any) -> Iterator[_Result]:
+        """Call ``write(rows, number, *more)`` for each piece in workers; yield the results in order."""
+        return run_in_order(write, [(self, number, *more) for number in range(self.pieces)], workers)
 
     def dataset(self) -> Dataset:
         """Return the dataset that the rows are of."""

@@ -15,15 +15,13 @@ import tarfile
 from pathlib import Path
 
 from blurgen.export.rows import PICTURES, Rows
-from blurgen.jobs.parallel import Workers, run_in_order
+from blurgen.jobs.parallel import Workers
 from blurgen.jobs.progress import Bar
 
 
 def export_webdataset(rows: Rows, folder: Path, workers: Workers, bar: Bar) -> None:
     """Write all rows to ``folder``, a tar file for each piece."""
-    for count, size in run_in_order(
-        _write_piece, [(rows, piece, str(folder)) for piece in range(rows.pieces)], workers
-    ):
+    for count, size in rows.each_piece(_write_piece, workers, str(folder)):
         bar.advance(count, size)
 
 

@@ -7,7 +7,7 @@ depend on it. Each task writes one pair of files, so the pixels never travel bet
 from __future__ import annotations
 
 import pickle
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -19,6 +19,7 @@ import numpy as np
 from blurgen.errors import InputError
 from blurgen.faces.source import Face, FaceSource
 from blurgen.jobs.parallel import Workers, run_in_order
+from blurgen.jobs.progress import Reporter
 from blurgen.labels import Label
 
 _MOST_FACES_PER_TASK = 32
@@ -104,7 +105,7 @@ def collect(
     *,
     jobs: int,
     on_error: str,
-    progress: Callable[[int, int], None] | None,
+    reporter: Reporter,
 ) -> Collected:
     """Decode all faces into files in ``folder``, which is empty and the caller's to remove.
 
@@ -121,16 +122,16 @@ def collect(
         for faces in _tasks(len(source))
     ]
     collected = Collected(per_source=[0] * len(sources))
-    done, total = 0, sum(map(len, sources))
-    with closing(run_in_order(_decode_part, calls, Workers(jobs), alone_first=True)) as outcomes:
+    with (
+        reporter.bar("Decoding faces", sum(map(len, sources)), "faces") as bar,
+        closing(run_in_order(_decode_part, calls, Workers(jobs), alone_first=True)) as outcomes,
+    ):
         for (_, number, faces, path, _), outcome in zip(calls, outcomes, strict=True):
             failed = [one for one in outcome if isinstance(one, Skipped)]
             if failed and on_error == "fail":
                 raise InputError(failed[0].reason)
             collected.add(number, path, outcome)
-            done += len(faces)
-            if progress:
-                progress(done, total)
+            bar.advance(len(faces))
     for number, source in enumerate(sources):
         if not collected.per_source[number]:
             reason = collected.first_reasons.get(number, "it is empty")

@@ -6,7 +6,7 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
@@ -30,7 +30,9 @@ from blurgen.files.hdf5 import (
     open_plain,
     plain_dataset,
     read_all,
+    room_plan,
 )
+from blurgen.jobs.progress import Reporter, Silent
 from blurgen.labels import LABEL_VALUES
 
 __all__ = ["FORMAT", "VERSION", "FaceStore", "Skipped", "StoreReport", "write_store"]
@@ -173,14 +175,14 @@ def write_store(
     *,
     jobs: int = 1,
     on_error: str = "skip",
-    progress: Callable[[int, int], None] | None = None,
+    progress: Reporter | None = None,
 ) -> StoreReport:
     """Decode every face of ``sources``, in order, into ``path``, which appears only when it is whole.
 
     A face whose file is, bit for bit, that of an earlier face is skipped as a duplicate. A face that
     cannot be used is skipped and named, in the report and in the file, or with ``on_error="fail"``
-    raises its InputError. The file is the same for any number of ``jobs``. ``progress(done, total)`` is
-    called as faces are read, used or not.
+    raises its InputError. The file is the same for any number of ``jobs``. ``progress`` is told
+    as faces are read, used or not.
 
     Needs memory for one face per job, and while it works a folder beside ``path`` in which the decoded
     faces wait. Raises InputError when a source has no usable face or the disk is full.
@@ -190,7 +192,7 @@ def write_store(
         raise ArgumentError(Argument("sources"), " must hold at least one source.")
     path = Path(path)
     with write_aside(path) as aside, _waiting_room(path) as folder:
-        collected = collect(sources, folder, jobs=jobs, on_error=on_error, progress=progress)
+        collected = collect(sources, folder, jobs=jobs, on_error=on_error, reporter=progress or Silent())
         rows = collected.rows()
         digest = _write_file(aside, rows, collected.parts, _made_with(sources, collected))
     return StoreReport(
@@ -237,16 +239,12 @@ def _write_file(path: Path, rows: list[FaceRecord], parts: list[Part], made_with
     """Write the file and return the store's digest; the files of the parts are removed on the way."""
     table = _table(rows)
     total = sum(row.height * row.width for row in rows)
-    plan = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
-    plan.set_alloc_time(h5py.h5d.ALLOC_TIME_EARLY)
-    plan.set_fill_time(h5py.h5d.FILL_TIME_NEVER)  # every byte is written below
-    plan.set_obj_track_times(False)
     digest = xxhash.xxh3_128()
     with create_plain(path, FORMAT, VERSION) as file:
         file.attrs["made_with"] = made_with
         file.create_dataset("table", data=table, track_times=False)
-        pixels = file.create_dataset("pixels", (3 * total,), np.uint8, dcpl=plan)
-        labels = file.create_dataset("labels", (total,), np.uint8, dcpl=plan)
+        pixels = file.create_dataset("pixels", (3 * total,), np.uint8, dcpl=room_plan())
+        labels = file.create_dataset("labels", (total,), np.uint8, dcpl=room_plan())
         for dataset, blocks in ((pixels, _blocks(parts, 3)), (labels, _blocks(parts, 1))):
             at = 0
             for block in blocks:

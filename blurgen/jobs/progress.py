@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 import time
-from types import TracebackType
 from typing import Protocol, TextIO
 
 from tqdm import tqdm
@@ -20,9 +19,7 @@ class Bar(Protocol):
 
     def __enter__(self) -> Bar: ...
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None: ...
+    def __exit__(self, *error: object) -> None: ...
 
 
 class Reporter(Protocol):
@@ -51,9 +48,7 @@ class Silent:
     def __enter__(self) -> Bar:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         pass
 
 
@@ -90,9 +85,7 @@ class _TerminalBar:
     def __enter__(self) -> Bar:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self._tqdm.close()
 
 
@@ -120,10 +113,8 @@ class _LineBar:
     def __enter__(self) -> Bar:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._line("" if kind is None else ", stopped")
+    def __exit__(self, *error: object) -> None:
+        self._line("" if error[0] is None else ", stopped")
 
 
 def size_text(size: float) -> str:

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
@@ -27,6 +27,7 @@ from numpy.typing import NDArray
 from blurgen.errors import Argument, ArgumentError, InputError, check_choice, check_range, check_seed
 from blurgen.files.atomic import write_aside
 from blurgen.files.hdf5 import create_plain, json_attribute, open_plain, plain_dataset, read_all
+from blurgen.jobs.progress import Reporter, Silent
 from blurgen.kernels.paths import LANES, MODELS, MOST_ATTEMPTS, MOST_SAMPLES, Paths, walk
 from blurgen.kernels.raster import UNIT, place, raster
 from blurgen.limits import LARGEST_KERNEL, SMALLEST_KERNEL
@@ -103,6 +104,18 @@ class KernelBank:
         return self.weights[i, margin : margin + size, margin : margin + size]
 
     @classmethod
+    def of_kernels(cls, kernels: Sequence[NDArray[np.uint16]], made_with: dict[str, Any]) -> KernelBank:
+        """Return a bank of kernels, each uint16 ``[s, s]`` in Q15 with an odd side of its own.
+
+        How many there are and their sizes are added to ``made_with``.
+        """
+        sizes = np.array([len(kernel) for kernel in kernels], np.uint8)
+        facts = {"count": len(sizes), "min_size": int(sizes.min()), "max_size": int(sizes.max())}
+        margins = [(facts["max_size"] - len(kernel)) // 2 for kernel in kernels]
+        weights = np.stack([np.pad(kernel, margin) for kernel, margin in zip(kernels, margins, strict=True)])
+        return cls(weights, sizes, made_with | facts)
+
+    @classmethod
     def joined(cls, banks: Sequence[KernelBank]) -> KernelBank:
         """Return the kernels of several banks, one bank after the other, each centred in the largest size.
 
@@ -145,6 +158,13 @@ class KernelBank:
             bank = cls(read_all(weights).astype(np.uint16, copy=False), read_all(sizes), made_with)
         bank._check(path)
         return bank
+
+    def is_in(self, path: str | os.PathLike[str]) -> bool:
+        """Return whether a file holds these kernels, and can be read."""
+        try:
+            return KernelBank.load(path).digest == self.digest
+        except InputError:
+            return False
 
     def _check(self, path: str | os.PathLike[str]) -> None:
         sums = self.weights.sum(axis=(1, 2), dtype=np.int64)
@@ -193,7 +213,7 @@ def make_bank(
     *,
     samples: int = 2000,
     exposure: float = 1.0,
-    progress: Callable[[int], object] | None = None,
+    progress: Reporter | None = None,
 ) -> KernelBank:
     """Make ``count`` camera-shake kernels of every odd size from ``min_size`` to ``max_size`` in turn.
 
@@ -203,8 +223,7 @@ def make_bank(
 
     ``model`` is one of ``blurgen.kernels.paths.MODELS``. A whole path has ``samples`` samples, of which the
     share ``exposure`` (0.01 to 1) from the start is seen; what is seen fills the size. ``threads`` threads
-    share the work and change nothing in the result. ``progress`` is called with the number of kernels just
-    finished, from any thread.
+    share the work and change nothing in the result; ``progress`` is told how far they are.
 
     A kernel that would break a promise of this module, or equal an earlier one, is drawn again from other
     random numbers (attempt 1, 2, ...), so the result still depends on the arguments alone. Raises ValueError
@@ -228,14 +247,17 @@ def make_bank(
     sizes = all_sizes[np.arange(count) % len(all_sizes)]
     weights = np.empty((count, max_size, max_size), np.uint16)
 
-    def make(first: int) -> None:
+    def make(first: int) -> int:
         numbers = np.arange(first, min(first + _SPAN, count))
         weights[numbers[0] : numbers[-1] + 1] = draw.kernels(numbers, sizes[numbers])
-        if progress is not None:
-            progress(len(numbers))
+        return len(numbers)
 
-    with ThreadPoolExecutor(threads if threads > 0 else os.cpu_count()) as pool:
-        list(pool.map(make, range(0, count, _SPAN)))
+    with (
+        (progress or Silent()).bar("Making kernels", count, "kernels") as bar,
+        ThreadPoolExecutor(threads if threads > 0 else os.cpu_count()) as pool,
+    ):
+        for done in pool.map(make, range(0, count, _SPAN)):
+            bar.advance(done)
     _redraw_twins(draw, weights, sizes)
     return KernelBank(weights, sizes, made_with)
 

@@ -73,21 +73,14 @@ def import_gyroscope(
         down = up if axes == "camera" else -up
         # The camera turns right: what it sees moves left. It turns its view up (about the right): down.
         kernels.append(_kernel(path, number, -focal_length * down, focal_length * right))
-    sizes = np.array([len(kernel) for kernel in kernels])
-    largest = int(sizes.max())
-    margins = (largest - sizes) // 2
-    weights = np.stack([np.pad(kernel, margin) for kernel, margin in zip(kernels, margins, strict=True)])
     made_with = {
         "imported_from": path.name,
         "focal_length": focal_length,
         "exposure": exposure,
         "axes": axes,
         "time_unit": time_unit,
-        "count": count,
-        "min_size": int(sizes.min()),
-        "max_size": largest,
     }
-    return KernelBank(weights, sizes.astype(np.uint8), made_with)
+    return KernelBank.of_kernels(kernels, made_with)
 
 
 def _read(path: Path, unit: float) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

@@ -65,20 +65,10 @@ def import_bank(
         raise InputError(
             f"{path}: kernel {sizes.argmax()} needs {sizes.max()} pixels; {LARGEST_KERNEL} is the most."
         )
-    largest = int(sizes.max())
-    budget.spend(_Q15_BYTES * len(sizes) * largest**2)
-    bank = KernelBank(
-        np.stack([_framed(_cut(kernel, largest), largest) for kernel in q15_kernels]),
-        sizes.astype(np.uint8),
-        {
-            "imported_from": path.name,
-            "variable": variable,
-            "center": center,
-            "count": len(sizes),
-            "min_size": int(sizes.min()),
-            "max_size": largest,
-        },
-    )
+    budget.spend(_Q15_BYTES * len(sizes) * int(sizes.max()) ** 2)
+    cut = [_cut(kernel, size) for kernel, size in zip(q15_kernels, sizes.tolist(), strict=True)]
+    made_with = {"imported_from": path.name, "variable": variable, "center": center}
+    bank = KernelBank.of_kernels(cut, made_with)
     return Imported(bank, np.hypot(offsets[:, 0], offsets[:, 1]))
 
 
@@ -107,8 +97,10 @@ def _framed(kernel: NDArray[Any], size: int) -> NDArray[Any]:
 
 
 def _cut(kernel: NDArray[np.uint16], size: int) -> NDArray[np.uint16]:
-    """Return the middle [size, size] of a square kernel, or all of it if it is smaller."""
-    margin = max(0, (kernel.shape[0] - size) // 2)
+    """Return the middle [size, size] of a square kernel, padded where that is smaller."""
+    margin = (kernel.shape[0] - size) // 2
+    if margin < 0:
+        return _framed(kernel, size)
     return kernel[margin : kernel.shape[0] - margin, margin : kernel.shape[0] - margin]
 
 

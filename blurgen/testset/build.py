@@ -219,18 +219,11 @@ def _begin(root: Path, manifest: TestsetManifest, kernels: KernelBank) -> bool:
         )
     for name in manifest.folders:
         inside(root, name).mkdir(exist_ok=True)
-    if not _holds(inside(root, KERNELS), kernels):
+    if not kernels.is_in(inside(root, KERNELS)):
         kernels.save(root / KERNELS)
     if there is None:
         write_testset(root, manifest)
     return there is not None and there.complete
-
-
-def _holds(path: Path, kernels: KernelBank) -> bool:
-    try:
-        return KernelBank.load(path).digest == kernels.digest
-    except InputError:
-        return False
 
 
 def _missing(root: Path, manifest: TestsetManifest, number: int) -> list[str]:

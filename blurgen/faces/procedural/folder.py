@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +18,7 @@ from blurgen.files.locks import hold
 from blurgen.files.png import save_picture
 from blurgen.files.png_checks import read_checked
 from blurgen.jobs.parallel import Workers, run_jobs
+from blurgen.jobs.progress import Reporter, Silent
 
 _KINDS = ("images", "labels")
 _LOCK = ".lock"
@@ -33,14 +33,14 @@ def write_faces(
     size: int = 256,
     seed: int = 0,
     jobs: int = 1,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Reporter | None = None,
 ) -> int:
     """Write faces 0 to ``count`` - 1 as ``out/images/000000.png`` and ``out/labels/000000.png`` on.
 
     Files appear whole or not at all. What is there already and right is left alone, so a second run
-    finishes the first; ``progress(done, count)`` is called as faces are finished. Returns how many faces
-    were written. Raises InputError when ``out`` holds anything else than these files, when another run is at
-    work there, and when a file there shows another face (another seed or size).
+    finishes the first. Returns how many faces were written. Raises ArgumentError for a ``count`` or ``size``
+    out of range; InputError when ``out`` holds anything else than these files, when another run is at work
+    there, and when a file there shows another face (another seed or size).
     """
     check_range("count", count, 1, _LAST)
     workers = Workers(jobs)
@@ -50,13 +50,13 @@ def write_faces(
         make_folder(inside(root, kind))
     work = [(root, number, seed, size) for number in range(count)]
     written = 0
-    with hold(root / _LOCK, f"{root}: other faces are just being made there; wait until they are done."):
+    busy = f"{root}: other faces are just being made there; wait until they are done."
+    with hold(root / _LOCK, busy), (progress or Silent()).bar("Drawing faces", count, "faces") as bar:
         for kind in _KINDS:
             remove_parts(root / kind)
-        for done, new in enumerate(run_jobs(_write_face, work, workers, alone_first=True), start=1):
+        for new in run_jobs(_write_face, work, workers, alone_first=True):
             written += new
-            if progress:
-                progress(done, count)
+            bar.advance()
     return written
 
 
