@@ -97,9 +97,11 @@ for _command in (make_faces, make_kernels, import_kernels, build_testset, export
 @click.option("--limit", type=Whole(1), help="Take only N faces of each source, chosen by --seed.")
 @KERNELS
 @click.option("--out", type=PATH, required=True, help="Folder of the dataset; one begun there is finished.")
-@click.option("--per-image", type=Whole(1), default=63, help="Crops of each face.")
-@click.option("--count", type=Whole(1, 10**12), help="Triplets in all, instead of --per-image.")
-@click.option("--class-isolated", is_flag=True, help="Also sets in which only one class is blurred.")
+@click.option("--per-image", type=Whole(1), default=63, help="How many crops are made of each face.")
+@click.option(
+    "--count", type=Whole(1, 10**12), help="How many triplets are made in all, instead of --per-image."
+)
+@click.option("--class-isolated", is_flag=True, help="Also make sets in which only one class is blurred.")
 @choice(
     "--isolation",
     ("composite", "layered"),
@@ -110,7 +112,7 @@ for _command in (make_faces, make_kernels, import_kernels, build_testset, export
 @NOISE_SIGMA
 @camera_options
 @SEED
-@click.option("--shard-size", type=Whole(1, 2**20), default=4096, help="Triplets in a shard.")
+@click.option("--shard-size", type=Whole(1, 2**20), default=4096, help="How many triplets a shard holds.")
 @click.option(
     "--shards", type=Pair("0:100", ascending=True), help="Make only shards A to B - 1, for job arrays."
 )
@@ -169,7 +171,7 @@ def build_dataset(
 
 @main.command()
 @click.argument("path", type=PATH)
-@click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs to read.")
 @click.option("--plot", type=PATH, help="Plot the statistics of a kernel bank into this PNG file.")
 def info(path: Path, as_json: bool, plot: Path | None) -> None:
     """Say what a dataset or a test set (a folder) or a kernel bank (a file) is."""
@@ -238,10 +240,12 @@ def repair(ctx: click.Context, path: Path, jobs: int) -> None:
 
 @main.command()
 @click.argument("path", metavar="DIR", type=PATH)
-@click.option("--out", type=PATH, required=True, help="The picture, such as sheet.png.")
+@click.option("--out", type=PATH, required=True, help="The picture to write, such as sheet.png.")
 @click.option("--rows", type=Whole(1, 200), default=8, help="How many samples are drawn.")
-@click.option("--seed", type=Whole(0, 2**64 - 1), default=0, help="Another seed shows other samples.")
-@click.option("--stages", is_flag=True, help="How a camera's pictures come about, instead of what there is.")
+@click.option("--seed", type=Whole(0, 2**64 - 1), default=0, help="Another seed draws other samples.")
+@click.option(
+    "--stages", is_flag=True, help="Show how a camera's pictures come about (of --formation camera)."
+)
 def preview(path: Path, out: Path, rows: int, seed: int, stages: bool) -> None:
     """Draw a contact sheet: clean, blurry, mask, kernel, and each class blurred alone.
 

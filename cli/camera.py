@@ -12,13 +12,13 @@ from blurgen.synthesis.camera.settings import Camera
 from blurgen_cli.options import Pair, Whole
 
 _HELP = {
-    "motion": "the kernels of the bank, or a path in six degrees of freedom.",
-    "poses": "of a path with rotation.",
-    "focal_mm": "shortest and longest focal length, as on a 35 mm camera.",
-    "clip_level": "grey level from which the scene was brighter than its picture; 256: never.",
-    "sensor": "whose shot and read noise.",
-    "demosaic": "how the missing colours of the raw picture are found.",
-    "tone": "tone curve, sRGB or one of sixteen drawn for each sample.",
+    "motion": "Blur with the kernels of the bank, or with a path in six degrees of freedom.",
+    "poses": "Views that are averaged along a path with rotation.",
+    "focal_mm": "Shortest and longest focal length, as on a 35 mm camera.",
+    "clip_level": "Grey level from which the scene was brighter than its picture; 256: never.",
+    "sensor": "Whose shot and read noise is added.",
+    "demosaic": "How the missing colours of the raw picture are found.",
+    "tone": "Tone curve: sRGB, or one of sixteen drawn for each sample.",
 }
 _FORMATION = click.option(
     "--formation",
@@ -43,8 +43,9 @@ def _option(field: msgspec.structs.FieldInfo) -> Callable[[Callable[..., Any]], 
     elif get_origin(field.type) is not Literal:
         bounds = field.type.__metadata__[0]
         kind = Whole(bounds.ge, bounds.le)
-    about = f"Camera: {_HELP[field.name]}"
-    return click.option(f"--{field.name.replace('_', '-')}", type=kind, show_default=default, help=about)
+    return click.option(
+        f"--{field.name.replace('_', '-')}", type=kind, show_default=default, help=_HELP[field.name]
+    )
 
 
 def chosen_camera(options: dict[str, Any]) -> Camera | None:

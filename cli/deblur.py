@@ -21,14 +21,14 @@ def _common(command: Callable[..., None]) -> Callable[..., None]:
             click.option(
                 "--checkpoint",
                 type=PATH,
-                help="Such as RUN/umsn.safetensors.  [default: the weights that come with the package]",
+                help="Weights, such as RUN/umsn.safetensors.  [default: those that come with the package]",
             ),
             click.option("--out", required=True, type=PATH, help="Folder for the results."),
             DEVICE,
             choice(
                 "--precision",
                 ("auto", "fp32", "bf16"),
-                "auto: bf16 for large pictures, where that is faster.",
+                "Numbers to compute with; auto takes bf16 for large pictures, where that is faster.",
                 "auto",
             ),
         )
@@ -45,11 +45,15 @@ def _common(command: Callable[..., None]) -> Callable[..., None]:
     help="Find the faces and deblur each as in training, or each picture whole, at its own scale.  "
     "[default: --align where a face detector is installed]",
 )
-@click.option("--landmarks", type=PATH, help="Faces for --align: lines 'NAME x1 y1 ... x5 y5'.")
+@click.option(
+    "--landmarks",
+    type=PATH,
+    help="A file that says where the faces are, for --align: lines 'NAME x1 y1 ... x5 y5'.",
+)
 @click.option(
     "--show-kernel",
     is_flag=True,
-    help="Write the shake that was estimated, too: OUT/NAME_kernel.png, one for each face with --align.",
+    help="Also write the shake that was estimated: OUT/NAME_kernel.png, one for each face with --align.",
 )
 @click.option("--keep-gps", is_flag=True, help="Keep where a photograph was taken with its other EXIF data.")
 def deblur(
@@ -63,11 +67,12 @@ def deblur(
     show_kernel: bool,
     keep_gps: bool,
 ) -> None:
-    """Sharpen photographs of faces (files or folders); each becomes OUT/NAME.png, of the same size.
+    """Sharpen photographs of faces (files or folders).
 
-    With --align only faces are changed; a picture without one gives no result. With --no-align a picture
-    should show what the training saw: a face that fills most of a frame some 128 to 300 pixels high.
-    Results have the photograph's EXIF data and colour profile, but not where it was taken.
+    Each becomes OUT/NAME.png, of the same size. With --align only faces are changed; a picture without one
+    gives no result. With --no-align a picture should show what the training saw: a face that fills most of
+    a frame some 128 to 300 pixels high. Results have the photograph's EXIF data and colour profile, but not
+    where it was taken.
     """
     if landmarks is not None and align is False:
         raise click.UsageError("--landmarks says where faces are; it goes with --align.")
@@ -104,10 +109,10 @@ def deblur(
 def segment(
     images: tuple[Path, ...], checkpoint: Path | None, out: Path, device: str, precision: str
 ) -> None:
-    """Find background, skin, features and hair; each picture becomes a label map OUT/NAME.png.
+    """Find background, skin, features and hair in pictures of faces.
 
-    The map holds 0 for background, 1 for skin, 6 for all features and 10 for hair: with it, a folder of
-    unlabelled faces becomes a labelled one for blurgen.
+    Each picture becomes a label map OUT/NAME.png. The map holds 0 for background, 1 for skin, 6 for all
+    features and 10 for hair: with it, a folder of unlabelled faces becomes a labelled one for blurgen.
     """
     from blurgen.jobs.progress import Console
     from umsn.restore.deblur import Segmenter
@@ -140,12 +145,13 @@ class _Entry(click.ParamType):
     multiple=True,
     metavar="KEY=TEXT",
     help="What goes with the weights: name, description, training_data, licence, scores, contact. "
-    "May be given again.",
+    "May be repeated.",
 )
 def export_weights(checkpoint: Path, out: Path, card: tuple[tuple[str, str], ...]) -> None:
-    """Write the weights of CHECKPOINT to give away: half precision, with S-Net, without confidence network.
+    """Write a checkpoint's weights in half precision, to give them away.
 
-    What the checkpoint says of its training, and the card, are in the header of the file.
+    S-Net is in the file, the confidence network is not. What the checkpoint says of its training, and the
+    card, are in the header of the file.
     """
     from umsn.weights import MOST_BYTES
     from umsn.weights.export import export_weights as export

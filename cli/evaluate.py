@@ -26,21 +26,22 @@ class _Named(click.ParamType):
 @click.option(
     "--checkpoint",
     type=PATH,
-    help="RUN/umsn.safetensors, or that of another variant; what its training left beside it is used too.  "
+    help="Network to score: RUN/umsn.safetensors, or that of another variant; what its training left "
+    "beside it is used too.  "
     "[Tables VII, VIII; default: the weights that come with the package, if any]",
 )
-@click.option("--shards", type=PATH, help="A dataset of held-out faces and kernels.")
-@click.option("--testset", type=PATH, help="Or: a test set made by blurgen build-testset.")
-@click.option("--blurry", type=PATH, help="Or: a folder of blurry pictures ...")
-@click.option("--clean", type=PATH, help="... with the clean ones ...")
-@click.option("--labels", type=PATH, help="... and perhaps their label maps.  [Tables I, II]")
+@click.option("--shards", type=PATH, help="Test on a dataset of held-out faces and kernels.")
+@click.option("--testset", type=PATH, help="Test on a test set, made by blurgen build-testset.")
+@click.option("--blurry", type=PATH, help="Test on a folder of blurry pictures, with --clean.")
+@click.option("--clean", type=PATH, help="Folder of the clean pictures that belong to --blurry.")
+@click.option("--labels", type=PATH, help="Folder of label maps that belong to --clean.  [Tables I, II]")
 @click.option("--limit", type=Whole(1), help="Take only the first N pictures.")
 @click.option(
     "--compare",
     type=_Named(),
     multiple=True,
     metavar="NAME=FOLDER",
-    help="Another method's pictures, named like the blurry ones. May be given again.  [Table III]",
+    help="Another method's pictures, named like the blurry ones; may be repeated.  [Table III]",
 )
 @click.option(
     "--references",
@@ -61,10 +62,10 @@ class _Named(click.ParamType):
     "--ablation",
     multiple=True,
     metavar="NAME=CHECKPOINT|RUN",
-    help="A row, or a folder with bnet, masks, nested, umsn-no-confidence, umsn .safetensors. "
-    "May be given again.  [Table VI]",
+    help="Score a variant too, or those of a folder: bnet, masks, nested, umsn-no-confidence, umsn "
+    ".safetensors. May be repeated.  [Table VI]",
 )
-@click.option("--vgg-face", type=PATH, help="Weights of VGG-Face, for its distance.  [Table IV]")
+@click.option("--vgg-face", type=PATH, help="Weights of VGG-Face, to measure its distance.  [Table IV]")
 @click.option(
     "--embedder",
     type=PATH,
@@ -76,36 +77,42 @@ class _Named(click.ParamType):
     type=PATH,
     help="Other pictures of the persons: a sub-folder for each, or pictures <identity>_<n>.  [Table V]",
 )
-@click.option("--identities", type=PATH, help="Lines '<file> <identity>', as CelebA's identity_CelebA.txt.")
+@click.option(
+    "--identities", type=PATH, help="Who is who: lines '<file> <identity>', as CelebA's identity_CelebA.txt."
+)
 @click.option(
     "--embedder-align/--no-embedder-align",
     default=True,
-    help="Faces are found and turned upright, as ArcFace and its like know them; or all pictures are already "
-    "cut as the embedder wants them.  [default: --embedder-align]",
+    help="Find faces and turn them upright, as ArcFace and its like know them, or take pictures "
+    "that are already cut as the embedder wants them.  [default: --embedder-align]",
 )
-@click.option("--embedder-size", type=Whole(1), help="Side of its pictures.  [default: as the file says]")
-@choice("--embedder-range", ("-1..1", "0..1", "0..255"), "What black and white are to it.", "-1..1")
+@click.option(
+    "--embedder-size",
+    type=Whole(1),
+    help="Side of the embedder's pictures in pixels.  [default: as the file says]",
+)
+@choice("--embedder-range", ("-1..1", "0..1", "0..255"), "What black and white are to the embedder.", "-1..1")
 @choice("--embedder-colours", ("rgb", "bgr"), "Order of colours that the embedder takes.", "rgb")
 @choice(
     "--definition",
     ("ours", "scikit-image", "matlab", "basicsr-y"),
-    "Whose PSNR and SSIM.  [Tables I, III, VI]",
+    "Whose PSNR and SSIM are computed.  [Tables I, III, VI]",
     "ours",
 )
 @click.option(
     "--crop-border",
-    type=click.IntRange(0),
+    type=Whole(0),
     default=0,
     show_default="none",
-    help="Pixels at each border that basicsr-y leaves out.",
+    help="How many pixels at each border basicsr-y leaves out.",
 )
 @click.option("--save-pictures", is_flag=True, help="Keep every restored picture in OUT/pictures.")
-@click.option("--no-network", is_flag=True, help="Only compare, also where weights come with the package.")
+@click.option("--no-network", is_flag=True, help="Only score the pictures of others; no network is run.")
 @DEVICE
 @click.option(
     "--jobs",
-    type=click.IntRange(1),
-    help="Threads that score; results do not depend on it.  [default: all cores]",
+    type=Whole(1),
+    help="How many threads score; results do not depend on it.  [default: all cores]",
 )
 @click.option("--out", type=PATH, required=True, help="Folder for tables and figures.")
 def evaluate(
@@ -129,7 +136,7 @@ def evaluate(
     out: Path,
     **request: Any,
 ) -> None:
-    """Deblur test pictures and measure the results: the paper's Tables I to VIII, and its figures.
+    """Deblur test pictures and make the paper's tables and figures of the results.
 
     Test pictures are a dataset (--shards), a test set (--testset), or two folders (--blurry, --clean) whose
     files match by name, where ID_kerNN_blur_kSS.png belongs to the clean picture ID. Every table that what is

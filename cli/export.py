@@ -18,7 +18,7 @@ from blurgen_cli.options import JOBS, PATH, Whole
     required=True,
     help="Which format to write.",
 )
-@click.option("--out", type=PATH, required=True, help="A new or empty folder.")
+@click.option("--out", type=PATH, required=True, help="Where to write: a new or empty folder.")
 @click.option(
     "--set",
     "set_name",
@@ -27,19 +27,20 @@ from blurgen_cli.options import JOBS, PATH, Whole
     help="Which set: full, or the one in which only skin, hair, features or background is blurred.",
 )
 @click.option("--limit", type=Whole(1), help="Take only the first N rows.")
-@click.option("--shard-size", type=Whole(1), default=1000, help="Rows of a WebDataset or Parquet file.")
+@click.option(
+    "--shard-size", type=Whole(1), default=1000, help="How many rows a WebDataset or Parquet file holds."
+)
 @click.option(
     "--jpeg-quality",
-    type=click.IntRange(1, 100),
-    metavar="Q",
-    help="Let blurry pictures go through JPEG first, which is not the same on every machine.",
+    type=Whole(1, 100),
+    help="Let blurry pictures go through JPEG of this quality first, which is not the same on every machine.",
 )
 @JOBS
 def export(path: Path, to: str, out: Path, set_name: str, **options: Any) -> None:
-    """Write a dataset as PNG folders, as LMDB (as BasicSR reads it), as WebDataset tar files or as Parquet
-    with a dataset card (as Hugging Face ``datasets`` loads it).
+    """Write a dataset as PNG folders, LMDB, WebDataset or Parquet.
 
-    Takes recipes too. OUT appears when it is whole.
+    LMDB is as BasicSR reads it; Parquet has a dataset card and is as the "datasets" of Hugging Face load it.
+    Recipes without shards will do. OUT appears when it is whole.
     """
     from blurgen.export import export as write
     from blurgen.jobs.progress import Console

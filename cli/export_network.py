@@ -7,27 +7,27 @@ from pathlib import Path
 import click
 
 from blurgen.errors import InputError
-from blurgen_cli.options import PATH, choice
+from blurgen_cli.options import PATH, Whole, choice
 
 _CHECKPOINT = click.option(
     "--checkpoint",
     type=PATH,
-    help="Such as RUN/umsn.safetensors.  [default: the one that comes with the package]",
+    help="Weights to use, such as RUN/umsn.safetensors.  [default: those that come with the package]",
 )
 _RUNTIME = click.option(
     "--onnxruntime-web",
     "runtime",
     type=PATH,
     metavar="DIR",
-    help="Folder of the npm package onnxruntime-web.  [default: fetched with npm]",
+    help="Folder of the npm package onnxruntime-web, for web pages.  [default: fetched with npm]",
 )
 
 
 @click.command("export")
 @_CHECKPOINT
-@click.option("--to", type=click.Choice(["onnx", "pt2", "web"]), required=True, help="What to write.")
-@click.option("--out", type=PATH, required=True, help="A file; for web a new folder.")
-@choice("--precision", ("fp32", "fp16", "int8"), "Of the numbers in an ONNX file.", "fp32")
+@click.option("--to", type=click.Choice(["onnx", "pt2", "web"]), required=True, help="Which format to write.")
+@click.option("--out", type=PATH, required=True, help="The file to write; for web a new folder.")
+@choice("--precision", ("fp32", "fp16", "int8"), "Precision of the numbers in an ONNX file.", "fp32")
 @_RUNTIME
 def export(checkpoint: Path | None, to: str, out: Path, precision: str, runtime: Path | None) -> None:
     """Write a trained network for other programs: ONNX, torch.export, or a page for browsers."""
@@ -62,9 +62,9 @@ def export(checkpoint: Path | None, to: str, out: Path, precision: str, runtime:
 @_CHECKPOINT
 @click.option(
     "--port",
-    type=click.IntRange(0, 65535),
+    type=Whole(0, 65535),
     default=8000,
-    help="Of the server; 0 takes any.",
+    help="Port of the server; 0 takes any that is free.",
 )
 @_RUNTIME
 def demo(checkpoint: Path | None, port: int, runtime: Path | None) -> None:

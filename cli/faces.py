@@ -14,9 +14,10 @@ from blurgen_cli.options import JOBS, SEED, Whole
 @SEED
 @JOBS
 def make_faces(count: int, out: str, size: int, seed: int, jobs: int) -> None:
-    """Draw labelled faces: OUT/images/000000.png with label map OUT/labels/000000.png, and so on.
+    """Draw faces with label maps.
 
-    A second run with the same options finishes what is missing.
+    They are OUT/images/000000.png with label map OUT/labels/000000.png, and so on. A second run with the
+    same options finishes what is missing.
     """
     from blurgen.faces.procedural import write_faces
     from blurgen.jobs.progress import Console

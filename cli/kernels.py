@@ -30,7 +30,13 @@ _MODELS = ("camera3d", "boracchi2d", "gaussian-process", "linear")
 @click.option("--count", type=Whole(1, 1 << 24), default=25000, help="How many kernels to make.")
 @click.option("--min-size", type=_SIZE, default=13, help="Smallest size in pixels, odd.")
 @click.option("--max-size", type=_SIZE, default=29, help="Largest size in pixels, odd.")
-@choice("--model", _MODELS, "How the camera moves: docs/kernels.md tells the models apart.", "camera3d")
+@choice(
+    "--model",
+    _MODELS,
+    "How the camera moves: camera3d is a hand that shakes, boracchi2d the motion that Boracchi and Foi "
+    "published, gaussian-process a smooth random path (Schuler et al.), linear a straight line.",
+    "camera3d",
+)
 @choice(
     "--center",
     ("mass", "box"),
@@ -38,8 +44,15 @@ _MODELS = ("camera3d", "boracchi2d", "gaussian-process", "linear")
     "mass",
 )
 @SEED
-@click.option("--samples", type=Whole(50, 100_000), default=2000, help="Samples of a whole camera path.")
-@click.option("--exposure", type=FiniteRange(0.01, 1), default=1.0, help="Share of the path that is seen.")
+@click.option(
+    "--samples", type=Whole(50, 100_000), default=2000, help="How many points a whole camera path has."
+)
+@click.option(
+    "--exposure",
+    type=FiniteRange(0.01, 1),
+    default=1.0,
+    help="Share of the path that is seen; a short one is straighter.",
+)
 @JOBS
 @_PREVIEW
 def make_kernels(out: str, preview: str | None, count: int, jobs: int, **options: Any) -> None:
@@ -75,15 +88,19 @@ def _save(bank: KernelBank, out: str, what: str, preview: str | None, more: str 
     "keep",
 )
 @click.option("--variable", help="Name of the MATLAB variable, when several could be kernels.")
-@click.option("--focal-length", type=FiniteRange(1, 1e6), help="Gyroscope: in pixels of the pictures.")
-@click.option("--exposure", type=FiniteRange(1e-5, 100), help="Gyroscope: seconds of each kernel.")
+@click.option(
+    "--focal-length", type=FiniteRange(1, 1e6), help="Gyroscope: focal length in pixels of the pictures."
+)
+@click.option(
+    "--exposure", type=FiniteRange(1e-5, 100), help="Gyroscope: how many seconds each kernel lasts."
+)
 @choice(
     "--axes",
     ("android", "camera"),
-    "Gyroscope: (right, up, towards the user), as of phones, or (right, down, forward).",
+    "Gyroscope: its axes are right, up, towards the user (phones), or right, down, forward.",
     "android",
 )
-@choice("--time-unit", ("s", "ms", "us", "ns"), "Gyroscope: what times in the log are counted in.", "s")
+@choice("--time-unit", ("s", "ms", "us", "ns"), "Gyroscope: unit of the times in the log.", "s")
 @_PREVIEW
 def import_kernels(
     path: str,

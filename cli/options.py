@@ -22,12 +22,19 @@ def choice(flag: str, names: Sequence[str], help: str, default: str | None = Non
     return click.option(flag, type=click.Choice(names), default=default, help=help)
 
 
+def _number(number: float) -> str:
+    """Write a limit as people do."""
+    if number == 2**64 - 1:
+        return "2^64 - 1"
+    return f"{number:,}" if isinstance(number, int) else f"{number:,.6f}".rstrip("0").rstrip(".")
+
+
 def _between(low: Any, high: Any, low_open: bool, high_open: bool) -> str:
     """Say which numbers will do."""
-    above = "" if low is None else f"{'above ' if low_open else ''}{low:,}"
+    above = "" if low is None else f"{'above ' if low_open else ''}{_number(low)}"
     if high is None:
         return above if low_open else f"{above} or more"
-    below = f"{'below ' if high_open else ''}{high:,}"
+    below = f"{'below ' if high_open else ''}{_number(high)}"
     return f"{above} to {below}" if above else f"up to {below}"
 
 
@@ -74,21 +81,27 @@ class Pair(click.ParamType):
 _CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
 
 JOBS = click.option(
-    "--jobs", type=Whole(1), default=_CORES, show_default="all cores", help="How many work at once."
+    "--jobs",
+    type=Whole(1),
+    default=_CORES,
+    show_default="all cores",
+    help="How many processes or threads work at once.",
 )
 """How many processes or threads work; the result is the same for any number."""
 
 SEED = click.option(
-    "--seed", type=Whole(0, 2**64 - 1), default=0, help="Another seed gives other random numbers."
+    "--seed", type=Whole(0, 2**64 - 1), default=0, help="Another seed draws other random numbers."
 )
 
-DEVICE = click.option("--device", default="auto", help="auto, cpu, cuda, cuda:1, mps.")
+DEVICE = click.option(
+    "--device", default="auto", help="Where the networks run: auto, cpu, cuda, cuda:1 or mps."
+)
 """Where networks run."""
 
 KERNELS = click.option(
     "--kernels", type=PATH, required=True, help="A kernel bank, of 'blurgen make-kernels'."
 )
-LABELS = click.option("--labels", metavar="DIR", help="Label maps for faces that come without.")
+LABELS = click.option("--labels", metavar="DIR", help="Folder of label maps, for faces that come without.")
 ALIGN = click.option(
     "--align", is_flag=True, help="Turn faces upright, onto the template of the aligned faces."
 )
@@ -102,7 +115,8 @@ NOISE_SIGMA = click.option(
     "--noise-sigma",
     type=FiniteRange(0, MOST_NOISE),
     show_default="0.03",
-    help="Of full scale; 0.03 is that of the paper's training data. Not with --formation camera.",
+    help="Noise as a share of full scale; 0.03 is that of the paper's training data. "
+    "Not with --formation camera.",
 )
 
 

@@ -9,6 +9,8 @@ import click
 
 Sections = Mapping[str, Sequence[str]]
 
+_SHORT = 120  # letters of a command's first sentence: more would be cut off
+
 
 class SectionedCommand(click.Command):
     """A command whose help shows its options under headings: ``sections`` names parameters by heading.
@@ -33,7 +35,7 @@ def write_commands(group: click.Group, sections: Sections, formatter: click.Help
     """Write the commands of a group, section by section."""
     for title, names in sections.items():
         with formatter.section(title):
-            formatter.write_dl([(name, group.commands[name].get_short_help_str(80)) for name in names])
+            formatter.write_dl([(name, group.commands[name].get_short_help_str(_SHORT)) for name in names])
 
 
 def add_examples(group: click.Group, examples: Mapping[str, str]) -> None:

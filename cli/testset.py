@@ -55,9 +55,12 @@ class _Sizes(click.ParamType):
 )
 @click.option("--face-count", type=Whole(1), show_default="100", help="How many faces to take.")
 @click.option(
-    "--sizes", type=_Sizes(), show_default="13,15,17,19,21,23,25,27", help="Sizes of kernels, in pixels."
+    "--sizes",
+    type=_Sizes(),
+    show_default="13,15,17,19,21,23,25,27",
+    help="Which sizes of kernels are used, in pixels.",
 )
-@click.option("--per-size", type=Whole(1), show_default="10", help="Kernels of each size.")
+@click.option("--per-size", type=Whole(1), show_default="10", help="How many kernels of each size are used.")
 @SEED
 @NOISE_SIGMA
 @click.option(

@@ -82,7 +82,7 @@ _PRESETS = "  [default: the preset's]"
 )
 @click.version_option(package_name="blurgen", prog_name="umsn")
 def main() -> None:
-    """Face deblurring with UMSN, trained from blurgen's datasets."""
+    """Face deblurring with networks trained from blurgen's datasets."""
 
 
 class _TrainCommand(SectionedCommand):
@@ -122,30 +122,30 @@ class _OrNumber(click.ParamType):
 @main.command(cls=_TrainCommand, sections=_TRAIN_SECTIONS)
 @click.option("--shards", required=True, type=PATH, help="Dataset to train on.")
 @click.option("--out", required=True, type=PATH, help="Folder for checkpoints and logs.")
-@choice("--stage", STAGES, "What to train; first-stage is all four classes.", "all")
+@choice("--stage", STAGES, "Which stage to train; first-stage is those of all four classes.", "all")
 @choice(
     "--variant",
     ("bnet", "masks", "nested", "umsn-no-confidence", "umsn", "kernel-guided"),
-    "What stage umsn trains: a row of the paper's Table VI. kernel-guided: not in the paper, has stages of "
-    "its own and estimates the kernel.",
+    "What stage umsn trains: a row of the paper's Table VI, or kernel-guided, which is not in the paper, has "
+    "stages of its own and estimates the kernel.",
     "umsn",
 )
 @choice(
     "--preset",
     ("paper", "released", "compact", "quick"),
-    "released: as the authors' code differs from their paper. compact and quick: the paper's stages and "
-    "parts at a quarter of the resolution, for a processor: some hours, and minutes.",
+    "Sizes and constants: those of the paper, or of the authors' released code; compact and quick have the "
+    "paper's parts at a quarter of the resolution, for hours and for minutes on a processor.",
     "paper",
 )
 @choice("--networks", ("paper", "compact", "quick"), f"Size of the networks.{_PRESETS}")
 @choice(
     "--masks",
     ("snet", "labels"),
-    "Masks of stage umsn: from the S-Nets trained before, or from the shards.",
+    "Where stage umsn takes its masks from: the S-Nets trained before, or the labels of the shards.",
     "snet",
 )
 @click.option("--validate", type=PATH, help="Dataset of other faces and kernels to score on.")
-@click.option("--start-from", type=PATH, help="Folder with other stages.  [default: --out]")
+@click.option("--start-from", type=PATH, help="Folder that has the stages trained before.  [default: --out]")
 @click.option(
     "--segmentation-shards",
     type=PATH,
@@ -155,19 +155,23 @@ class _OrNumber(click.ParamType):
     "--weights", type=PATH, help="Checkpoint of the same network to begin a stage with: fine-tuning."
 )
 @click.option("--resume", is_flag=True, help="Go on where the training in --out stopped.")
-@click.option("--vgg-face", type=PATH, help="Weights of VGG-Face, for the perceptual loss.")
+@click.option("--vgg-face", type=PATH, help="File of VGG-Face's weights, for the perceptual loss.")
 @click.option(
     "--perceptual/--no-perceptual", default=True, help="Use the preset's perceptual loss, if it has one."
 )
-@click.option("--iterations", type=Whole(min=1), help=f"For each stage.{_PRESETS}")
-@click.option("--batch-size", type=Whole(min=1), help=f"Of all processes together.{_PRESETS}")
+@click.option("--iterations", type=Whole(min=1), help=f"How many steps each stage takes.{_PRESETS}")
+@click.option(
+    "--batch-size",
+    type=Whole(min=1),
+    help=f"How many patches a step sees, in all processes together.{_PRESETS}",
+)
 @click.option(
     "--learning-rate", type=FiniteRange(min=0, min_open=True), help=f"Step of the optimiser.{_PRESETS}"
 )
 @choice(
     "--schedule",
     ("constant", "cosine", "halving"),
-    f"halving: halved every 19 epochs, and decaying linearly between.{_PRESETS}",
+    f"Course of the learning rate; halving: halved every 19 epochs, a straight line down between.{_PRESETS}",
 )
 @click.option(
     "--ema",
@@ -186,21 +190,24 @@ class _OrNumber(click.ParamType):
 @choice(
     "--precision",
     ("auto", "fp32", "bf16"),
-    "auto: bf16 on a GPU; on a processor, what is faster there; resumed, as before.",
+    "Numbers that networks compute with; auto takes bf16 on a GPU, and on a processor what is faster there.",
     "auto",
 )
 @click.option(
     "--compile/--no-compile",
     default=None,
-    help="torch.compile the network, if it then learns the same.  [default: on a GPU]",
+    help="Run torch.compile on the network, if it then learns the same.  [default: on a GPU]",
 )
 @click.option("--on-device", is_flag=True, help="Make the patches on the device instead of reading shards.")
 @click.option(
-    "--endless", is_flag=True, help="On the device, and ever new ones, not only those of the dataset."
+    "--endless", is_flag=True, help="Make ever new patches on the device, not only those of the dataset."
 )
-@click.option("--threads", type=Whole(min=1), default=1, help="Threads that read patches.")
+@click.option("--threads", type=Whole(min=1), default=1, help="How many threads read patches.")
 def train(shards: Path, out: Path, **options: Any) -> None:
-    """Train the stages of the paper; what is left in --out is what deblur and segment take."""
+    """Train the networks of the paper, stage by stage.
+
+    What is left in --out is what deblur and segment take.
+    """
     from umsn.runs.processes import is_leader
     from umsn.training.curriculum import Settings
     from umsn.training.curriculum import train as train_stages

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 
@@ -107,6 +108,20 @@ def test_help_is_quick():
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert "--class-isolated" in done.stdout
+
+
+@pytest.mark.parametrize("group", [main, umsn_main], ids=["blurgen", "umsn"])
+def test_help_is_sentences_that_a_person_can_read(group):
+    shown = CliRunner().invoke(group, ["--help"]).output
+    assert "..." not in shown.partition("Options:")[2]  # no command is described by half a sentence
+    for name, command in group.commands.items():
+        shown = CliRunner().invoke(group, [name, "--help"]).output
+        assert re.search(rf"Example:\n +(blurgen|umsn) {name}\b", shown)
+        assert not re.search(r"<=|>=|\d\.0\b(?! *[;\]])|e-\d|``", shown), shown
+        for option in command.get_params(click.Context(command)):
+            if isinstance(option, click.Option):
+                sentence = option.help.partition("  [")[0]
+                assert re.fullmatch(r"[A-Z]\S* \S.*[.]", sentence), f"{name} {option.opts}: {sentence}"
 
 
 def test_verify_and_repair(folder, tmp_path):
