@@ -137,3 +137,12 @@ def test_every_package_is_installed():
         for folder in (ROOT / top).rglob("__init__.py")
     }
     assert listed == {"blurgen_cli" if name == "cli" else name for name in found}
+
+
+@pytest.mark.parametrize(
+    "package", sorted((ROOT / "blurgen").rglob("*/__init__.py")), ids=lambda p: p.parent.name
+)
+def test_a_room_says_what_comes_in_and_what_goes_out(package):
+    first, _, rest = (ast.get_docstring(ast.parse(package.read_text("utf-8"))) or "").partition("\n\n")
+    assert len(first.splitlines()) == 1
+    assert rest.startswith("In: ") and "Out: " in rest.splitlines()[0]

@@ -1,5 +1,5 @@
 """Whether two pictures, or two datasets, share something.
 
-In: pictures. Out: perceptual hashes, and pairs of pictures that look the same.
-Nothing here knows where the pictures come from.
+In: pictures, or lists of what two datasets are made of. Out: perceptual hashes, and an ``Audit``.
+Nothing here knows where pictures and lists come from.
 """

@@ -1,6 +1,6 @@
 """Reading a dataset: triplets by number and by batch, mapped straight from the page cache.
 
-A dataset without shards (``--recipe-only``) gives the same arrays, made on the fly. Nothing is open
+A dataset without shards (``recipe_only``) gives the same arrays, made on the fly. Nothing is open
 before it is used and no file handle is shared, so a Dataset may be pickled, forked and used by threads.
 """
 

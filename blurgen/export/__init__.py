@@ -1,7 +1,7 @@
 """A dataset for other programs: PNG folders, LMDB (BasicSR), WebDataset, Parquet (Hugging Face).
 
-Works for datasets with shards and for recipes alike. An export appears under its name when it is whole and on
-disk; what is interrupted never does.
+In: a dataset, with shards or without. Out: a folder in one of FORMATS, which appears when it is whole.
+Each format is a file here, a function that writes ``Rows``.
 """
 
 from __future__ import annotations

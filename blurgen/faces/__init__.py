@@ -1,4 +1,8 @@
-"""Where clean faces come from: one adapter per dataset, one shared interface."""
+"""Where clean faces come from: one adapter for each dataset (``adapters``), or drawn (``procedural``).
+
+In: a string such as ``helen:PATH``. Out: a ``FaceSource``, and ``faces.h5``, in which all faces are decoded.
+Here faces are decoded, cut out, turned upright and numbered; nothing is blurred.
+"""
 
 from __future__ import annotations
 

@@ -5,7 +5,7 @@ second about the axes of the device. A first line that is no numbers is a headin
 ignored. It is cut into exposures one after another. During each, the rates are integrated (between two lines
 they are taken to change linearly); a point in the middle of the picture then moves by ``focal_length`` times
 the angle, and where it was is the kernel. Turning about the line of sight leaves the middle in its
-place: kernels cannot show it (``--motion rotation`` can).
+place: kernels cannot show it (a camera with motion "rotation" can).
 """
 
 from __future__ import annotations

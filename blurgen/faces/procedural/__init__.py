@@ -1,4 +1,8 @@
-"""Built-in labelled faces: drawn from a number, so there is nothing to download and the labels are exact."""
+"""Built-in labelled faces: drawn from a number, so there is nothing to download and the labels are exact.
+
+In: a number, a seed and a size. Out: a picture and its label map; also as a source, and as files.
+``person`` says who is drawn, ``render`` draws with ``head``, ``features``, ``hair``, ``skin`` and ``scene``.
+"""
 
 from __future__ import annotations
 

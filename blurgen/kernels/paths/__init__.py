@@ -1,4 +1,7 @@
-"""Camera paths: what the lens was pointed at while the shutter was open, one module per model.
+"""Camera paths: what the lens was pointed at while the shutter was open, one file for each model.
+
+In: a model, a seed and kernel numbers. Out: ``Paths``, of eight kernels at a time.
+A new model is a new file here and a line in MODELS.
 
 A path is a list of samples, each with a place in the image plane (arbitrary origin and unit;
 ``blurgen.kernels.raster`` shifts and scales it into a kernel) and a weight, the light that falls there.
