@@ -3,7 +3,7 @@
 The template is CelebA's ``img_align_celeba`` (see blurgen.faces.crop): five points of a face in a picture
 178 wide and 218 high. A face is brought there by the similarity that fits its points best in the
 least-squares sense (Umeyama, "Least-squares estimation of transformation parameters between two point
-patterns", PAMI 1991), never mirrored. Datasets of faces read with ``align`` and photographs to be deblurred go
+patterns", PAMI 1991), never mirrored. Faces read with ``align`` and photographs to be deblurred go
 through the same function.
 
 Points are (x, y) in pixels from the corner of a picture: the middle of its first pixel is (0.5, 0.5).
