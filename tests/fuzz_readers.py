@@ -24,7 +24,7 @@ from blurgen.building.verify import verify
 from blurgen.dataset.manifest import read_manifest
 from blurgen.dataset.pictures import contact_sheet
 from blurgen.dataset.reading import open_dataset
-from blurgen.dataset.shards import record_shard, open_shard, read_layout
+from blurgen.dataset.shards import open_shard, read_layout, record_shard
 from blurgen.errors import InputError
 from blurgen.export import export
 from blurgen.faces import parse_source
