@@ -67,6 +67,13 @@ class _Named(click.ParamType):
 )
 @click.option("--vgg-face", type=PATH, help="Weights of VGG-Face, to measure its distance.  [Table IV]")
 @click.option(
+    "--metric",
+    "perceptual",
+    type=click.Choice(["lpips", "dists"]),
+    multiple=True,
+    help="How alike pictures look, by torchmetrics; fetches a network once. May be given again.",
+)
+@click.option(
     "--embedder",
     type=PATH,
     help="Face embedder for recognition: .onnx, or TorchScript (.pt). A TorchScript file is a program that "

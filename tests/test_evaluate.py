@@ -177,6 +177,7 @@ def test_everything_is_written_and_says_the_same(everything):
         *("scores.csv", "segmentation.csv", "vgg-face.csv", "recognition.csv"),
         *("confidence-kernels.csv", "confidence-training.csv"),
         *(f"figures/{f}.png" for f in ("results", "ablation", "masks", "classes", "residuals")),
+        *(f"figures/failures{of}.png" for of in ("", "-dark", "-large-kernels")),
         # No kernels.png: a dataset cuts another patch of a face for every kernel.
         "figures/moments.png",
     }

@@ -24,6 +24,7 @@ from blurgen.labels import CLASS_NAMES
 from umsn.devices import usable_device
 from umsn.evaluation import deconvolution as references
 from umsn.evaluation import figures
+from umsn.evaluation.failures import Failures
 from umsn.evaluation.figures import Shown
 from umsn.evaluation.kept_pictures import GalleryPictures
 from umsn.evaluation.methods import TITLES, Method, Network, Pictures, blurry
@@ -42,6 +43,7 @@ from umsn.scoring.feature_distance import FeatureDistance
 from umsn.scoring.identities import open_gallery
 from umsn.scoring.measures import Findings, Measure
 from umsn.scoring.pairs import Pairs
+from umsn.scoring.perceptual import PerceptualScores
 from umsn.scoring.psnr_ssim import PsnrSsim
 from umsn.scoring.recognition import Recognition
 from umsn.scoring.scores import Score
@@ -81,6 +83,8 @@ class Request:
     """Rows of Table VI by name, each a checkpoint; a name of ``umsn.nets.VARIANTS`` must be what it is."""
     vgg_face: Path | None = None
     """Weights of VGG-Face."""
+    perceptual: Sequence[str] = ()
+    """Names of ``umsn.scoring.perceptual.PERCEPTUAL``."""
     embedder: Path | None = None
     gallery: Path | None = None
     """Pictures of the persons on the test pictures, for ``embedder``; see ``umsn.scoring.identities``."""
@@ -182,8 +186,8 @@ def evaluate(
 
 
 _ORDER: Final = (
-    *("methods", "classes", "kernel-sizes", "segmentation", "vgg-face", "recognition", "ablation"),
-    *("confidence-training", "confidence-pictures", "confidence-kernels"),
+    *("methods", "classes", "kernel-sizes", "segmentation", "vgg-face", "perceptual", "recognition"),
+    *("ablation", "confidence-training", "confidence-pictures", "confidence-kernels"),
 )
 """Names of all tables, as they stand on the page."""
 
@@ -326,6 +330,8 @@ def _measures(request: Request, lineup: Lineup) -> Iterator[Measure]:
         yield SegmentationScores(lineup.on_clean, lineup.fine_tuned)
     if request.vgg_face is not None:
         yield FeatureDistance(request.vgg_face, lineup.device)
+    if request.perceptual:
+        yield PerceptualScores(request.perceptual, lineup.device)
     if request.embedder is not None and request.gallery is not None:
         gallery = open_gallery(request.gallery, request.identities)
         embedder = Embedder(request.embedder, request.input_format)
@@ -334,6 +340,8 @@ def _measures(request: Request, lineup: Lineup) -> Iterator[Measure]:
         if lineup.confidence is not None:
             yield ConfidenceScores(lineup.confidence, lineup.main)
         yield TwoKernels(lineup.main, lineup.confidence)
+    if len(lineup.methods) > 1:
+        yield Failures(lineup.main or list(lineup.methods)[-1])  # the first is the blurry picture
 
 
 def _run(

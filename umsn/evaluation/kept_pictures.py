@@ -6,19 +6,22 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Annotated, Final
 
+import msgspec
 import numpy as np
+from msgspec import Meta
 from numpy.typing import NDArray
 
 from blurgen.errors import InputError
 from blurgen.files.atomic import write_file
+from blurgen.files.bounded import read_bounded
 from blurgen.files.png import encode_png
+from blurgen.files.strict_json import Record, convert, parse_json
 from umsn.folders import make_folder
 from umsn.scoring.pairs import Pair, read_picture
 
@@ -33,7 +36,10 @@ AT_A_TIME: Final = 12
 _CLEAN: Final = "clean"
 _LIST: Final = "shown.json"
 _FOLDER: Final = "shown"
-_PLAIN: Final = re.compile(r"[^\w+(), -]+")
+_MOST_BYTES: Final = 1 << 20  # of the list
+_OTHER: Final = re.compile(r"[^\w+(), -]+")
+_Plain = Annotated[str, Meta(pattern=r"^(?!\.\.?\Z)[^/\\\0]+\Z")]
+"""Name of one file or folder: a list from elsewhere must not lead out of its folder."""
 
 
 @dataclass(frozen=True)
@@ -88,9 +94,9 @@ class GalleryPictures:
 
     def finish(self) -> Path:
         """Write the list of what was kept and return its path; what an earlier list names is removed."""
-        methods = [{"name": method, "folder": folder} for method, folder in self._folders.items()]
-        page = {"methods": methods, "pictures": self._names, "main": self._main, "count": self._count}
-        write_file(self._out / _FOLDER / _LIST, json.dumps(page, indent=1) + "\n")
+        methods = [_Method(name, folder) for name, folder in self._folders.items()]
+        listed = msgspec.json.encode(_List(methods, self._names, self._main, self._count))
+        write_file(self._out / _FOLDER / _LIST, msgspec.json.format(listed, indent=1) + b"\n")
         for path in self._before - self._now:
             path.unlink(missing_ok=True)
         return self._out / _FOLDER / _LIST
@@ -106,7 +112,7 @@ def read_gallery_pictures(folder: Path, most: int) -> Kept:
     if not path.is_file():
         return Kept([], 0, None)
     listed = _read_list(path)
-    names = listed.names
+    names = listed.pictures
     if names and most:
         first = read_picture(folder / _FOLDER / _CLEAN / f"{names[0]}.png")
         pixels = (len(listed.folders) + 1) * first.shape[0] * first.shape[1]
@@ -129,39 +135,29 @@ def _read(folder: Path, folders: Mapping[str, str], name: str) -> Compared:
     return Compared(name, restored, clean)
 
 
-@dataclass(frozen=True)
-class _List:
-    folders: dict[str, str]
-    """The folder of each method."""
-    names: list[str]
+class _Method(Record, frozen=True):
+    name: str
+    folder: _Plain
+
+
+class _List(Record, frozen=True):
+    methods: list[_Method]
+    pictures: list[_Plain]
     main: str | None
-    count: int
+    count: Annotated[int, Meta(ge=0)]
+
+    @property
+    def folders(self) -> dict[str, str]:
+        """The folder of each method."""
+        return {method.name: method.folder for method in self.methods}
 
 
 def _read_list(path: Path) -> _List:
+    text = read_bounded(path, _MOST_BYTES)
     try:
-        kept = json.loads(path.read_text("utf-8"))
-        folders = {_text(method["name"]): _plain(method["folder"]) for method in kept["methods"]}
-        main = None if kept["main"] is None else _text(kept["main"])
-        return _List(folders, [_plain(name) for name in kept["pictures"]], main, int(kept["count"]))
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror}).") from error
-    except (ValueError, TypeError, KeyError, OverflowError, RecursionError) as error:
+        return convert(parse_json(text, str(path)), _List, str(path))
+    except InputError as error:
         raise InputError(f"{path}: is not what umsn evaluate writes; run it again.") from error
-
-
-def _text(value: Any) -> str:
-    if not isinstance(value, str):
-        raise TypeError("Not a text.")
-    return value
-
-
-def _plain(value: Any) -> str:
-    """Return the name of one file or folder; a list from elsewhere must not lead out of its folder."""
-    name = _text(value)
-    if name in ("", ".", "..") or "/" in name or "\\" in name or "\0" in name:
-        raise ValueError("Not a plain name.")
-    return name
 
 
 def _folders(methods: Sequence[str]) -> dict[str, str]:
@@ -169,7 +165,7 @@ def _folders(methods: Sequence[str]) -> dict[str, str]:
     taken = {_CLEAN}
     folders = {}
     for number, method in enumerate(methods, start=1):
-        folder = _PLAIN.sub("_", method).strip(" ")[:50] or "method"
+        folder = _OTHER.sub("_", method).strip(" ")[:50] or "method"
         while folder.casefold() in taken:
             folder = f"{folder}-{number}"
         taken.add(folder.casefold())
@@ -183,4 +179,4 @@ def _kept_files(out: Path) -> set[Path]:
     except InputError:
         return set()
     folders = [*listed.folders.values(), _CLEAN]
-    return {out / _FOLDER / folder / f"{name}.png" for folder in folders for name in listed.names}
+    return {out / _FOLDER / folder / f"{name}.png" for folder in folders for name in listed.pictures}
