@@ -10,20 +10,8 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 PACKAGES: Final = (
-    "blurgen",
-    "numpy",
-    "scipy",
-    "numba",
-    "llvmlite",
-    "h5py",
-    "pillow",
-    "joblib",
-    "click",
-    "torch",
-    "safetensors",
-    "onnx",
-    "onnxruntime",
-    "scikit-image",
+    *("blurgen", "numpy", "scipy", "numba", "llvmlite", "h5py", "pillow", "joblib", "click"),
+    *("torch", "safetensors", "onnx", "onnxruntime", "scikit-image"),
 )
 
 

@@ -138,12 +138,7 @@ def _faces_info(path: Path) -> dict[str, Any]:
 
 def _kernels_info(path: Path) -> dict[str, Any]:
     bank = KernelBank.load(path)
-    sizes, counts = np.unique(bank.sizes, return_counts=True)
-    return {
-        "count": len(bank),
-        "sizes": {str(size): int(count) for size, count in zip(sizes, counts, strict=True)},
-        "made_with": bank.made_with,
-    }
+    return {"count": len(bank), "sizes": bank.size_counts(), "made_with": bank.made_with}
 
 
 def _source_text(source: dict[str, Any]) -> str:

@@ -92,6 +92,8 @@ def parse_source(
         raise InputError(
             f"{spec!r} is not a source of faces; write KIND:PATH, KIND one of {', '.join(SOURCES)}"
         )
+    if labels is not None and kind not in _WITHOUT_LABELS:
+        raise InputError(f"{spec} has its own labels; leave out the label folder {labels}")
     check_choice("split", split, SPLITS)
     if limit is not None:
         check_range("limit", limit, 1)

@@ -12,8 +12,6 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from blurgen.errors import InputError
-
 
 @dataclass(frozen=True)
 class Face:
@@ -60,12 +58,6 @@ class SourceOptions:
         if self.align:
             described |= {"align": True, "min_side": self.min_side}
         return described
-
-
-def refuse_labels(spec: str, options: SourceOptions) -> None:
-    """Raise InputError if a folder of label maps is given for a source that has its own."""
-    if options.labels is not None:
-        raise InputError(f"{spec} has its own labels; leave out the label folder {options.labels}")
 
 
 class FaceSource(Protocol):

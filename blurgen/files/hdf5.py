@@ -21,7 +21,7 @@ from numpy.typing import DTypeLike, NDArray
 
 from blurgen.errors import InputError
 from blurgen.files.at_offset import open_to_read, read_into, write_at
-from blurgen.files.hdf5_screen import ScreenedFile
+from blurgen.files.hdf5_screen import Positioned, ScreenedFile
 from blurgen.files.strict_json import parse_json
 
 _PAGE = 4096
@@ -99,7 +99,7 @@ def create_plain(path: str | os.PathLike[str], format_name: str, version: int) -
                 raise sink.error
 
 
-class _Sink(io.RawIOBase):
+class _Sink(Positioned):
     """A file that takes everything HDF5 writes and remembers the first failure.
 
     HDF5 must not be told of a full disk: what it cannot flush it keeps, and crashes the process with it at
@@ -109,25 +109,10 @@ class _Sink(io.RawIOBase):
 
     def __init__(self, raw: io.FileIO) -> None:
         self._raw = raw
-        self._position = 0
         self.error: OSError | None = None
-
-    def readable(self) -> bool:
-        return True
 
     def writable(self) -> bool:
         return True
-
-    def seekable(self) -> bool:
-        return True
-
-    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        base = {os.SEEK_SET: 0, os.SEEK_CUR: self._position}
-        self._position = (base[whence] if whence in base else self._size()) + offset
-        return self._position
-
-    def tell(self) -> int:
-        return self._position
 
     def write(self, data: Any) -> int:
         view = memoryview(data).cast("B")
@@ -139,7 +124,7 @@ class _Sink(io.RawIOBase):
         self._position += len(view)
         return len(view)
 
-    def _size(self) -> int:
+    def length(self) -> int:
         try:
             return os.fstat(self._raw.fileno()).st_size
         except OSError as error:

@@ -27,26 +27,14 @@ _SUPERBLOCK = b"\x89HDF\r\n\x1a\n"
 _SIZES_AT = {0: 13, 1: 13, 2: 9, 3: 9}  # by version of the superblock: bytes of an address, and of a length
 
 
-class ScreenedFile(io.RawIOBase):
-    """A file opened for reading, as a file object for ``h5py.File(..., driver="fileobj")``.
+class Positioned(io.RawIOBase):
+    """A file object with a position of its own; whoever reads and writes there moves it on."""
 
-    Meant for what HDF5 reads to find its way. Elements of datasets are best read without it: that they look
-    like a broken heap by chance is as good as impossible, but they could be made to.
-    """
+    _position = 0
 
-    def __init__(self, file: io.FileIO) -> None:
-        self._file = file
-        self._position = 0
-        self._size = os.fstat(file.fileno()).st_size
-        self._base = self._find_superblock()
-        self._effort_left = _MOST_EFFORT
-
-    @property
-    def is_usual(self) -> bool:
-        """Whether addresses and lengths in the file have 8 bytes, as screening takes for granted."""
-        head = read_at(self._file, self._base, 16)
-        at = _SIZES_AT.get(head[8]) if head.startswith(_SUPERBLOCK) and len(head) == 16 else None
-        return at is not None and head[at : at + 2] == b"\x08\x08"
+    def length(self) -> int:
+        """Return where the file ends."""
+        raise NotImplementedError
 
     def readable(self) -> bool:
         return True
@@ -55,12 +43,36 @@ class ScreenedFile(io.RawIOBase):
         return True
 
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        starts = {os.SEEK_SET: 0, os.SEEK_CUR: self._position, os.SEEK_END: self._size}
-        self._position = starts[whence] + offset
+        starts = {os.SEEK_SET: 0, os.SEEK_CUR: self._position}
+        self._position = (starts[whence] if whence in starts else self.length()) + offset
         return self._position
 
     def tell(self) -> int:
         return self._position
+
+
+class ScreenedFile(Positioned):
+    """A file opened for reading, as a file object for ``h5py.File(..., driver="fileobj")``.
+
+    Meant for what HDF5 reads to find its way. Elements of datasets are best read without it: that they look
+    like a broken heap by chance is as good as impossible, but they could be made to.
+    """
+
+    def __init__(self, file: io.FileIO) -> None:
+        self._file = file
+        self._size = os.fstat(file.fileno()).st_size
+        self._base = self._find_superblock()
+        self._effort_left = _MOST_EFFORT
+
+    def length(self) -> int:
+        return self._size
+
+    @property
+    def is_usual(self) -> bool:
+        """Whether addresses and lengths in the file have 8 bytes, as screening takes for granted."""
+        head = read_at(self._file, self._base, 16)
+        at = _SIZES_AT.get(head[8]) if head.startswith(_SUPERBLOCK) and len(head) == 16 else None
+        return at is not None and head[at : at + 2] == b"\x08\x08"
 
     def readinto(self, buffer: Any) -> int:
         """Fill ``buffer``; what lies past the end of the file is zero."""

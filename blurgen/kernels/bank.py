@@ -89,6 +89,11 @@ class KernelBank:
         """M, the side of the square every kernel is stored in."""
         return self.weights.shape[1]
 
+    def size_counts(self) -> dict[str, int]:
+        """Return how many kernels there are of each size, small to large."""
+        sizes, counts = np.unique(self.sizes, return_counts=True)
+        return {str(size): int(count) for size, count in zip(sizes, counts, strict=True)}
+
     @cached_property
     def digest(self) -> str:
         """XXH3-128 of the bytes of the weights followed by those of the sizes, 32 hexadecimal digits."""

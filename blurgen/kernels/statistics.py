@@ -35,7 +35,6 @@ def statistics(bank: KernelBank, paths: int = 1000) -> dict[str, Any]:
     """
     parts = [_of_weights(bank.weights[i : i + _MOST_AT_ONCE]) for i in range(0, len(bank), _MOST_AT_ONCE)]
     measured = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
-    sizes, counts = np.unique(bank.sizes, return_counts=True)
     angles = measured.pop("angle")
     bins = np.minimum(angles * DIRECTION_BINS / 180, DIRECTION_BINS - 1).astype(int)
     result: dict[str, Any] = {
@@ -43,7 +42,7 @@ def statistics(bank: KernelBank, paths: int = 1000) -> dict[str, Any]:
         "max_size": bank.max_size,
         "digest": bank.digest,
         "made_with": bank.made_with,
-        "sizes": {str(size): int(n) for size, n in zip(sizes, counts, strict=True)},
+        "sizes": bank.size_counts(),
         "directions": np.bincount(bins, minlength=DIRECTION_BINS).tolist(),
         **{name: _summary(values) for name, values in measured.items()},
     }
@@ -95,16 +94,8 @@ _LABELS = {
 def center_offsets(weights: NDArray[np.uint16]) -> NDArray[np.float64]:
     """Return (x, y) of every kernel's centre of mass from the centre pixel, in pixels, float64 [K, 2]."""
     coordinate = np.arange(weights.shape[1], dtype=np.float64) - (weights.shape[1] - 1) / 2
-    return (
-        np.stack(
-            [
-                weights.sum(axis=1, dtype=np.int64) @ coordinate,
-                weights.sum(axis=2, dtype=np.int64) @ coordinate,
-            ],
-            axis=1,
-        )
-        / UNIT
-    )
+    columns, rows = (weights.sum(axis=axis, dtype=np.int64) for axis in (1, 2))
+    return np.stack([columns @ coordinate, rows @ coordinate], axis=1) / UNIT
 
 
 def _of_weights(weights: NDArray[np.uint16]) -> dict[str, NDArray[np.float64]]:

@@ -128,8 +128,9 @@ class Degrader:
         """
         rows = _checked_rows(index, self._faces, len(self._taps.reach), self.patch_size)
         count, side = len(index), self.patch_size
-        triplets = _empty_triplets(count, side, isolated) if out is None else out
-        _check_out(triplets, count, side, isolated)
+        shapes = _shapes(count, side, isolated)
+        triplets = _empty_triplets(shapes) if out is None else out
+        _check_out(triplets, shapes)
         mode, sets = FULL_ONLY, np.empty((0, _CLASSES, side, side, 3), np.uint8)
         if isolated and triplets.isolated is not None:
             mode = WITH_COMPOSITE if self.isolation == _COMPOSITE else WITH_LAYERED
@@ -232,27 +233,25 @@ def _check_all(fit: NDArray[np.bool_], why: str) -> None:
         raise ValueError(f"Argument 'index': row {np.argmin(fit)} cannot be made, {why}.")
 
 
-def _empty_triplets(count: int, side: int, isolated: bool) -> Triplets:
-    return Triplets(
-        np.empty((count, side, side, 3), np.uint8),
-        np.empty((count, side, side, 3), np.uint8),
-        np.empty((count, side, side), np.uint8),
-        np.empty((count, _CLASSES, side, side, 3), np.uint8) if isolated else None,
-        np.empty((count, _CLASSES), np.int32),
-    )
-
-
-def _check_out(out: Triplets, count: int, side: int, isolated: bool) -> None:
+def _shapes(count: int, side: int, isolated: bool) -> dict[str, tuple[tuple[int, ...], type]]:
+    """Return shape and type of each array of ``Triplets``."""
     picture = (count, side, side, 3)
-    wanted: dict[str, tuple[tuple[int, ...], type]] = {
+    shapes: dict[str, tuple[tuple[int, ...], type]] = {
         "clean": (picture, np.uint8),
         "blurry": (picture, np.uint8),
         "mask": (picture[:3], np.uint8),
         "class_pixels": ((count, _CLASSES), np.int32),
     }
-    if isolated:
-        wanted["isolated"] = ((count, _CLASSES, side, side, 3), np.uint8)
-    for name, (shape, dtype) in wanted.items():
+    return shapes | ({"isolated": ((count, _CLASSES, *picture[1:]), np.uint8)} if isolated else {})
+
+
+def _empty_triplets(shapes: dict[str, tuple[tuple[int, ...], type]]) -> Triplets:
+    made: dict[str, Any] = {name: np.empty(shape, dtype) for name, (shape, dtype) in shapes.items()}
+    return Triplets(**{"isolated": None, **made})
+
+
+def _check_out(out: Triplets, shapes: dict[str, tuple[tuple[int, ...], type]]) -> None:
+    for name, (shape, dtype) in shapes.items():
         array = getattr(out, name)
         fit = isinstance(array, np.ndarray) and array.shape == shape and array.dtype == dtype
         if not (fit and array.flags.c_contiguous and array.flags.writeable):

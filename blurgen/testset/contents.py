@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -29,14 +30,11 @@ def read_contents(root: Path, *, near: bool = True, progress: Reporter | None = 
         raise InputError(
             f"{root}: is neither a dataset (it has no {MANIFEST}) nor a test set (it has no {TESTSET})."
         )
-    faces = FaceStore(inside(root, FACES))
-    try:
+    with closing(FaceStore(inside(root, FACES))) as faces:
         names = [faces.name(i) for i in range(len(faces))]
         digests = [row.decode("ascii", "replace") for row in faces.table["digest"].tolist()]
         identities = faces.table["identity"].tolist()
         hashes = _hash_all(faces, root, progress or Silent()) if near else np.empty((0, WORDS), np.uint64)
-    finally:
-        faces.close()
     return Contents(names, digests, identities, hashes, KernelBank.load(inside(root, KERNELS)))
 
 

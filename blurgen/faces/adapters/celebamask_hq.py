@@ -29,7 +29,7 @@ from blurgen.faces.adapters.listing import existing_folder, find_files, folder_i
 from blurgen.faces.decode import check_same_size, decode_picture
 from blurgen.faces.selection import take
 from blurgen.faces.sides import own_sides
-from blurgen.faces.source import SourceOptions, refuse_labels
+from blurgen.faces.source import SourceOptions
 from blurgen.labels import CELEBAMASK_HQ, Label
 
 _IMAGES = "CelebA-HQ-img"
@@ -80,8 +80,6 @@ class CelebAMaskHQ(CutOutFaces):
 
 def open_source(argument: str, options: SourceOptions) -> CelebAMaskHQ:
     """Open a folder of CelebAMask-HQ; InputError names what is missing from its layout."""
-    spec = f"celebamask-hq:{argument}"
-    refuse_labels(spec, options)
     root = existing_folder(argument, _LAYOUT)
     images = folder_inside(root, _IMAGES, _LAYOUT)
     folder_inside(root, _MASKS, _LAYOUT)
@@ -95,7 +93,7 @@ def open_source(argument: str, options: SourceOptions) -> CelebAMaskHQ:
     persons = read_identities(root)
     identities = tuple(persons.get(originals.get(number, ""), -1) for number in taken)
     pictures = tuple(f"{_IMAGES}/{number}.jpg" for number in taken)
-    return CelebAMaskHQ(spec, root, options, pictures, identities)
+    return CelebAMaskHQ(f"celebamask-hq:{argument}", root, options, pictures, identities)
 
 
 def _read_mapping(root: str, needed: bool) -> dict[int, str]:

@@ -23,7 +23,7 @@ from blurgen.faces.adapters.listing import existing_folder, find_files, printabl
 from blurgen.faces.crop import FacePoints
 from blurgen.faces.decode import decode_numbers, decode_picture
 from blurgen.faces.selection import files_in_split, take
-from blurgen.faces.source import SourceOptions, refuse_labels
+from blurgen.faces.source import SourceOptions
 from blurgen.labels import FACESYNTHETICS, translate
 
 _MOST_TEXT = 1 << 20  # bytes of 68 or more lines of two numbers
@@ -63,14 +63,14 @@ class FaceSynthetics(CutOutFaces):
 
 def open_source(argument: str, options: SourceOptions) -> FaceSynthetics:
     """Open a folder of FaceSynthetics; InputError when it holds none of its pictures."""
-    spec = f"facesynthetics:{argument}"
-    refuse_labels(spec, options)
     expected = "facesynthetics needs a folder with 000000.png, 000000_seg.png and so on"
     root = existing_folder(argument, expected)
     found = [file for file in find_files(root, (".png",)) if _PICTURE.fullmatch(os.path.basename(file))]
     if not found:
         raise InputError(f"{printable(argument)} holds no 000000.png; {expected}")
-    return FaceSynthetics(spec, root, options, take(files_in_split(root, found, options.split), options))
+    return FaceSynthetics(
+        f"facesynthetics:{argument}", root, options, take(files_in_split(root, found, options.split), options)
+    )
 
 
 def landmark_points(text: bytes, name: str) -> FacePoints:

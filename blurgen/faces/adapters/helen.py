@@ -24,7 +24,7 @@ from blurgen.faces.adapters.listing import existing_folder, folder_inside, print
 from blurgen.faces.decode import decode_numbers, decode_picture
 from blurgen.faces.selection import take
 from blurgen.faces.sides import own_sides
-from blurgen.faces.source import SourceOptions, refuse_labels
+from blurgen.faces.source import SourceOptions
 from blurgen.files.names import is_portable
 
 _LAYOUT = "helen needs images/, labels/, exemplars.txt, tuning.txt and testing.txt"
@@ -50,8 +50,6 @@ class Helen(CutOutFaces):
 
 def open_source(argument: str, options: SourceOptions) -> Helen:
     """Open a folder of Helen; InputError names what is missing from its layout."""
-    spec = f"helen:{argument}"
-    refuse_labels(spec, options)
     root = existing_folder(argument, _LAYOUT)
     folder_inside(root, "images", _LAYOUT)
     labels = folder_inside(root, "labels", _LAYOUT)
@@ -62,7 +60,7 @@ def open_source(argument: str, options: SourceOptions) -> Helen:
     if not names:
         raise InputError(f"{printable(argument)} lists no faces; {_LAYOUT}")
     pictures = tuple(f"images/{name}.jpg" for name in take(names, options))
-    return Helen(spec, root, options, pictures)
+    return Helen(f"helen:{argument}", root, options, pictures)
 
 
 def _listed(root: str, file: str) -> set[str]:

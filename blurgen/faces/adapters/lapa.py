@@ -21,7 +21,7 @@ from blurgen.faces.adapters.listing import existing_folder, find_files, folder_i
 from blurgen.faces.decode import decode_numbers, decode_picture
 from blurgen.faces.selection import take
 from blurgen.faces.sides import own_sides
-from blurgen.faces.source import SourceOptions, refuse_labels
+from blurgen.faces.source import SourceOptions
 from blurgen.labels import LAPA, translate
 
 _LAYOUT = "lapa needs train/, val/ and test/, each with images/ and labels/"
@@ -47,8 +47,6 @@ class LaPa(CutOutFaces):
 
 def open_source(argument: str, options: SourceOptions) -> LaPa:
     """Open a folder of LaPa; InputError names what is missing from its layout."""
-    spec = f"lapa:{argument}"
-    refuse_labels(spec, options)
     root = existing_folder(argument, _LAYOUT)
     files: list[str] = []
     for part in _PARTS[options.split]:
@@ -57,4 +55,4 @@ def open_source(argument: str, options: SourceOptions) -> LaPa:
         files += [f"{part}/images/{file}" for file in find_files(images, (".jpg",))]
     if not files:
         raise InputError(f"{printable(argument)} holds no pictures; {_LAYOUT}")
-    return LaPa(spec, root, options, take(files, options))
+    return LaPa(f"lapa:{argument}", root, options, take(files, options))

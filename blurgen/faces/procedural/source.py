@@ -14,7 +14,7 @@ from blurgen.faces.crop import FacePoints
 from blurgen.faces.cut import cut_face
 from blurgen.faces.procedural.drawn import MAX_SIZE, draw_face
 from blurgen.faces.selection import choose, in_split
-from blurgen.faces.source import Face, SourceOptions, refuse_labels
+from blurgen.faces.source import Face, SourceOptions
 
 DRAWING = 1
 """Version of the drawing: another number means other pixels for the same face."""
@@ -73,7 +73,6 @@ def open_source(argument: str, options: SourceOptions) -> Procedural:
     drawing. Raises InputError for anything that is not of this form.
     """
     spec = f"procedural:{argument}"
-    refuse_labels(spec, options)
     count_text, colon, seed_text = argument.partition(":")
     count = _whole(count_text, spec)
     seed = _whole(seed_text, spec) if colon else 0
