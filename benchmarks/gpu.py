@@ -97,10 +97,10 @@ def _training(
     """
     return (
         "from dataclasses import replace\n"
-        "from umsn.training import curriculum, stages\n"
+        "from umsn.training import curriculum, settings, stages\n"
         "preset = replace(stages.PRESETS['quick'], log_every=1, save_every=4)\n"
-        "curriculum.PRESETS = {'quick': preset}\n"
-        f"settings = curriculum.Settings(preset='quick', networks={size!r}, iterations={steps}, batch_size=4,"
+        "stages.PRESETS = {'quick': preset}\n"
+        f"settings = settings.Settings(preset='quick', networks={size!r}, iterations={steps}, batch_size=4,"
         " schedule='constant', learning_rate=1e-4)\n"
         f"curriculum.train({str(dataset.root)!r}, {str(out)!r}, settings, stage='segmentation',"
         f" device={here.device.type!r}, precision={here.precision!r}, compile=False,"

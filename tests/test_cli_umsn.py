@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 
+import click
 import numpy as np
 import pytest
 from PIL import Image
@@ -177,9 +178,9 @@ def test_bad_input_is_one_line_and_status_2(
 
 
 def test_the_choices_are_those_of_the_library():
-    choices = {
-        option.name: option.type.choices for option in main.commands["train"].params if option.name in CHOICES
-    }
+    command = main.commands["train"]
+    options = command.get_params(click.Context(command))
+    choices = {option.name: option.type.choices for option in options if option.name in CHOICES}
     assert {name: tuple(values) for name, values in choices.items()} == CHOICES
 
 

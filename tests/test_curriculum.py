@@ -11,6 +11,7 @@ import socket
 import subprocess
 import sys
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -28,9 +29,10 @@ from umsn import checkpoint
 from umsn.checkpoint import load_networks
 from umsn.nets import network_config
 from umsn.restore.deblur import Deblurrer
-from umsn.training import curriculum
-from umsn.training.curriculum import Settings, train
+from umsn.training import curriculum, stages
+from umsn.training.curriculum import train
 from umsn.training.loop import Stopped
+from umsn.training.settings import Settings, chosen_preset
 from umsn.training.stages import QUICK as QUICK_PRESET
 
 QUICK = Settings(preset="quick", iterations=2, batch_size=2, seed=1)
@@ -379,7 +381,7 @@ def run_in_two_processes(program, ends=0):
 
 def test_two_processes_train_like_one_with_the_joint_batch(tmp_path, monkeypatch):
     preset = replace(QUICK_PRESET, stages=(QUICK_PRESET.stages[0], QUICK_PRESET.stages[-1]), log_every=1)
-    monkeypatch.setattr(curriculum, "PRESETS", {"quick": preset})
+    monkeypatch.setattr(stages, "PRESETS", {"quick": preset})
     settings = replace(ALONE, seed=0, iterations=4, batch_size=4, learning_rate=2e-4)
     data = build_with_unknown_pixels(tmp_path)
     train(data, tmp_path / "one", settings, **CPU)
@@ -387,9 +389,9 @@ def test_two_processes_train_like_one_with_the_joint_batch(tmp_path, monkeypatch
     program = (
         "from dataclasses import replace\n"
         "from umsn.training import curriculum, stages\n"
-        "from umsn.training.curriculum import Settings\n"
+        "from umsn.training.settings import Settings\n"
         "chosen = stages.QUICK.stages[0], stages.QUICK.stages[-1]\n"
-        "curriculum.PRESETS = {'quick': replace(stages.QUICK, stages=chosen, log_every=1)}\n"
+        "stages.PRESETS = {'quick': replace(stages.QUICK, stages=chosen, log_every=1)}\n"
         f"curriculum.train({str(data)!r}, {str(tmp_path / 'two')!r}, {settings!r},"
         " device='cpu', precision='fp32', quiet=True)\n"
     )
@@ -407,10 +409,10 @@ def test_two_processes_killed_and_resumed_end_with_the_same_bits(datasets, tmp_p
             "import os, signal\n"
             "from dataclasses import replace\n"
             "from umsn.training import curriculum, loop, stages\n"
-            "from umsn.training.curriculum import Settings\n"
+            "from umsn.training.settings import Settings\n"
             "chosen = stages.QUICK.stages[0], stages.QUICK.stages[-1]\n"
             "preset = replace(stages.QUICK, stages=chosen, log_every=2, save_every=2)\n"
-            "curriculum.PRESETS = {'quick': preset}\n"
+            "stages.PRESETS = {'quick': preset}\n"
             f"{then}"
             f"settings = {replace(ALONE, iterations=iterations, ema=0.9)!r}\n"
             f"curriculum.train({str(datasets['data'])!r}, {str(out)!r}, settings, device='cpu',"
@@ -440,7 +442,7 @@ def test_processes_that_do_not_see_the_same_folder_do_not_begin(datasets, tmp_pa
     program = (
         "import os\n"
         "from umsn.training import curriculum\n"
-        "from umsn.training.curriculum import Settings\n"
+        "from umsn.training.settings import Settings\n"
         f"out = {str(tmp_path)!r} + '/node ' + os.environ['RANK']\n"
         "try:\n"
         f"    curriculum.train({str(datasets['data'])!r}, out, {QUICK!r}, stage='segmentation', device='cpu',"
@@ -460,12 +462,13 @@ def test_a_compiler_that_fails_in_one_process_is_done_without_in_both(datasets, 
         "import os\n"
         "from torch import nn\n"
         "from umsn.training import curriculum\n"
+        "from umsn.training.settings import Settings\n"
         "def plain(graph, example): return graph.forward\n"
         "def broken(graph, example): raise RuntimeError('no compiler')\n"
         "backend = broken if os.environ['RANK'] == '1' else plain\n"
         "compile_module = nn.Module.compile\n"
         "nn.Module.compile = lambda self: compile_module(self, backend=backend)\n"
-        f"settings = curriculum.{QUICK!r}\n"
+        f"settings = {QUICK!r}\n"
         f"curriculum.train({str(datasets['data'])!r}, {str(tmp_path)!r}, settings, stage='segmentation',"
         " device='cpu', compile=True, quiet=True)\n"
     )
@@ -512,12 +515,12 @@ def test_s_nets_may_have_shards_of_their_own(datasets, tmp_path):
 
 
 def test_a_preset_that_does_without_vgg_face_uses_it_where_given():
-    given = replace(Settings("compact"), vgg_face="vgg_face.mat")
-    assert not curriculum._preset(Settings("compact")).perceptual
-    assert curriculum._preset(given).perceptual
-    assert not curriculum._preset(replace(given, perceptual=False)).perceptual
-    assert curriculum._preset(Settings("paper")).perceptual
-    assert (curriculum._preset(given).ema, curriculum._preset(replace(given, ema=0.5)).ema) == (0.999, 0.5)
+    given = replace(Settings("compact"), vgg_face=Path("vgg_face.mat"))
+    assert not chosen_preset(Settings("compact")).perceptual
+    assert chosen_preset(given).perceptual
+    assert not chosen_preset(replace(given, perceptual=False)).perceptual
+    assert chosen_preset(Settings("paper")).perceptual
+    assert (chosen_preset(given).ema, chosen_preset(replace(given, ema=0.5)).ema) == (0.999, 0.5)
 
 
 def test_a_stage_begins_with_weights_of_the_same_network(datasets, run, tmp_path):

@@ -15,7 +15,8 @@ from blurgen.randomness.philox import Stream, words
 from blurgen.synthesis.camera.settings import Camera
 from umsn.patches.batches import ShardPatches, to_device
 from umsn.patches.device_camera import first_of_area
-from umsn.patches.device_patches import DevicePatches, philox4x32
+from umsn.patches.device_patches import DevicePatches
+from umsn.patches.device_philox import philox4x32
 
 DEVICES = ["cpu", *(["cuda"] if torch.cuda.is_available() else [])]
 

@@ -31,7 +31,8 @@ from umsn.restore.deblur import Deblurrer
 from umsn.scoring.definitions import definition
 from umsn.scoring.metrics import psnr
 from umsn.scoring.pairs import DatasetPairs, FolderPairs
-from umsn.training.curriculum import Settings, train
+from umsn.training.curriculum import train
+from umsn.training.settings import Settings
 from umsn.vggface import VGGFace
 
 PICTURES = 6

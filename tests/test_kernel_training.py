@@ -21,8 +21,9 @@ from umsn.patches.batches import Batches, ShardPatches
 from umsn.restore import tiles
 from umsn.restore.deblur import Deblurrer
 from umsn.runs.folder import describe
-from umsn.training.curriculum import Settings, train
+from umsn.training.curriculum import train
 from umsn.training.kernel_learners import KernelEstimatorLearner, centred, divergence
+from umsn.training.settings import Settings
 
 QUICK = Settings(preset="quick", variant="kernel-guided", iterations=2, batch_size=2, seed=1)
 CPU = {"device": "cpu", "quiet": True}

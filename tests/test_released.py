@@ -25,9 +25,10 @@ from umsn.nets.segmentation import SNetConfig
 from umsn.nets.umsn import UMSNConfig
 from umsn.restore.deblur import Deblurrer
 from umsn.runs import folder as run_folder
-from umsn.training.curriculum import Settings, train
+from umsn.training.curriculum import train
 from umsn.training.differences import Differences
 from umsn.training.loop import Stopped
+from umsn.training.settings import Settings
 from umsn.training.stages import RELEASED
 
 CPU = {"device": "cpu", "quiet": True, "precision": "fp32"}

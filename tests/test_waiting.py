@@ -72,10 +72,12 @@ def made(name, device):
 
 
 def step(learner, optimizer, batch):
-    with Machine(batch.clean.device, precision="bf16").autocast():
+    machine = Machine(batch.clean.device, precision="bf16")
+    with machine.autocast():
         terms, _ = learner(batch)
     torch.stack([*terms.values()]).sum().backward()
-    optimizer.step()
+    with machine.autocast():
+        optimizer.step()
     optimizer.zero_grad(set_to_none=True)
 
 

@@ -16,8 +16,8 @@ from umsn.evaluation.evaluate import Evaluation, Request
 from umsn.evaluation.evaluate import evaluate as evaluate_pairs
 from umsn.restore.deblur import Deblurrer, Segmenter
 from umsn.scoring.pairs import open_pairs, read_picture
-from umsn.training.curriculum import Settings
 from umsn.training.curriculum import train as train_stages
+from umsn.training.settings import Settings
 from umsn.weights import default_checkpoint
 
 PathOrText = str | os.PathLike[str]
@@ -28,7 +28,7 @@ Picture = NDArray[np.uint8] | PathOrText
 def train(dataset: PathOrText, out: PathOrText, **options: Any) -> list[Path]:
     """Train on the dataset in a folder; return the checkpoints written to ``out``, the last one for ``load``.
 
-    ``options`` are the fields of ``umsn.training.curriculum.Settings`` (``preset="paper"``, "compact" or
+    ``options`` are the fields of ``umsn.training.settings.Settings`` (``preset="paper"``, "compact" or
     "quick", ``iterations``, ``batch_size``, ...) and of ``umsn.training.differences.Differences``, and the
     arguments of ``umsn.training.curriculum.train`` (``stage="all"``, ``resume=False``, ``device="auto"``,
     ...). Raises what that raises.

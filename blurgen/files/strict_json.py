@@ -29,14 +29,26 @@ class Checked(Record, frozen=True):
 
     def __post_init__(self) -> None:
         for field in msgspec.structs.fields(self):
-            value = getattr(self, field.name)
-            value = float(value) if isinstance(value, float) else value  # NumPy's are of another type
-            try:
-                msgspec.structs.force_setattr(self, field.name, msgspec.convert(value, field.type))
-            except msgspec.ValidationError as error:
-                known = ", ".join(get_args(field.type)) if get_origin(field.type) is Literal else ""
-                wanted = f"must be one of {known}" if known else _text(error)
-                raise ArgumentError(Argument(field.name), f" {wanted}, not {value!r:.60}.") from None
+            value = checked(field.name, field.type, getattr(self, field.name))
+            msgspec.structs.force_setattr(self, field.name, value)
+
+
+def checked(name: str, kind: Any, value: Any) -> Any:
+    """Return the value of argument ``name`` as a ``kind``. Raises ArgumentError (a ValueError)."""
+    value = float(value) if isinstance(value, float) else value  # NumPy's are of another type
+    try:
+        return msgspec.convert(value, kind)
+    except msgspec.ValidationError as error:
+        text = _text(error)
+        wanted = f"must be one of {', '.join(_words(kind))}" if text.startswith("Invalid enum") else text
+        raise ArgumentError(Argument(name), f" {wanted}, not {value!r:.60}.") from None
+
+
+def _words(kind: Any) -> tuple[str, ...]:
+    """Return the words among what a value may be."""
+    if get_origin(kind) is Literal:
+        return get_args(kind)
+    return tuple(word for part in get_args(kind) for word in _words(part))
 
 
 def load_json(path: Path, format_name: str, version: int) -> dict[str, Any]:

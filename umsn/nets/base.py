@@ -10,29 +10,22 @@ from torch import Tensor, nn
 
 from blurgen.labels import CLASS_NAMES
 from umsn.nets.blocks import residual_head
-from umsn.nets.checks import require_inner, require_positive
-from umsn.nets.trunk import Trunk
+from umsn.nets.trunk import Trunk, TrunkConfig
 
 
 @dataclass(frozen=True)
-class BNetConfig:
+class BNetConfig(TrunkConfig):
     """Appendix A by default; `masks` and `nested` are the second and third row of Table VI."""
 
-    width: int = 64
-    blocks: int = 6
-    last_width: int = 16
     masks: bool = False
     """The class masks are an input, beside the blurry image."""
     nested: bool = False
     """Nested residual learning; needs `masks`."""
-    inner: tuple[int, ...] = ()
-    """Channels inside the first ResBlock, each of the `blocks` and the last; empty: 3n in ResBlock(m, n)."""
 
     def __post_init__(self) -> None:
-        require_positive(width=self.width, blocks=self.blocks, last_width=self.last_width)
+        super().__post_init__()
         if self.nested and not self.masks:
             raise ValueError("Argument 'nested' must be False where 'masks' is False: it works on the masks.")
-        require_inner(self.inner, self.blocks)
 
 
 class NestedResidual(nn.Module):
@@ -65,14 +58,7 @@ class BNet(nn.Module):
     def __init__(self, config: BNetConfig = BNetConfig(), class_channels: int = 0) -> None:
         super().__init__()
         self.config = config
-        self.trunk = Trunk(
-            3 + (len(CLASS_NAMES) if config.masks else 0),
-            width=config.width,
-            blocks=config.blocks,
-            last_width=config.last_width,
-            inner=config.inner,
-            extra_channels=class_channels,
-        )
+        self.trunk = Trunk(3 + (len(CLASS_NAMES) if config.masks else 0), config, class_channels)
         self.nested = NestedResidual(config.last_width) if config.nested else None
         self.head = residual_head(config.last_width)
         self._start_quietly()

@@ -34,8 +34,8 @@ _AREA = FOLD * FOLD
 
 
 @dataclass(frozen=True)
-class CompactBNetConfig:
-    """`masks` and `nested` are the second and third row of Table VI."""
+class _TrunkConfig:
+    """What those of networks with a trunk begin with."""
 
     form: Literal["compact"] = "compact"
     widths: tuple[int, ...] = (64, 128, 256)
@@ -44,29 +44,34 @@ class CompactBNetConfig:
     """Blocks at each of these on the way down; on the way up as many, but for the last."""
     inner: tuple[int, ...] = ()
     """Channels inside each block, in the order of their use; empty: as many as outside."""
+
+    def __post_init__(self) -> None:
+        require_trunk(self.widths, self.blocks, self.inner)
+
+
+@dataclass(frozen=True)
+class CompactBNetConfig(_TrunkConfig):
+    """`masks` and `nested` are the second and third row of Table VI."""
+
     masks: bool = False
     nested: bool = False
 
     def __post_init__(self) -> None:
-        require_trunk(self.widths, self.blocks, self.inner)
+        super().__post_init__()
         if self.nested and not self.masks:
             raise ValueError("Argument 'nested' must be False where 'masks' is False: it works on the masks.")
 
 
 @dataclass(frozen=True)
-class CompactUMSNConfig:
+class CompactUMSNConfig(_TrunkConfig):
     """B-Net's numbers, then those of the F-Nets."""
 
-    form: Literal["compact"] = "compact"
-    widths: tuple[int, ...] = (64, 128, 256)
-    blocks: tuple[int, ...] = (1, 2, 3)
-    inner: tuple[int, ...] = ()
     class_width: int = 32
     class_blocks: int = 3
     """Blocks of each F-Net at 1/8 of the resolution."""
 
     def __post_init__(self) -> None:
-        require_trunk(self.widths, self.blocks, self.inner)
+        super().__post_init__()
         require_positive(class_width=self.class_width, class_blocks=self.class_blocks)
 
 
@@ -83,16 +88,11 @@ class CompactFirstStageConfig:
 
 
 @dataclass(frozen=True)
-class CompactSNetConfig:
+class CompactSNetConfig(_TrunkConfig):
     """The trunk of B-Net, narrower."""
 
-    form: Literal["compact"] = "compact"
     widths: tuple[int, ...] = (32, 64, 128)
     blocks: tuple[int, ...] = (1, 1, 2)
-    inner: tuple[int, ...] = ()
-
-    def __post_init__(self) -> None:
-        require_trunk(self.widths, self.blocks, self.inner)
 
 
 class CompactBNet(nn.Module):

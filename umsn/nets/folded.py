@@ -14,7 +14,8 @@ input.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from functools import reduce
+from operator import add
 from typing import Final
 
 import torch
@@ -133,10 +134,8 @@ class FoldedTrunk(nn.Module):
             maps.append(x)
         for blocks, join, number in zip(self.up, self.join, reversed(range(len(self.lower))), strict=True):
             assert isinstance(join, nn.ModuleList)
-            x = _sum(
-                unfold(conv(each), 2**n) if n else conv(each)
-                for n, (conv, each) in enumerate(zip(join, maps[number:], strict=True))
-            )
+            given = [conv(each) for conv, each in zip(join, maps[number:], strict=True)]
+            x = reduce(add, (unfold(each, 2**n) if n else each for n, each in enumerate(given)))
             if number == 1 and extra is not None and self.join_extra is not None:
                 x = x + self.join_extra(extra)
             maps[number] = blocks(x)
@@ -146,13 +145,6 @@ class FoldedTrunk(nn.Module):
 def _joining(in_channels: int, out_channels: int, sources: int = 1) -> nn.Conv2d:
     """The 1x1 convolution of one of ``sources`` maps whose sum a level begins with."""
     return convolution(in_channels, out_channels, 1, share=math.sqrt(0.5 / sources))
-
-
-def _sum(maps: Iterable[Tensor]) -> Tensor:
-    first, *others = maps
-    for each in others:
-        first = first + each
-    return first
 
 
 def default_inner(widths: tuple[int, ...], blocks: tuple[int, ...]) -> tuple[int, ...]:

@@ -9,25 +9,15 @@ from torch import Tensor, nn
 
 from blurgen.labels import CLASS_NAMES
 from umsn.nets.blocks import InstanceNorm
-from umsn.nets.checks import require_inner, require_positive
-from umsn.nets.trunk import Trunk
+from umsn.nets.trunk import Trunk, TrunkConfig
 
 
 @dataclass(frozen=True)
-class SNetConfig:
+class SNetConfig(TrunkConfig):
     """The defaults are those of the paper's B-Net; the paper gives no channel numbers for S-Net."""
 
-    width: int = 64
-    blocks: int = 6
-    last_width: int = 16
-    inner: tuple[int, ...] = ()
-    """Channels inside the first ResBlock, each of the `blocks` and the last; empty: 3n in ResBlock(m, n)."""
     batch_statistics: bool = False
     """Normalise over the batch, in use as in training, as the released code's S-Net does by oversight."""
-
-    def __post_init__(self) -> None:
-        require_positive(width=self.width, blocks=self.blocks, last_width=self.last_width)
-        require_inner(self.inner, self.blocks)
 
 
 class SNet(nn.Module):
@@ -43,13 +33,7 @@ class SNet(nn.Module):
     def __init__(self, config: SNetConfig = SNetConfig()) -> None:
         super().__init__()
         self.config = config
-        self.trunk = Trunk(
-            3,
-            width=config.width,
-            blocks=config.blocks,
-            last_width=config.last_width,
-            inner=config.inner,
-        )
+        self.trunk = Trunk(3, config)
         for layer in self.trunk.modules():
             if isinstance(layer, InstanceNorm):
                 layer.over_batch = config.batch_statistics

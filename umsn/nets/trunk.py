@@ -2,11 +2,28 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor, nn
 
 from umsn.nets.blocks import DenseConnections, ResBlock, downsample, pad_to_even, upsample
-from umsn.nets.checks import default_inner
+from umsn.nets.checks import default_inner, require_inner, require_positive
+
+
+@dataclass(frozen=True)
+class TrunkConfig:
+    """Appendix A by default."""
+
+    width: int = 64
+    blocks: int = 6
+    last_width: int = 16
+    inner: tuple[int, ...] = ()
+    """Channels inside the first ResBlock, each of the `blocks` and the last; empty: 3n in ResBlock(m, n)."""
+
+    def __post_init__(self) -> None:
+        require_positive(width=self.width, blocks=self.blocks, last_width=self.last_width)
+        require_inner(self.inner, self.blocks)
 
 
 class Trunk(nn.Module):
@@ -16,22 +33,13 @@ class Trunk(nn.Module):
     before it, and the last one, at full resolution, those of the first and the picture itself.
 
     `extra_channels` at half resolution can join the first ResBlock's pooled output (UMSN's F-Nets do), and so
-    every block after it. `inner` gives the channels inside each of the `blocks` + 2 ResBlocks, in order; 3n
-    where empty.
+    every block after it.
     """
 
-    def __init__(
-        self,
-        in_channels: int,
-        *,
-        width: int,
-        blocks: int,
-        last_width: int,
-        inner: tuple[int, ...] = (),
-        extra_channels: int = 0,
-    ) -> None:
+    def __init__(self, in_channels: int, config: TrunkConfig, extra_channels: int = 0) -> None:
         super().__init__()
-        inner = inner or default_inner(width, blocks, last_width)
+        width, blocks, last_width = config.width, config.blocks, config.last_width
+        inner = config.inner or default_inner(width, blocks, last_width)
         self.first = ResBlock(in_channels, width, inner=inner[0], raw_input=True)
         self.blocks = DenseBlocks(width + extra_channels, width, blocks, inner=inner[1:-1])
         self.skip = DenseConnections((width, in_channels), width)

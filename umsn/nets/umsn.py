@@ -11,19 +11,15 @@ from torch.func import functional_call
 from blurgen.labels import CLASS_NAMES
 from umsn.nets.base import BNet, BNetConfig
 from umsn.nets.blocks import pad_to_even
-from umsn.nets.checks import require_inner, require_positive
+from umsn.nets.checks import require_positive
 from umsn.nets.first_stage import FirstStage, FNet
+from umsn.nets.trunk import TrunkConfig
 
 
 @dataclass(frozen=True)
-class UMSNConfig:
+class UMSNConfig(TrunkConfig):
     """Appendix A by default: B-Net's numbers, then those of the F-Nets."""
 
-    width: int = 64
-    blocks: int = 6
-    last_width: int = 16
-    inner: tuple[int, ...] = ()
-    """As in B-Net: channels inside its ResBlocks; empty: 3n in ResBlock(m, n)."""
     class_width: int = 16
     class_blocks: int = 3
     class_channels: int = 8
@@ -32,15 +28,10 @@ class UMSNConfig:
     """Channels inside the F-Nets' ResBlocks; 0: 3n."""
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         require_positive(
-            width=self.width,
-            blocks=self.blocks,
-            last_width=self.last_width,
-            class_width=self.class_width,
-            class_blocks=self.class_blocks,
-            class_channels=self.class_channels,
+            class_width=self.class_width, class_blocks=self.class_blocks, class_channels=self.class_channels
         )
-        require_inner(self.inner, self.blocks)
         if self.class_inner < 0:
             raise ValueError(f"Argument 'class_inner' must not be negative, not {self.class_inner}.")
 
@@ -71,9 +62,7 @@ class UMSN(nn.Module):
         classes = len(CLASS_NAMES)
         self.f_nets = nn.ModuleList(FNet(*config.f_net) for _ in range(classes))
         self.base = BNet(
-            BNetConfig(
-                config.width, config.blocks, config.last_width, masks=True, nested=True, inner=config.inner
-            ),
+            BNetConfig(config.width, config.blocks, config.last_width, config.inner, masks=True, nested=True),
             class_channels=classes * config.class_channels,
         )
         with torch.device("meta"):

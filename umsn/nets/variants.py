@@ -23,6 +23,7 @@ from umsn.nets.confidence import ConfidenceNetConfig
 from umsn.nets.first_stage import FirstStageConfig
 from umsn.nets.folded import default_inner as compact_inner
 from umsn.nets.kernel_guided import KernelGuidedConfig
+from umsn.nets.registry import count_parameters
 from umsn.nets.segmentation import SNetConfig
 from umsn.nets.umsn import UMSN, UMSNConfig
 
@@ -138,22 +139,18 @@ def _enlarged(size: str, *, masks: bool, nested: bool) -> BNetConfig | CompactBN
         low, rest = range(first, first + plain.blocks[-1]), len(inner) - 1
     network: Any = BNet if size == "paper" else CompactBNet
     with torch.device("meta"):
-        target = _parameters(UMSN() if size == "paper" else CompactUMSN(_compact_configs(size)["umsn"]))
+        target = count_parameters(UMSN() if size == "paper" else CompactUMSN(_compact_configs(size)["umsn"]))
         for step, places in itertools.product((32, 16, 8, 4, 2, 1), (low, (rest,))):
             for place in itertools.cycle(places):
                 inner[place] += step
                 config = replace(plain, inner=tuple(inner))
-                found = _parameters(network(config))
+                found = count_parameters(network(config))
                 if abs(found - target) <= TOLERANCE * target:
                     return config
                 if found > target:
                     inner[place] -= step
                     break
     raise ValueError(f"No numbers of inner channels make {plain} as large as UMSN of size {size}.")
-
-
-def _parameters(net: torch.nn.Module) -> int:
-    return sum(parameter.numel() for parameter in net.parameters())
 
 
 def _require(argument: str, value: str, allowed: tuple[str, ...]) -> None:

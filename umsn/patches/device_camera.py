@@ -7,7 +7,6 @@ kernel of its own, so that nothing is fused. The mosaic is a plain picture [n, Q
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any, Final, NamedTuple
 
 import numpy as np
@@ -21,12 +20,11 @@ from blurgen.synthesis.camera.linear_light import FAMILY, FULL, light_table, ton
 from blurgen.synthesis.camera.sensor import noise_tables
 from blurgen.synthesis.camera.shake import homographies_of
 from blurgen.synthesis.camera.window import COVERED, RIM
+from umsn.patches.device_blur import blur
+from umsn.patches.device_philox import noise_halves, words
 
 _HIGH: Final = 7  # bits of light that go to the second convolution
 _CURVES: Final = range(FAMILY + 1)
-
-Blur = Callable[[Tensor, Tensor], Tensor]
-Words = Callable[[Stream, Tensor, Tensor], tuple[Tensor, Tensor, Tensor, Tensor]]
 
 
 class Drawn(NamedTuple):
@@ -40,24 +38,10 @@ class Drawn(NamedTuple):
 
 
 class DeviceCamera:
-    """Takes the pictures of a recipe with a camera, on ``device``.
+    """Takes the pictures of a recipe with a camera, on ``device``; ``sizes`` are of the bank's kernels."""
 
-    ``blur`` convolves whole numbers exactly (umsn.patches.device_patches); ``words`` returns Philox words of
-    a stream for tensors of samples and blocks under the recipe's seed; ``halves`` those of the noise.
-    """
-
-    def __init__(
-        self,
-        recipe: Any,
-        sizes: np.ndarray,
-        device: torch.device,
-        *,
-        blur: Blur,
-        words: Words,
-        halves: Callable[[Tensor, int], Tensor],
-    ) -> None:
+    def __init__(self, recipe: Any, sizes: np.ndarray, device: torch.device) -> None:
         self._recipe, self._camera, self._sizes = recipe, recipe.camera, sizes
-        self._blur, self._words, self._halves = blur, words, halves
         self._radius, self._rows = recipe.kernels.max_size // 2, recipe.patch_size + 2 * RIM
 
         def on_device(table: Any) -> Tensor:
@@ -104,16 +88,16 @@ class DeviceCamera:
         clean = self._develop(self._expose(sharp, drawn, None), drawn.curve)
         grain = None
         if self._camera.sensor != "none":
-            grain = self._quantiles[self._halves(sample, self._rows**2)].view_as(sharp)
+            grain = self._quantiles[noise_halves(self._recipe.seed, sample, self._rows**2)].view_as(sharp)
         return clean, self._develop(self._expose(blurred, drawn, grain), drawn.curve)
 
     def _draw(self, sample: Tensor) -> Drawn:
         first = torch.zeros_like(sample)
-        w0, w1, w2, w3 = self._words(Stream.SENSOR, sample, first)
+        w0, w1, w2, w3 = words(self._recipe.seed, Stream.SENSOR, sample, first)
         gain, read, factor = self._noise
         curve = first
         if self._camera.tone == "family":
-            curve = 1 + _below(self._words(Stream.SENSOR, sample, first + 1)[0], FAMILY)
+            curve = 1 + _below(words(self._recipe.seed, Stream.SENSOR, sample, first + 1)[0], FAMILY)
         rest = (read[w0 >> 24] * factor[w1 >> 24] + 2048) >> 12
         return Drawn(gain[w0 >> 24], rest, 1946 + _below(w2, 513), 1536 + _below(w3, 411), curve)
 
@@ -125,7 +109,8 @@ class DeviceCamera:
         if not is_area.any():
             return light
         first = first_of_area(is_area)[is_area]
-        word = self._words(Stream.HIGHLIGHT, sample[:, None, None].expand_as(is_area)[is_area], first)[0]
+        number = sample[:, None, None].expand_as(is_area)[is_area]
+        word = words(self._recipe.seed, Stream.HIGHLIGHT, number, first)[0]
         factor = torch.full_like(light[:, 0], 256)
         factor[is_area] = 320 + _below(word, 385)
         return (light * factor[:, None] + 128) >> 8
@@ -138,8 +123,8 @@ class DeviceCamera:
         """Return the mosaic of a scene that is blurred."""
         if homographies is not None:
             return self._mean_of_poses(light, homographies)
-        low = self._blur((light & ((1 << _HIGH) - 1)).float(), weights).long()
-        high = self._blur((light >> _HIGH).float(), weights).long()
+        low = blur((light & ((1 << _HIGH) - 1)).float(), weights).long()
+        high = blur((light >> _HIGH).float(), weights).long()
         return self._mosaic(((high << _HIGH) + low + 16384) >> 15)
 
     def _mean_of_poses(self, light: Tensor, homographies: Tensor) -> Tensor:

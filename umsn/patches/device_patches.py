@@ -7,7 +7,6 @@ a training wants.
 
 from __future__ import annotations
 
-import contextlib
 from typing import Any, Final
 
 import numpy as np
@@ -19,10 +18,11 @@ from blurgen.dataset.render import Renderer
 from blurgen.errors import Argument, InputError
 from blurgen.labels import CLASS_NAMES, CLASS_OF_LABEL
 from blurgen.randomness.normal_table import QUANTILES_Q15, noise_table
-from blurgen.randomness.philox import Stream
 from blurgen.synthesis.camera.window import RIM
 from umsn.patches.batches import FULL, Patches
+from umsn.patches.device_blur import blur
 from umsn.patches.device_camera import DeviceCamera
+from umsn.patches.device_philox import noise_halves
 
 _ONE: Final = 32768  # 1 in Q15
 _COUNTED: Final = 1 << 16  # samples whose classes are counted at a time
@@ -79,7 +79,7 @@ class DevicePatches:
         if recipe.camera is not None:
             if noise is not None:
                 raise InputError(f"{dataset.root}: its pictures are a camera's, whose noise stays as it is.")
-            self._camera = self._device_camera()
+            self._camera = DeviceCamera(recipe, self._sizes, device)
         self._radius = (dataset.bank.max_size - 1) // 2 + (0 if self._camera is None else RIM)
         self._rounded = noise is None
         self._noise = torch.from_numpy(
@@ -116,7 +116,7 @@ class DevicePatches:
             blurred = blur(region.permute(0, 3, 1, 2).float(), weights)
         else:
             blurred = self._isolated(region, self._labels[around], weights, inner)
-        noise = self._noise[_noise_halves(self._recipe.seed, sample, clean[0].numel())].view(clean.shape)
+        noise = self._noise[noise_halves(self._recipe.seed, sample, clean[0].numel())].view(clean.shape)
         blurred = blurred.permute(0, 2, 3, 1)
         if self._rounded:
             blurry = ((blurred + noise + 16384) >> 15).clamp(0, 255).byte()
@@ -136,22 +136,6 @@ class DevicePatches:
         """Return which pixels are of the class of the set, bool."""
         return self._classes[labels.long()].eq(self._class)
 
-    def _device_camera(self) -> DeviceCamera:
-        seed = self._recipe.seed
-
-        def words(stream: Stream, sample: Tensor, block: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-            number = torch.full_like(block, int(stream))
-            return philox4x32(block, sample & 0xFFFFFFFF, sample >> 32, number, seed & 0xFFFFFFFF, seed >> 32)
-
-        return DeviceCamera(
-            self._recipe,
-            self._sizes,
-            self._device,
-            blur=blur,
-            words=words,
-            halves=lambda sample, elements: _noise_halves(seed, sample, elements),
-        )
-
     def _isolated(self, region: Tensor, labels: Tensor, weights: Tensor, inner: slice) -> Tensor:
         """Return the blur of one class alone, int32 ``[n, 3, P, P]`` in Q15."""
         mask = self._members(labels)[:, None]
@@ -165,39 +149,6 @@ class DevicePatches:
         return moved + (_ONE - covered) * sharp
 
 
-def blur(region: Tensor, weights: Tensor) -> Tensor:
-    """Blur each picture with its own kernel, exactly: ``[n, C, S, S]`` -> int32 ``[n, C, P, P]`` in Q15.
-
-    Both float32, whole numbers; ``weights`` ``[n, M, M]`` are turned round. All partial sums are below 2^24,
-    which float32 holds exactly in any order: a convolution that only multiplies and adds is exact. cuDNN may
-    choose one that does more (FFT, Winograd) or rounds its input (TF32), so PyTorch's own is taken; on the
-    CPU, float64 keeps oneDNN out for the same reason.
-
-    This runs in a background thread, beside the steps of a training. So no setting of the whole process is
-    touched: cuDNN is left out by an argument of the call, and autocast, whose end empties a cache that all
-    threads share, is entered only by a caller who has it on.
-    """
-    device = region.device.type
-    kind = torch.float64 if device == "cpu" else torch.float32
-    # Pictures as channels, colours as the batch: one depthwise convolution.
-    pictures = region.transpose(0, 1).to(kind, memory_format=torch.contiguous_format)
-    autocast_on = torch.is_autocast_enabled(device)
-    with torch.autocast(device, enabled=False) if autocast_on else contextlib.nullcontext():
-        blurred = _convolution_without_cudnn(pictures, weights[:, None].to(kind), groups=len(weights))
-    return blurred.transpose(0, 1).int()
-
-
-def _convolution_without_cudnn(x: Tensor, weight: Tensor, *, groups: int) -> Tensor:
-    """Return what ``conv2d`` does with cuDNN off, which is an argument of the operator beneath it."""
-    once, none = [1, 1], [0, 0]
-    off: dict[str, bool] = dict.fromkeys(
-        ("transposed", "benchmark", "deterministic", "cudnn_enabled", "allow_tf32"), False
-    )
-    return torch.ops.aten._convolution(
-        x, weight, None, once, none, once, output_padding=none, groups=groups, **off
-    )
-
-
 def _unrounded_noise(sigma: float) -> NDArray[np.float32]:
     """Return noise for every 16-bit half word in grey levels, float32 [65536]."""
     return (QUANTILES_Q15 * (sigma * 255 / _ONE)).astype(np.float32)
@@ -208,35 +159,6 @@ def _mirrored(coordinate: Tensor, size: Tensor) -> Tensor:
     period = (2 * (size - 1)).clamp(min=1)
     within = coordinate.remainder(period)
     return torch.minimum(within, period - within).clamp(max=size - 1)
-
-
-def _noise_halves(seed: int, sample: Tensor, elements: int) -> Tensor:
-    """Return the 16-bit halves of the noise stream, int64 ``[n, elements]`` (FORMAT.md sections 1 and 3)."""
-    blocks = torch.arange((elements + 7) // 8, device=sample.device).expand(len(sample), -1)
-    low, high = (half[:, None].expand_as(blocks) for half in (sample & 0xFFFFFFFF, sample >> 32))
-    stream = torch.full_like(blocks, int(Stream.NOISE))
-    words = torch.stack(philox4x32(blocks, low, high, stream, seed & 0xFFFFFFFF, seed >> 32), dim=2)
-    halves = torch.stack((words & 0xFFFF, words >> 16), dim=3)
-    return halves.view(len(sample), -1)[:, :elements]
-
-
-def philox4x32(
-    c0: Tensor, c1: Tensor, c2: Tensor, c3: Tensor, k0: int, k1: int
-) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Return Philox4x32-10 of counters under one key; all words are int64 below 2^32.
-
-    The 64-bit products overflow a signed integer, harmlessly: their bits are those of the unsigned product.
-    """
-    for _ in range(10):
-        p0, p1 = c0 * 0xD2511F53, c2 * 0xCD9E8D57
-        c0, c1, c2, c3 = (
-            ((p1 >> 32) & 0xFFFFFFFF) ^ c1 ^ k0,
-            p1 & 0xFFFFFFFF,
-            ((p0 >> 32) & 0xFFFFFFFF) ^ c3 ^ k1,
-            p0 & 0xFFFFFFFF,
-        )
-        k0, k1 = (k0 + 0x9E3779B9) & 0xFFFFFFFF, (k1 + 0xBB67AE85) & 0xFFFFFFFF
-    return c0, c1, c2, c3
 
 
 def _samples(renderer: Renderer, set_name: str) -> NDArray[np.int64]:

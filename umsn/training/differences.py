@@ -1,103 +1,59 @@
 """In what a training may differ from the paper as the authors' released code does.
 
-Each difference is defined once, as a field with its help and its limits: from these come the check of its
-value and the option of ``umsn train``.
+Each difference is a field whose type has its limits: from these come the check of its value and the option
+of ``umsn train``.
 """
 
 from __future__ import annotations
 
-import math
-from dataclasses import dataclass, field, fields, replace
-from typing import Any, Final, Literal
+from dataclasses import dataclass, replace
+from typing import Annotated, Final, Literal, get_type_hints
 
-from blurgen.errors import Argument, ArgumentError
+from msgspec import Meta
+
+from blurgen.files.strict_json import checked
 
 LAMBDA: Final = 0.01
 """lambda of equation (4): what keeps the confidence from zero (section IV-A.2b)."""
 
-
-@dataclass(frozen=True)
-class Limits:
-    """Finite numbers from ``low``, or above it where that is ``low_open``, to ``high``."""
-
-    low: float
-    high: float = math.inf
-    low_open: bool = False
-
-    def __contains__(self, value: object) -> bool:
-        if not isinstance(value, int | float) or not math.isfinite(value):
-            return False
-        return self.low <= value <= self.high and not (self.low_open and value == self.low)
-
-    def __str__(self) -> str:
-        if self.high < math.inf:
-            return f"from {self.low} to {self.high}"
-        return f"finite and {'above' if self.low_open else 'at least'} {self.low}"
+_Weight = Annotated[float, Meta(ge=0, le=1_000)]
+_Positive = Annotated[float, Meta(gt=0, le=1_000)]
 
 
-_FROM_0: Final = Limits(0)
-_ABOVE_0: Final = Limits(0, low_open=True)
+class CheckedFields:
+    """Of a frozen dataclass: its fields are what their types allow, else ArgumentError."""
 
-
-def _difference(
-    default: Any, help: str, limits: Limits | None = None, metavar: str | None = None, *, count: int = 1
-) -> Any:
-    """Return a field: a switch, or where there are ``limits``, ``count`` numbers."""
-    about = {"help": help, "limits": limits, "metavar": metavar, "count": count}
-    return field(default=default, metadata=about)
+    def __post_init__(self) -> None:
+        for name, kind in get_type_hints(type(self), include_extras=True).items():
+            object.__setattr__(self, name, checked(name, kind, getattr(self, name)))
 
 
 @dataclass(frozen=True)
-class Differences:
+class Differences(CheckedFields):
     """Switches and numbers; the default is the paper. Raises ArgumentError for a number out of its limits.
 
     (The learning rate differs as well: that is a stage's ``schedule``.)
     """
 
-    noise: float | Literal["recipe"] = _difference(
-        "recipe",
-        "UMSN: a number: make patches with noise of this sigma, neither clipped nor rounded.",
-        Limits(0, 1),
-        "recipe|SIGMA",
-    )
+    noise: Annotated[float, Meta(ge=0, le=1)] | Literal["recipe"] = "recipe"
     """In units of full scale, for training and validation. ``recipe``: as the dataset has it, in 8 bits."""
-    step_every: int = _difference(
-        1, "UMSN: a step for every Nth batch only; the other gradients are thrown away.", Limits(1), "N"
-    )
-    class_weights: tuple[float, ...] = _difference(
-        (1.0, 1.0, 1.0, 1.0),
-        "UMSN: weights of the losses of background, skin, features and hair.",
-        _ABOVE_0,
-        "B S F H",
-        count=4,
-    )
+    step_every: Annotated[int, Meta(ge=1)] = 1
+    """A step for every so many batches; the gradients of the others are thrown away."""
+    class_weights: tuple[_Positive, _Positive, _Positive, _Positive] = (1.0, 1.0, 1.0, 1.0)
     """Of the class losses in the confidence loss."""
-    confidence_lambda: float = _difference(LAMBDA, "UMSN: lambda of the confidence loss.", _ABOVE_0)
-    gradient_weight: float = _difference(0.0, "UMSN: weight of an L1 loss of gradients.", _FROM_0)
-    half_scale_weight: float = _difference(0.0, "UMSN: weight of an L1 loss at half the resolution.", _FROM_0)
-    half_scale_gradient_weight: float = _difference(
-        0.0, "UMSN: weight of an L1 loss of gradients at half the resolution.", _FROM_0
-    )
-    first_stage: bool = _difference(
-        True, "UMSN: begin with the F-Nets of the first stage, or with untrained ones."
-    )
-    snet_batch_statistics: bool = _difference(
-        False, "S-Net: normalise over the batch, in use too: masks change with the batch."
-    )
-    cn_repeats_third: bool = _difference(
-        False, "UMSN: confidence net with its third convolutions twice and its fourth never."
-    )
-
-    def __post_init__(self) -> None:
-        for each in fields(self):
-            value, limits = getattr(self, each.name), each.metadata["limits"]
-            if limits is None or value == each.default:
-                continue
-            count = each.metadata["count"]
-            numbers = value if isinstance(value, tuple) else (value,)
-            if len(numbers) != count or any(number not in limits for number in numbers):
-                what = f"{count} numbers, each " if count > 1 else ""
-                raise ArgumentError(Argument(each.name), f" must be {what}{limits}, not {value!r}.")
+    confidence_lambda: _Positive = LAMBDA
+    gradient_weight: _Weight = 0.0
+    """Of an L1 loss of gradients."""
+    half_scale_weight: _Weight = 0.0
+    """Of an L1 loss at half the resolution."""
+    half_scale_gradient_weight: _Weight = 0.0
+    """Of both."""
+    first_stage: bool = True
+    """Whether UMSN begins with the F-Nets of the first stage, or with untrained ones."""
+    snet_batch_statistics: bool = False
+    """Whether S-Nets normalise over the batch, in use too: then masks change with the batch."""
+    cn_repeats_third: bool = False
+    """Whether the confidence net has its third convolutions twice and its fourth never."""
 
     @property
     def terms(self) -> dict[str, float]:

@@ -12,14 +12,13 @@ Killed at any moment and resumed, a training on the CPU ends with the same weigh
 from __future__ import annotations
 
 import contextlib
-import json
-import math
 import warnings
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
+import msgspec
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -44,7 +43,7 @@ from umsn.training.machine import Machine
 from umsn.training.optimizers import make_optimizer
 from umsn.training.precision import Precision, faster_precision
 from umsn.training.stages import Stage
-from umsn.training.state import restore_state, save_state
+from umsn.training.state import Standing, restore_state, save_state
 
 _VALIDATION_PATCHES: Final = 64
 _PICTURES: Final = 8
@@ -97,7 +96,7 @@ def train_stage(
         require_shared(run, device)
     trained_path, state_path = (run / f"{stage.name}{end}.safetensors" for end in ("", ".state"))
     # As it will come back from a file, lists for tuples.
-    about = dict(json.loads(json.dumps({**about, **_identity(plan)})))
+    about = msgspec.json.decode(msgspec.json.encode({**about, **_identity(plan)}))
 
     # What is trained, and where it stands.
     torch.manual_seed(plan.seed)
@@ -107,10 +106,11 @@ def train_stage(
     trained = [p for p in learner.parameters() if p.requires_grad]
     optimizer = make_optimizer(stage, trained)
     average = [p.detach().clone() for p in learner.network.parameters()] if plan.ema else []
-    done, best, precision, window = 0, -math.inf, machine.precision, dict[str, Tensor]()
+    begins = Standing()
     if resume and state_path.exists():
-        done, best, recorded, window = restore_state(state_path, learner, optimizer, average, about)
-        precision = recorded if precision == "auto" else precision
+        begins = restore_state(state_path, learner, optimizer, average, about)
+    done, best, recorded, window = begins
+    precision = recorded if machine.precision == "auto" else machine.precision
     leader = machine.rank == 0
     model: nn.Module = learner
     if machine.ranks > 1:
@@ -207,17 +207,8 @@ def train_stage(
             if leader and keeping:
                 save_trained(kept_path(run, stage.name, done))
             if leader and saving:
-                save_state(
-                    state_path,
-                    learner,
-                    optimizer,
-                    average,
-                    about,
-                    done=done,
-                    best=best,
-                    precision=machine.precision,
-                    window=meter.window(),
-                )
+                standing = Standing(done, best, machine.precision, meter.window())
+                save_state(state_path, learner, optimizer, average, about, standing)
                 save_trained(trained_path)
             if stopping:
                 break
@@ -341,7 +332,7 @@ def _spread(source: PatchSource, most: int) -> NDArray[np.int64]:
 
 def _identity(plan: Plan) -> dict[str, Any]:
     """Return the plan as JSON; how often it logs, validates and saves does not change what it trains."""
-    identity = {"stage": asdict(plan.stage), "seed": plan.seed, "ema": plan.ema}
+    identity = {"stage": plan.stage, "seed": plan.seed, "ema": plan.ema}
     return identity | ({"epoch": plan.epoch} if plan.stage.schedule == "halving" else {})
 
 

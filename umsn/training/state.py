@@ -17,12 +17,16 @@ from umsn.training.learners import Learner
 
 
 class Standing(NamedTuple):
-    """Where a training stands: arguments of ``save_state``."""
+    """Where a training stands."""
 
-    done: int
-    best: float
-    precision: Literal["fp32", "bf16"]
-    window: dict[str, Tensor]
+    done: int = 0
+    """Iterations."""
+    best: float = -math.inf
+    """The best validation score; -inf: none."""
+    precision: Literal["auto", "fp32", "bf16"] = "auto"
+    """Of the steps."""
+    window: Mapping[str, Tensor] = {}
+    """What ``Meter.window`` gives."""
 
 
 def save_state(
@@ -31,16 +35,11 @@ def save_state(
     optimizer: torch.optim.Adam,
     average: list[Tensor],
     about: Mapping[str, Any],
-    *,
-    done: int,
-    best: float,
-    precision: str,
-    window: Mapping[str, Tensor],
+    at: Standing,
 ) -> None:
     """Write weights, optimiser, ``average``, random state and where the training stands, with ``about`` it.
 
-    ``done`` is the number of iterations done, ``best`` the best validation score, -inf for none,
-    ``precision`` that of the steps, ``window`` what ``Meter.window`` gives. InputError when there is no room.
+    InputError when there is no room.
     """
     tensors: dict[str, Tensor] = {"random": torch.get_rng_state()}
     for name, p in learner.named_parameters():
@@ -48,8 +47,9 @@ def save_state(
             tensors[f"weight.{name}"] = p
             tensors |= {f"adam.{name}.{key}": value for key, value in optimizer.state[p].items()}
     tensors |= {f"average.{i}": value for i, value in enumerate(average)}
-    tensors |= checkpoint.with_prefix("window", window)
-    standing = {"iteration": done, "best": best if math.isfinite(best) else None, "precision": precision}
+    tensors |= checkpoint.with_prefix("window", at.window)
+    # What is not finite is null in JSON.
+    standing = {"iteration": at.done, "best": at.best, "precision": at.precision}
     checkpoint.save(path, "training", tensors, {**about, **standing})
 
 
