@@ -34,7 +34,7 @@ class _Named(click.ParamType):
 @click.option("--testset", type=PATH, help="Test on a test set, made by blurgen build-testset.")
 @click.option("--blurry", type=PATH, help="Test on a folder of blurry pictures, with --clean.")
 @click.option("--clean", type=PATH, help="Folder of the clean pictures that belong to --blurry.")
-@click.option("--labels", type=PATH, help="Folder of label maps that belong to --clean.  [Tables I, II]")
+@click.option("--labels", type=PATH, help="Folder of the clean pictures' label maps.  [Tables I, II]")
 @click.option("--limit", type=Whole(1), help="Take only the first N pictures.")
 @click.option(
     "--compare",
@@ -71,7 +71,7 @@ class _Named(click.ParamType):
     "perceptual",
     type=click.Choice(["lpips", "dists"]),
     multiple=True,
-    help="How alike pictures look, by torchmetrics; fetches a network once. May be given again.",
+    help="Add a score of how alike pictures look (torchmetrics; fetches a network once); may be repeated.",
 )
 @click.option(
     "--embedder",
@@ -91,7 +91,7 @@ class _Named(click.ParamType):
     "--embedder-align/--no-embedder-align",
     default=True,
     help="Find faces and turn them upright, as ArcFace and its like know them, or take pictures "
-    "that are already cut as the embedder wants them.  [default: --embedder-align]",
+    "that are already cut as the embedder wants them.",
 )
 @click.option(
     "--embedder-size",

@@ -476,7 +476,7 @@ def test_pictures_of_numbers_that_are_none_are_named(folders, tmp_path):
 def test_help_says_which_option_fills_which_table():
     text = " ".join(invoke("--help").output.split())
     for option, tables in (
-        ("--labels PATH ... and perhaps their label maps", "Tables I, II"),
+        ("--labels PATH", "Tables I, II"),
         ("--segmentation PATH S-Net trained on clean pictures", "Table II"),
         ("--compare NAME=FOLDER", "Table III"),
         ("--references", "Table III"),
