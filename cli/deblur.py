@@ -166,14 +166,16 @@ def export_weights(checkpoint: Path, out: Path, card: tuple[tuple[str, str], ...
 def _process(restore: Any, images: tuple[Path, ...], out: Path, **options: bool) -> None:
     from umsn.restore.files import process_files
 
-    failed = 0
+    failed = used = 0
     for done in process_files(restore, images, out, **options):
         for remark in done.remarks:
             click.echo(f"Note: {remark}", err=True)
         if done.error is None:
             click.echo(done.target)
+            used += 1
         else:
             click.echo(f"Error: {done.error.text(Argument.option)}", err=True)
             failed += 1
     if failed:
-        raise InputError(f"{failed} of the pictures could not be used; the others are in {out}.")
+        others = f"the others are in {out}" if used else "there was no other"
+        raise InputError(f"{failed} of the pictures could not be used; {others}.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 
 import click
@@ -44,7 +45,7 @@ def export(checkpoint: Path | None, to: str, out: Path, precision: str, runtime:
         far = made.difference
         click.echo(
             f"{out}: {made.size / 1e6:.1f} MB; from PyTorch at most {255 * far.largest:.2g} grey levels "
-            f"({255 * far.mean:.2g} in the mean), {far.loss:.3f} dB lost"
+            f"({255 * far.mean:.2g} in the mean), {round(far.loss, 3) + 0.0:.3f} dB lost"
         )
         return
     if to == "pt2":
@@ -86,4 +87,5 @@ def demo(checkpoint: Path | None, port: int, runtime: Path | None) -> None:
             raise InputError(f"Port {port} cannot be used ({error.strerror}); give another --port.") from None
         with serving:
             click.echo(f"Open http://127.0.0.1:{serving.server_port} in a browser; end with Ctrl-C.")
-            serving.serve_forever()
+            with suppress(KeyboardInterrupt):  # as the line above says
+                serving.serve_forever()

@@ -10,6 +10,7 @@ import sys
 import click
 import numpy as np
 import pytest
+from click.testing import CliRunner
 from PIL import Image
 from small_training import build
 
@@ -188,3 +189,14 @@ def test_help_is_quick_to_load():
     # Nothing heavy is imported before a command runs.
     program = "import sys, blurgen_cli.umsn; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
+
+
+def test_the_demo_ends_with_ctrl_c_as_it_says(monkeypatch, tmp_path):
+    def stopped(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("umsn.export.web_page.export_web", lambda *_: tmp_path)
+    monkeypatch.setattr("http.server.ThreadingHTTPServer.serve_forever", stopped)
+    done = CliRunner().invoke(main, ["demo", "--port", "0"])
+    assert (done.exit_code, done.stderr) == (0, "")
+    assert done.stdout.endswith("in a browser; end with Ctrl-C.\n")

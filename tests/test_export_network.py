@@ -89,6 +89,12 @@ def test_an_export_that_is_wrong_is_not_written(deblurrer, tmp_path, monkeypatch
     assert list(tmp_path.iterdir()) == []
 
 
+def test_an_export_says_nothing_of_packages_that_it_does_not_need(deblurrer, tmp_path, capfd, recwarn):
+    export_onnx(deblurrer, tmp_path / "sharp.onnx")
+    assert "torchvision" not in capfd.readouterr().err
+    assert not [w for w in recwarn if "treespec" in str(w.message)]
+
+
 def test_torch_export_loads_without_this_package(deblurrer, tmp_path):
     path = export_pt2(deblurrer, tmp_path / "sharp.pt2")
     loaded = torch.export.load(path).module()

@@ -202,3 +202,10 @@ def test_the_library_speaks_of_arguments():
     assert str(pickle.loads(pickle.dumps(error))) == str(error)
     with pytest.raises(ArgumentError, match=r"^Argument 'min_size' must be odd, 3 to 101, not 4\.$"):
         blurgen.make_kernels(3, 4, 7)
+
+
+def test_a_number_that_is_not_there_is_named(folder, bank):
+    with pytest.raises(IndexError, match=r"There is no row 99: the set 'full' has 8 rows\."):
+        blurgen.open_dataset(folder)[99]
+    with pytest.raises(IndexError, match=r"There is no kernel -99: the bank has 6 kernels\."):
+        bank.kernel(-99)

@@ -196,6 +196,15 @@ def test_slider_and_keyboard(browser, tmp_path):
     assert browser.switch_to.active_element.text == "Save the sharper photograph"
 
 
+def test_all_of_a_tall_photograph_is_on_the_screen(browser, tmp_path):
+    face(tmp_path / "face.png", 150, 100)
+    choose(browser, tmp_path / "face.png")
+    wait_for(browser, "Done in")
+    shown = browser.find_element(By.ID, "compare").rect
+    assert shown["height"] <= 0.8 * browser.execute_script("return innerHeight")
+    assert shown["height"] / shown["width"] == pytest.approx(150 / 100, rel=0.02)
+
+
 def test_it_fits_a_phone(browser, page, tmp_path):
     shape(browser, 360, 740)
     browser.get(page)

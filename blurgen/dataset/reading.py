@@ -94,7 +94,10 @@ class ShardSet:
         """Return one row by number, or several as ``Dataset.batch`` does. Raises IndexError past the end."""
         if not isinstance(row, int | np.integer):
             return self.batch(row)
-        row = range(len(self))[row]
+        length = len(self)
+        if not -length <= row < length:
+            raise IndexError(f"There is no row {row}: the set '{self.set_name}' has {length:,} rows.")
+        row %= length
         rows = self.batch(slice(row, row + 1))
         return Triplet(rows.clean[0], rows.blurry[0], rows.mask[0], rows.index[0])
 

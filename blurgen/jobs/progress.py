@@ -107,14 +107,20 @@ class _LineBar:
     def _line(self, ending: str) -> None:
         seconds = max(time.monotonic() - self._started, 1e-9)
         size = f", {size_text(self._bytes)}" if self._bytes else ""
-        rate = f", {self._done / seconds:,.0f} {self._unit}/s"
-        self._console.say(f"{self._what}: {self._done:,} of {self._total:,} {self._unit}{size}{rate}{ending}")
+        rate = self._done / seconds
+        speed = f", {rate:,.0f} {self._unit}/s" if rate >= 10 else f", {rate:.2g} {self._unit}/s"
+        self._console.say(
+            f"{self._what}: {self._done:,} of {self._total:,} {self._unit}{size}{speed}{ending}"
+        )
 
     def __enter__(self) -> Bar:
         return self
 
     def __exit__(self, *error: object) -> None:
-        self._line("" if error[0] is None else ", stopped")
+        if error[0] is None:
+            self._line("")
+        elif self._done:  # else the error says it all
+            self._line(", stopped")
 
 
 def size_text(size: float) -> str:

@@ -103,7 +103,9 @@ class KernelBank:
         return state.hexdigest()
 
     def kernel(self, i: int) -> NDArray[np.uint16]:
-        """Return kernel ``i`` in its own size, uint16 [size, size], a view."""
+        """Return kernel ``i`` in its own size, uint16 [size, size], a view, or raise IndexError."""
+        if not -len(self) <= i < len(self):
+            raise IndexError(f"There is no kernel {i}: the bank has {len(self):,} kernels.")
         size = int(self.sizes[i])
         margin = (self.max_size - size) // 2
         return self.weights[i, margin : margin + size, margin : margin + size]

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import tempfile
-from collections.abc import Callable, Sequence
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Literal
@@ -94,18 +97,33 @@ def write_program(
     Raises InputError where a package is missing.
     """
     onnx, _ = _packages()
-    made = torch.onnx.export(
-        program,
-        input_names=list(inputs),
-        output_names=[output],
-        opset_version=OPSET,
-        dynamo=True,
-        verbose=False,
-    )
+    with _quiet():
+        made = torch.onnx.export(
+            program,
+            input_names=list(inputs),
+            output_names=[output],
+            opset_version=OPSET,
+            dynamo=True,
+            verbose=False,
+        )
     assert made is not None
     made.save(str(path), external_data=False)
     onnx.save(_tidied(onnx.load(path), sizes), str(path))
     onnx.checker.check_model(onnx.load(path), full_check=True)
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep what torch says of packages that are not needed, and of its own old code, from the user."""
+    logger = logging.getLogger("torch.onnx")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", FutureWarning)
+            yield
+    finally:
+        logger.setLevel(level)
 
 
 def session(path: Path, threads: int = 0) -> Any:

@@ -37,6 +37,8 @@ async function pixelsOf(chosen) {
     throw new Error("This picture is smaller than 32 pixels; there is no face to see.");
   }
   for (const canvas of [before, after]) [canvas.width, canvas.height] = [width, height];
+  compare.style.setProperty("--width", width);
+  compare.style.setProperty("--height", height);
   const context = before.getContext("2d", { willReadFrequently: true });
   context.fillStyle = "#fff";
   context.fillRect(0, 0, width, height); // transparent parts are white
