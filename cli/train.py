@@ -7,24 +7,17 @@ from typing import Any, Final
 
 import click
 
+from blurgen.labels import CLASS_NAMES
 from blurgen_cli.fields import options_of
 from blurgen_cli.options import DEVICE, PATH, SEED, Whole, choice
 from blurgen_cli.sections import SectionedCommand
 
 _INTERRUPTED = 130
 
-STAGES = (
-    "all",
-    "first-stage",
-    "segmentation",
-    "segmentation-blurry",
-    "first-stage-background",
-    "first-stage-skin",
-    "first-stage-features",
-    "first-stage-hair",
-    "umsn",
-    "kernel-estimator",
-    "kernel-guided",
+STAGES: Final = (
+    *("all", "first-stage", "segmentation", "segmentation-blurry"),
+    *(f"first-stage-{name}" for name in CLASS_NAMES),
+    *("umsn", "kernel-estimator", "kernel-guided"),
 )
 """What ``umsn.training.stages`` has, written out: the command line is to load quickly."""
 
@@ -61,16 +54,8 @@ _DIFFERENCES: Final = {
 }
 _SECTIONS: Final = {
     "What is trained": (
-        "stage",
-        "variant",
-        "preset",
-        "networks",
-        "masks",
-        "segmentation_shards",
-        "start_from",
-        "weights",
-        "resume",
-        "validate",
+        *("stage", "variant", "preset", "networks", "masks", "segmentation_shards", "start_from"),
+        *("weights", "resume", "validate"),
     ),
     "Perceptual loss": ("vgg_face", "perceptual"),
     "Steps": ("iterations", "batch_size", "learning_rate", "schedule", "ema", "keep_every", "seed"),

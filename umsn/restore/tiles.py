@@ -162,13 +162,9 @@ def _row_of_tiles(
     for batch in _batches(tiles, len(rows.weights), most):
         parts = [
             np.stack([s[n, rows.start : rows.stop, span.start : span.stop] for n, span in batch])
-            if len(batch) > 1
-            else s[
-                batch[0][0] : batch[0][0] + 1, rows.start : rows.stop, batch[0][1].start : batch[0][1].stop
-            ]
             for s in sources
         ]
-        results = function(*(_tensor(part, device) for part in parts)).float()
+        results = function(*(torch.from_numpy(part).to(device) for part in parts)).float()
         if band is None:
             shape = (count, results.shape[1], len(rows.weights), width)
             band = torch.zeros(shape, device=results.device)
@@ -196,13 +192,6 @@ def _batches(
             last += 1
         yield tiles[first:last]
         first = last
-
-
-def _tensor(part: NDArray[np.uint8], device: torch.device) -> Tensor:
-    """Return an array, which may be read-only, as a tensor on ``device``."""
-    if part.flags.writeable:
-        return torch.from_numpy(part).to(device)
-    return torch.from_numpy(part.copy()).to(device)
 
 
 def _spans(length: int, tiling: Tiling) -> list[_Span]:

@@ -28,7 +28,7 @@ class Settings(CheckedFields):
     which has its own stages."""
     masks: Literal["snet", "labels"] = "snet"
     """Where the masks of stage ``umsn`` come from: S-Nets trained before, or the shards."""
-    seed: int = 0
+    seed: Annotated[int, Meta(ge=0)] = 0
     iterations: Annotated[int, Meta(ge=1)] | None = None
     batch_size: Annotated[int, Meta(ge=1)] | None = None
     learning_rate: Annotated[float, Meta(gt=0, le=1_000)] | None = None
