@@ -538,3 +538,23 @@ def test_a_stage_begins_with_weights_of_the_same_network(datasets, run, tmp_path
         train(datasets["data"], tmp_path / "other", replace(settings, variant="bnet"), **options)
     with pytest.raises(InputError, match="'weights' begins one stage; say which with 'stage'"):
         train(datasets["data"], tmp_path / "all", QUICK, weights=source, **CPU)
+
+
+def test_fine_tuning_needs_nothing_but_the_checkpoint(datasets, run, tmp_path):
+    """UMSN's has its S-Net and its confidence network; the stages before it need not be there."""
+    source = run / "umsn.safetensors"
+    settings = replace(QUICK, learning_rate=1e-30, seed=5)
+    (path,) = train(datasets["held out"], tmp_path / "tuned", settings, stage="umsn", weights=source, **CPU)
+    before, after = (load_networks(p, torch.device("cpu")) for p in (source, path))
+    assert before.keys() == after.keys() == {"network", "s_net", "confidence"}
+    for part, network in before.items():
+        found = after[part].state_dict()
+        for name, value in network.state_dict().items():
+            torch.testing.assert_close(found[name], value, rtol=0, atol=1e-20)
+    assert set(checkpoint.load(path, "networks")[1]["starts_from"]) == {"weights"}
+
+
+def test_fine_tuning_asks_for_an_s_net_where_the_checkpoint_has_none(datasets, tmp_path):
+    (source,) = train(datasets["data"], tmp_path / "first", ALONE, stage="umsn", **CPU)
+    with pytest.raises(InputError, match=r"umsn begins with .*segmentation\.safetensors"):
+        train(datasets["data"], tmp_path / "tuned", QUICK, stage="umsn", weights=source, **CPU)

@@ -65,6 +65,15 @@ def test_the_second_stage_begins_with_the_estimator_of_the_first(datasets, run, 
         torch.testing.assert_close(second[f"estimator.{name}"], values, rtol=0, atol=1e-12)
 
 
+def test_fine_tuning_needs_nothing_but_the_checkpoint(datasets, run, tmp_path):
+    source = run / "kernel-guided.safetensors"
+    still = replace(QUICK, learning_rate=1e-30)
+    (path,) = train(datasets["data"], tmp_path, still, stage="kernel-guided", weights=source, **CPU)
+    before, after = (load_networks(p, torch.device("cpu"))["network"].state_dict() for p in (source, path))
+    for name, value in before.items():
+        torch.testing.assert_close(after[name], value, rtol=0, atol=1e-20)
+
+
 def test_the_second_stage_needs_the_first(datasets, tmp_path):
     with pytest.raises(InputError, match=r"kernel-guided begins with .*kernel-estimator\.safetensors"):
         train(datasets["data"], tmp_path, QUICK, stage="kernel-guided", **CPU)

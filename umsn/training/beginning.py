@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any, Final
 
 import torch
+from torch import nn
 
 from blurgen.errors import Argument, InputError
 from blurgen.labels import CLASS_NAMES
-from umsn.checkpoint import load_networks
 from umsn.nets import build_network, config_of, network_config, network_name, variant_config
 from umsn.training.kernel_learners import KernelEstimatorLearner, KernelGuidedLearner
 from umsn.training.learners import DeblurLearner, FirstStageLearner, Learner, SegmentationLearner
@@ -23,15 +23,23 @@ from umsn.training.stages import Stage
 _S_NETS: Final = ("segmentation", "segmentation-blurry")
 
 
-def begins_with(stage: Stage, settings: Settings, trained: StageCheckpoints) -> tuple[str, ...]:
+def begins_with(
+    stage: Stage, settings: Settings, trained: StageCheckpoints, weights: Mapping[str, nn.Module]
+) -> tuple[str, ...]:
     """Return the stages whose networks a stage begins with.
 
-    Raises InputError where one is missing that it needs and that is not trained before it.
+    ``weights`` are the networks of a checkpoint of the stage itself, if it begins with one: what that holds
+    needs not be there from the stages before.
+    Raises InputError where a network is missing that is needed and not trained before.
     """
     is_umsn, f_nets = stage.kind == "umsn", tuple[str, ...]()
     if is_umsn and settings.variant.startswith("umsn") and stage.differences.first_stage:
         f_nets = tuple(f"first-stage-{class_name}" for class_name in CLASS_NAMES)
-    for name in (*stage.needs, *f_nets):
+    needs = (*stage.needs, *f_nets)
+    if weights:
+        has_masks = "s_net" in weights or not is_umsn
+        needs = tuple(n for n in needs if trained.exists(n) or (n in _S_NETS and not has_masks))
+    for name in needs:
         if not trained.exists(name):
             without = Argument("first_stage", False) if name in f_nets else Argument("masks", "labels")
             raise InputError(
@@ -43,8 +51,8 @@ def begins_with(stage: Stage, settings: Settings, trained: StageCheckpoints) -> 
             )
     if is_umsn and settings.masks == "labels" and settings.variant != "bnet":
         # One that is there makes the masks once there are no labels.
-        return (*f_nets, *[name for name in _S_NETS if trained.exists(name)][-1:])
-    return (*f_nets, *stage.needs)
+        needs += tuple(name for name in _S_NETS if trained.exists(name))[-1:]
+    return needs
 
 
 def networks_of(
@@ -63,9 +71,16 @@ def networks_of(
 
 
 def learner_of(
-    stage: Stage, settings: Settings, begins: Mapping[str, Any], perceptual: Perceptual | None
+    stage: Stage,
+    settings: Settings,
+    begins: Mapping[str, Any],
+    weights: Mapping[str, nn.Module],
+    perceptual: Perceptual | None,
 ) -> Learner:
-    """Return what the stage trains, as it begins: with the networks ``begins`` of earlier stages, by name."""
+    """Return what the stage trains, as it begins: with the networks ``begins`` of earlier stages, by name.
+
+    An S-Net that these have not is that of ``weights``.
+    """
     with torch.random.fork_rng(devices=[]):
         # What a stage begins with depends on the seed and its name, not on the stages before it.
         torch.manual_seed(
@@ -77,13 +92,15 @@ def learner_of(
 
         if stage.kind == "segmentation":
             statistics = {"batch_statistics": True} if stage.differences.snet_batch_statistics else {}
-            network = begins[stage.needs[0]] if stage.needs else build("snet", **statistics)
+            before = [begins[name] for name in stage.needs if name in begins]
+            network = before[0] if before else build("snet", **statistics)
             return SegmentationLearner(network.requires_grad_(True), stage.image)
         if stage.kind == "kernel-estimator":
             return KernelEstimatorLearner(build("kernel-estimator"))
         if stage.kind == "kernel-guided":
             network = build("kernel-guided")
-            network.estimator.load_state_dict(begins["kernel-estimator"].state_dict())
+            if "kernel-estimator" in begins:
+                network.estimator.load_state_dict(begins["kernel-estimator"].state_dict())
             return KernelGuidedLearner(network)
         if stage.kind == "first-stage":
             assert stage.class_number is not None
@@ -96,6 +113,8 @@ def learner_of(
         if "confidence" in stage.losses:
             confidence = build("confidence", repeats_third=stage.differences.cn_repeats_third)
     s_nets = [begins[name] for name in _S_NETS if name in begins]
+    if not s_nets and "s_net" in weights:
+        s_nets = [weights["s_net"]]
     with_masks = settings.variant != "bnet"
     return DeblurLearner(
         deblurring,
@@ -111,20 +130,27 @@ def learner_of(
     )
 
 
-def take_weights(learner: Learner, path: Path) -> str:
-    """Give the network in training the weights of a checkpoint; return the SHA-256 of that, in hex.
+def take_weights(learner: Learner, weights: Mapping[str, nn.Module], path: Path) -> str:
+    """Give what is trained the weights of the checkpoint ``path``; return the SHA-256 of that, in hex.
 
-    Raises InputError where the checkpoint is of another network.
+    The confidence network takes part where both are of one kind. Raises InputError where the checkpoint is of
+    another network.
     """
-    theirs = load_networks(path, torch.device("cpu"))["network"]
-    ours = learner.network
-    if (network_name(theirs), config_of(theirs)) != (network_name(ours), config_of(ours)):
+    theirs, ours = weights["network"], learner.network
+    if not _alike(theirs, ours):
         raise InputError(
             f"{path} holds another network ('{network_name(theirs)}') than the stage trains "
             f"('{network_name(ours)}', of this size); choose its variant, stage and size of networks."
         )
     ours.load_state_dict(theirs.state_dict())
+    confidence = learner.kept().get("confidence")
+    if confidence is not None and "confidence" in weights and _alike(weights["confidence"], confidence):
+        confidence.load_state_dict(weights["confidence"].state_dict())
     return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def _alike(a: nn.Module, b: nn.Module) -> bool:
+    return (network_name(a), config_of(a)) == (network_name(b), config_of(b))
 
 
 def perceptual_of(chosen: tuple[Stage, ...], settings: Settings) -> Perceptual | None:

@@ -7,10 +7,12 @@ import math
 from pathlib import Path
 from typing import Any, Literal
 
+import torch
 import torch.distributed as dist
 
 from blurgen.dataset.reading import Dataset, open_dataset
 from blurgen.errors import Argument, InputError
+from umsn.checkpoint import load_networks
 from umsn.folders import make_folder
 from umsn.patches.batches import FULL
 from umsn.training.beginning import begins_with, learner_of, networks_of, perceptual_of, take_weights
@@ -77,12 +79,13 @@ def train(
         segmentation, held_out = (
             None if root is None else open_dataset(root) for root in (segmentation_shards, validate)
         )
+        given = {} if weights is None else load_networks(Path(weights), torch.device("cpu"))
         data = TrainingData(open_dataset(shards), segmentation, held_out)
         perceptual = perceptual_of(stages, settings)
         for each in stages:
             _check_batch(each, machine)
             data.check(each, settings)
-            begins = begins_with(each, settings, trained)
+            begins = begins_with(each, settings, trained, given)
             networks_of([n for n in begins if n not in trained.chosen], each, settings, trained)
             if not resume and (out / f"{each.name}.state.safetensors").exists():
                 raise InputError(
@@ -92,11 +95,12 @@ def train(
                 )
         make_folder(out)
         for each in stages:
-            begins = begins_with(each, settings, trained)
-            learner = learner_of(each, settings, networks_of(begins, each, settings, trained), perceptual)
+            begins = begins_with(each, settings, trained, given)
+            before = networks_of(begins, each, settings, trained)
+            learner = learner_of(each, settings, before, given, perceptual)
             starts = {name: trained.digest(name) for name in begins}
             if weights is not None:
-                starts["weights"] = take_weights(learner, Path(weights))
+                starts["weights"] = take_weights(learner, given, Path(weights))
             train_stage(
                 learner,
                 data.patches(each, settings, machine.device, on_device=on_device or settings.endless),
