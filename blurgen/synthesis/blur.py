@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from blurgen.errors import Argument, ArgumentError
 from blurgen.kernels.raster import UNIT, to_q15
 from blurgen.synthesis.engine import Degrader
 from blurgen.synthesis.recipe import INDEX_DTYPE
@@ -26,11 +27,10 @@ def blur(picture: ArrayLike, kernel: ArrayLike, *, sigma: float = 0.0, seed: int
     """
     pixels = np.asarray(picture)
     if pixels.dtype != np.uint8 or pixels.ndim not in {2, 3} or pixels.shape[2:] not in {(), (3,)}:
-        raise ValueError(
-            f"Argument 'picture' must be uint8 [H, W, 3] or [H, W], not {pixels.dtype} {list(pixels.shape)}."
-        )
+        found = f"{pixels.dtype} {list(pixels.shape)}"
+        raise ArgumentError(Argument("picture"), f" must be uint8 [H, W, 3] or [H, W], not {found}.")
     if not pixels.size:
-        raise ValueError("Argument 'picture' must have pixels.")
+        raise ArgumentError(Argument("picture"), " must have pixels.")
     weights = _q15(kernel)
     rgb = pixels if pixels.ndim == 3 else pixels[..., None].repeat(3, 2)
     height, width = pixels.shape[:2]
@@ -50,10 +50,12 @@ def blur(picture: ArrayLike, kernel: ArrayLike, *, sigma: float = 0.0, seed: int
 def _q15(kernel: ArrayLike) -> NDArray[np.uint16]:
     weights = np.asarray(kernel)
     if weights.ndim != 2 or weights.shape[0] != weights.shape[1] or weights.shape[0] % 2 == 0:
-        raise ValueError(f"Argument 'kernel' must be square with an odd size, not {list(weights.shape)}.")
+        raise ArgumentError(
+            Argument("kernel"), f" must be square with an odd size, not {list(weights.shape)}."
+        )
     if weights.dtype.kind in "iu" and (weights >= 0).all() and weights.sum(dtype=np.int64) == UNIT:
         return weights.astype(np.uint16)
     try:
         return to_q15(weights.astype(np.float64))
-    except ValueError as error:
-        raise ValueError(str(error).replace("'weights'", "'kernel'")) from None
+    except ValueError:
+        raise ArgumentError(Argument("kernel"), " must be finite, not negative and not all 0.") from None

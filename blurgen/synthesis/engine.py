@@ -366,12 +366,13 @@ def _begin_noise(seed, sample, width, noise):
 def _draw_line(seed, sample, y, width, places):
     """Return where in ``places`` the random halves of line ``y`` are; every eighth line draws for eight."""
     if y % _LINES == 0:
-        _draw_words(seed, sample, y // _LINES * width, places.view(np.uint32))
+        draw_words(seed, sample, y // _LINES * width, places.view(np.uint32))
     return y % _LINES * width
 
 
 @njit(cache=True)
-def _draw_words(seed, sample, first_block, words):
+def draw_words(seed, sample, first_block, words):
+    """Fill ``words`` uint32 [4 n] from stream NOISE of a sample, from ``first_block`` on."""
     for block in range(words.size // 4):
         drawn = block_words(seed, _NOISE_STREAM, sample, np.uint32(first_block + block))
         words[4 * block] = drawn[0]

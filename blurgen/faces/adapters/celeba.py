@@ -27,7 +27,7 @@ from blurgen.faces.adapters.listing import (
     folder_inside,
     listing_digest,
     printable,
-    read_lines,
+    read_table,
 )
 from blurgen.faces.selection import take
 from blurgen.faces.source import SourceOptions
@@ -100,11 +100,5 @@ def _read_numbers(root: str, folder: str, name: str) -> dict[str, int]:
         raise InputError(
             f"{printable(os.path.join(root, name))} does not exist; it tells the parts of celeba"
         )
-    numbers = {}
-    for row, line in enumerate(read_lines(root, file), start=1):
-        words = line.split()
-        if len(words) == 2 and re.fullmatch(r"\d{1,9}", words[1]):
-            numbers[words[0]] = int(words[1])
-        elif words:
-            raise InputError(f"{printable(os.path.join(root, file))}, line {row}: expected '000001.jpg 0'")
-    return numbers
+    pairs = read_table(root, file, r"(\S+)\s+(\d{1,9})", "000001.jpg 0")
+    return {picture: int(number) for picture, number in pairs}

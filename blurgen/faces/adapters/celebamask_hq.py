@@ -25,7 +25,7 @@ from PIL import Image
 from blurgen.errors import InputError
 from blurgen.faces.adapters.celeba import read_identities
 from blurgen.faces.adapters.in_folder import CutOutFaces
-from blurgen.faces.adapters.listing import existing_folder, find_files, folder_inside, printable, read_lines
+from blurgen.faces.adapters.listing import existing_folder, find_files, folder_inside, printable, read_table
 from blurgen.faces.decode import check_same_size, decode_picture
 from blurgen.faces.selection import take
 from blurgen.faces.sides import own_sides
@@ -103,15 +103,8 @@ def _read_mapping(root: str, needed: bool) -> dict[int, str]:
         if needed:
             raise InputError(f"{where} does not exist; it tells the parts of celebamask-hq")
         return {}
-    originals = {}
-    lines = read_lines(root, _MAPPING)
-    for row, line in enumerate(lines[1:], start=2):
-        match = re.fullmatch(r"\s*(\d{1,5})\s+\d{1,6}\s+(\d{6}\.jpg)\s*", line)
-        if match:
-            originals[int(match[1])] = match[2]
-        elif line.strip():
-            raise InputError(f"{where}, line {row}: expected 'idx orig_idx orig_file'")
-    return originals
+    rows = read_table(root, _MAPPING, r"(\d{1,5})\s+\d{1,6}\s+(\d{6}\.jpg)", "idx orig_idx orig_file", 1)
+    return {int(number): original for number, original in rows}
 
 
 def _part(original: str) -> str:

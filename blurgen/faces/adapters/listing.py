@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
+import re
+from collections.abc import Iterable, Iterator, Sequence
 
 import xxhash
 
@@ -81,6 +82,21 @@ def read_lines(root: str, file: str, errors: str = "replace") -> list[str]:
     if sum(map(text.count, _LINE_ENDS)) > _MAX_LINES:  # each takes far more memory than its bytes
         raise InputError(f"{printable(os.path.join(root, file))}: has more than {_MAX_LINES:,} lines.")
     return text.removeprefix("\ufeff").splitlines()
+
+
+def read_table(root: str, file: str, line: str, example: str, headings: int = 0) -> Iterator[tuple[str, ...]]:
+    """Yield the groups of the pattern ``line`` for each line of a list that is not empty.
+
+    The first ``headings`` lines are passed over. InputError naming another line, and what was expected.
+    """
+    pattern = re.compile(line)
+    for row, text in enumerate(read_lines(root, file)[headings:], start=headings + 1):
+        match = pattern.fullmatch(text.strip())
+        if match:
+            yield match.groups()
+        elif text.strip():
+            where = printable(os.path.join(root, file))
+            raise InputError(f"{where}, line {row}: expected '{example}'")
 
 
 def listing_digest(root: str, files: Iterable[str]) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -12,6 +11,7 @@ import xxhash
 from blurgen.errors import InputError
 from blurgen.faces.crop import FacePoints
 from blurgen.faces.cut import cut_face
+from blurgen.faces.decode import sha256
 from blurgen.faces.procedural.drawn import MAX_SIZE, draw_face
 from blurgen.faces.selection import choose, in_split
 from blurgen.faces.source import Face, SourceOptions
@@ -49,7 +49,7 @@ class Procedural:
             if points is None:
                 raise InputError(f"{self.name(i)} does not show the eyes and the mouth to align it by")
             pixels, labels = cut_face(pixels, labels, points, self.options, self.name(i))
-        digest = hashlib.sha256(pixels.tobytes() + labels.tobytes()).hexdigest()
+        digest = sha256(pixels.tobytes() + labels.tobytes())
         return Face(pixels, labels, id=f"{self.seed}-{number:06d}", name=self.name(i), digest=digest)
 
     def describe(self) -> dict[str, Any]:
@@ -99,7 +99,7 @@ def _part(count: int, seed: int, split: str, spec: str) -> Sequence[int]:
         return range(count)
     if split not in ("train", "test"):
         raise InputError(f"{spec} comes without a {split} part; use train or test")
-    numbers = [n for n in range(count) if in_split(_sha256(_name(seed, n)), split)]
+    numbers = [n for n in range(count) if in_split(sha256(_name(seed, n).encode()), split)]
     if not numbers:
         raise InputError(f"{spec} has no face in its {split} part; ask for more faces")
     return numbers
@@ -107,7 +107,3 @@ def _part(count: int, seed: int, split: str, spec: str) -> Sequence[int]:
 
 def _name(seed: int, number: int) -> str:
     return f"procedural:{seed}/{number:06d}"
-
-
-def _sha256(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()

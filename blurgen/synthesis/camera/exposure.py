@@ -9,10 +9,9 @@ from __future__ import annotations
 import numpy as np
 
 from blurgen.compiling.njit import njit
-from blurgen.randomness.philox import Stream, block_words
 from blurgen.synthesis.camera.linear_light import FULL
+from blurgen.synthesis.engine import draw_words
 
-_STREAM = np.uint32(Stream.NOISE)
 _FULL = np.int32(FULL)
 _BLACK = np.int32(0)
 _GREEN = 1024
@@ -28,12 +27,7 @@ def draw_grain(seed, sample, quantiles, rows, grain):
     """
     pairs = rows * rows // 2
     words = np.empty((pairs + 63) // 64 * 64, np.uint32)
-    for block in range(words.size // 4):
-        drawn = block_words(seed, _STREAM, sample, np.uint32(block))
-        words[4 * block] = drawn[0]
-        words[4 * block + 1] = drawn[1]
-        words[4 * block + 2] = drawn[2]
-        words[4 * block + 3] = drawn[3]
+    draw_words(seed, sample, 0, words)
     for y in range(rows):
         first = y * (rows // 2)
         for x in range(rows // 2):
