@@ -57,9 +57,13 @@ _MODELS = ("camera3d", "boracchi2d", "gaussian-process", "linear")
 @_PREVIEW
 def make_kernels(out: str, preview: str | None, count: int, jobs: int, **options: Any) -> None:
     """Make a bank of camera-shake kernels: the same arguments give the same bytes on any machine."""
+    from blurgen.files.atomic import check_writable
     from blurgen.jobs.progress import Console
     from blurgen.kernels.bank import make_bank
 
+    for path in (out, preview):
+        if path is not None:
+            check_writable(path)
     bank = make_bank(count, threads=jobs, **options, progress=Console())
     sizes = f"{options['min_size']} to {options['max_size']} pixels"
     _save(bank, out, f"{options['model']} kernels, {sizes}", preview)

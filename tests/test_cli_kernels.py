@@ -9,6 +9,7 @@ import pytest
 from click.testing import CliRunner
 
 from blurgen.kernels.bank import KernelBank, make_bank
+from blurgen_cli.blurgen import main
 from blurgen_cli.errors import OneLineErrors
 from blurgen_cli.kernels import import_kernels, kernel_info, make_kernels
 
@@ -81,3 +82,13 @@ def test_info_as_text_as_json_and_as_a_plot(tmp_path, capsys):
     kernel_info(str(tmp_path / "k.h5"), as_json=True, plot=str(tmp_path / "p.png"))
     assert json.loads(capsys.readouterr().out)["made_with"]["model"] == "camera3d"
     assert (tmp_path / "p.png").exists()
+
+
+@pytest.mark.parametrize("flag", ["--out", "--preview"])
+def test_nothing_is_made_that_could_not_be_written(flag, tmp_path, monkeypatch):
+    monkeypatch.setattr("blurgen.kernels.bank.make_bank", lambda *_, **__: pytest.fail("made in vain"))
+    words = {"--out": tmp_path / "k.h5", flag: tmp_path / "nowhere/k"}
+    done = CliRunner().invoke(main, ["make-kernels", *(str(w) for pair in words.items() for w in pair)])
+    assert done.exit_code == 2
+    assert done.stderr.startswith(f"Error: Cannot write {tmp_path / 'nowhere/k'}: ")
+    assert list(tmp_path.iterdir()) == []

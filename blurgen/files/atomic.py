@@ -50,12 +50,7 @@ def write_aside(path: str | os.PathLike[str], *, wait: bool = True) -> Iterator[
     DiskLost when the disk or its server fails or the temporary file is taken away.
     """
     path = Path(path)
-    aside = part_of(path)
-    try:
-        # Not tempfile: its files are private to the user, and these are to have the usual permissions.
-        os.close(os.open(aside, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
-    except OSError as error:
-        raise InputError(f"Cannot write {path}: {error.strerror}; choose another folder.") from error
+    aside = _new_part(path)
     try:
         yield aside
         if wait:
@@ -77,6 +72,25 @@ def write_aside(path: str | os.PathLike[str], *, wait: bool = True) -> Iterator[
                 "removed the file); run the same command again."
             ) from error
         raise
+
+
+def check_writable(path: str | os.PathLike[str]) -> None:
+    """Raise InputError where a file cannot be written: before the work for it, not after."""
+    path = Path(path)
+    if path.is_dir():
+        raise InputError(f"{path}: cannot be written, a folder is in its place; remove that.")
+    _new_part(path).unlink(missing_ok=True)
+
+
+def _new_part(path: Path) -> Path:
+    """Make an empty temporary file beside ``path``; InputError where that cannot be."""
+    aside = part_of(path)
+    try:
+        # Not tempfile: its files are private to the user, and these are to have the usual permissions.
+        os.close(os.open(aside, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
+    except OSError as error:
+        raise InputError(f"Cannot write {path}: {error.strerror}; choose another folder.") from error
+    return aside
 
 
 def write_file(path: str | os.PathLike[str], content: bytes | str, *, wait: bool = True) -> None:

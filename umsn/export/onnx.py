@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from blurgen.errors import InputError
-from blurgen.files.atomic import write_aside
+from blurgen.files.atomic import check_writable, write_aside
 from umsn.export.probe import probe_pictures
 from umsn.export.whole import exported, whole
 from umsn.restore.deblur import Deblurrer
@@ -74,6 +74,7 @@ def export_onnx(
     from PyTorch than ``MOST_DIFFERENCE``.
     """
     onnx, _ = _packages()
+    check_writable(path)
     with tempfile.TemporaryDirectory() as folder:
         plain = Path(folder, "plain.onnx")
         write_program(exported(deblurrer), plain, ["blurry"], "sharp")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import torch
 
-from blurgen.files.atomic import write_aside
+from blurgen.files.atomic import check_writable, write_aside
 from umsn.export.whole import exported
 from umsn.restore.deblur import Deblurrer
 
@@ -18,6 +18,7 @@ def export_pt2(deblurrer: Deblurrer, path: str | os.PathLike[str]) -> Path:
     ``torch.export.load(path).module()`` takes blurry pictures float32 ``[N, 3, H, W]`` in [0, 1] and returns
     sharp ones. InputError when the folder cannot be written.
     """
+    check_writable(path)
     program = exported(deblurrer)
     # An open file: of a name that does not end in .pt2 torch would complain.
     with write_aside(path) as aside, aside.open("wb") as file:
