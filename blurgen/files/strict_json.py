@@ -40,7 +40,8 @@ def checked(name: str, kind: Any, value: Any) -> Any:
         return msgspec.convert(value, kind)
     except msgspec.ValidationError as error:
         text = _text(error)
-        wanted = f"must be one of {', '.join(_words(kind))}" if text.startswith("Invalid enum") else text
+        of_words = get_origin(kind) is Literal or text.startswith("Invalid enum")
+        wanted = f"must be one of {', '.join(_words(kind))}" if of_words else text
         raise ArgumentError(Argument(name), f" {wanted}, not {value!r:.60}.") from None
 
 
