@@ -29,7 +29,7 @@ for side in 160 256; do scaled ffhq $side train && scaled gan $side train; done
 scaled celeba 178 train
 for name in celebamask ffhq gan celeba; do scaled $name 160 test; done
 
-# Shakes of 13 to 29 pixels, as in the paper, and one in eleven shorter, so that sharp pictures stay as they are.
+# Shakes of 13 to 29 pixels, as in the paper, and shorter ones, so that sharp pictures stay as they are.
 blurgen make-kernels --count 25000 --out "$out/long.h5"
 blurgen make-kernels --count 2500 --min-size 3 --max-size 11 --seed 1 --out "$out/short.h5"
 "$python" - "$out" <<'PYTHON'
