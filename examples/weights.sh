@@ -11,6 +11,7 @@ faces=${1:?"usage: sh examples/weights.sh FACES OUT"}
 out=${2:?"usage: sh examples/weights.sh FACES OUT"}
 here=$(dirname "$0")
 python=${PYTHON:-python3}
+iterations=${ITERATIONS:-3200} # of each stage
 mkdir -p "$out"
 
 # Pictures at several scales, for faces of several sizes; a tenth of the faces, by digest, is held out.
@@ -49,8 +50,8 @@ blurgen build-dataset $(parts test celebamask-160 ffhq-160 gan-160 celeba-160) \
 
 train() {
     umsn train --shards "$out/data" --validate "$out/held-out" --out "$out/run" --preset compact --variant kernel-guided \
-        --seed 0 --precision bf16 --resume "$@"
+        --seed 0 --resume "$@"
 }
-train --stage kernel-estimator --iterations 3200
-train --stage kernel-guided --iterations 3200 --learning-rate 1.5e-3 --ema 0.998
+train --stage kernel-estimator --iterations "$iterations"
+train --stage kernel-guided --iterations "$iterations" --learning-rate 1.5e-3 --ema 0.998
 umsn export-weights "$out/run/kernel-guided.safetensors" --out "$out/deblur.safetensors"

@@ -536,7 +536,7 @@ def large(photos, tmp_path_factory):
 
 def stop_midway(process, out, number, *, shards):
     """Send a signal to the build and all its workers once there are so many shards."""
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 300
     while len(list(out.glob("full/shard-*.h5"))) < shards and process.poll() is None:
         assert time.monotonic() < deadline
         time.sleep(0.002)

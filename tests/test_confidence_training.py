@@ -43,7 +43,7 @@ def trained(tmp_path_factory):
         s_net_clean=None,
         masks="labels",
     )
-    stage = Stage("umsn", "umsn", "full", "blurry", {"confidence": 1.0}, 100, 5e-3, 4)
+    stage = Stage("umsn", "umsn", "full", "blurry", {"confidence": 1.0}, 100, 1e-2, 4, "cosine")
     plan = Plan(stage, log_every=10, validate_every=1_000, save_every=1_000)
     train_stage(learner, source, plan, folder, Machine(CPU), about={}, quiet=True)
     log = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
