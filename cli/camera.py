@@ -9,7 +9,7 @@ import click
 import msgspec
 
 from blurgen.synthesis.camera.settings import Camera
-from blurgen_cli.options import Pair, Whole
+from blurgen_cli.options import Pair, Whole, Worded
 
 _HELP = {
     "motion": "Blur with the kernels of the bank, or with a path in six degrees of freedom.",
@@ -43,9 +43,8 @@ def _option(field: msgspec.structs.FieldInfo) -> Callable[[Callable[..., Any]], 
     elif get_origin(field.type) is not Literal:
         bounds = field.type.__metadata__[0]
         kind = Whole(bounds.ge, bounds.le)
-    return click.option(
-        f"--{field.name.replace('_', '-')}", type=kind, show_default=default, help=_HELP[field.name]
-    )
+    flag = f"--{field.name.replace('_', '-')}"
+    return click.option(flag, cls=Worded, type=kind, show_default=default, help=_HELP[field.name])
 
 
 def chosen_camera(options: dict[str, Any]) -> Camera | None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from blurgen_cli.options import DEVICE, PATH, Whole, choice
+from blurgen_cli.options import DEVICE, PATH, Whole, Worded, choice
 
 
 class _Named(click.ParamType):
@@ -110,6 +110,7 @@ class _Named(click.ParamType):
     "--crop-border",
     type=Whole(0),
     default=0,
+    cls=Worded,
     show_default="none",
     help="How many pixels at each border basicsr-y leaves out.",
 )
@@ -160,6 +161,7 @@ def evaluate(
         raise click.UsageError("--crop-border goes with --definition basicsr-y.")
     if no_network and checkpoint is not None:
         raise click.UsageError("Give a --checkpoint or --no-network, not both.")
+    from blurgen.errors import Argument
     from blurgen.jobs.progress import Console
     from umsn.evaluation.evaluate import Request
     from umsn.evaluation.evaluate import evaluate as run
@@ -186,6 +188,7 @@ def evaluate(
         device=device,
         jobs=jobs,
         reporter=Console(),
+        write=Argument.option,
     )
     click.echo(f"\n{made.markdown()}")
     click.echo(f"Written to {out}: {', '.join(str(file.relative_to(out)) for file in made.files)}")

@@ -22,6 +22,18 @@ def choice(flag: str, names: Sequence[str], help: str, default: str | None = Non
     return click.option(flag, type=click.Choice(names), default=default, help=help)
 
 
+class Worded(click.Option):
+    """An option whose default is said in words of its own, which click would put in brackets once more."""
+
+    def get_help_record(self, ctx: click.Context) -> tuple[str, str] | None:
+        """Return the option and what is said of it."""
+        record = super().get_help_record(ctx)
+        if record is None or not isinstance(self.show_default, str):
+            return record
+        flags, text = record
+        return flags, text.replace(f"[default: ({self.show_default})", f"[default: {self.show_default}")
+
+
 def _number(number: float) -> str:
     """Write a limit as people do."""
     if number == 2**64 - 1:
@@ -83,6 +95,7 @@ JOBS = click.option(
     "--jobs",
     type=Whole(1),
     default=_CORES,
+    cls=Worded,
     show_default="all cores",
     help="How many processes or threads work at once.",
 )
@@ -113,6 +126,7 @@ PATCH_SIZE = click.option(
 NOISE_SIGMA = click.option(
     "--noise-sigma",
     type=FiniteRange(0, MOST_NOISE),
+    cls=Worded,
     show_default="0.03",
     help="Noise as a share of full scale; 0.03 is that of the paper's training data. "
     "Not with --formation camera.",

@@ -18,6 +18,7 @@ from blurgen_cli.options import (
     PATH,
     SEED,
     Whole,
+    Worded,
     split,
 )
 
@@ -53,19 +54,23 @@ class _Sizes(click.ParamType):
     default="shen",
     help="How a published set was made. mspl: 80 faces, no noise, pictures mirrored at their border.",
 )
-@click.option("--face-count", type=Whole(1), show_default="100", help="How many faces to take.")
+@click.option("--face-count", cls=Worded, type=Whole(1), show_default="100", help="How many faces to take.")
 @click.option(
     "--sizes",
     type=_Sizes(),
+    cls=Worded,
     show_default="13,15,17,19,21,23,25,27",
     help="Which sizes of kernels are used, in pixels.",
 )
-@click.option("--per-size", type=Whole(1), show_default="10", help="How many kernels of each size are used.")
+@click.option(
+    "--per-size", cls=Worded, type=Whole(1), show_default="10", help="How many kernels of each size are used."
+)
 @SEED
 @NOISE_SIGMA
 @click.option(
     "--border",
     type=click.Choice(get_args(Border)),
+    cls=Worded,
     show_default="real",
     help="What the blur reads around a picture: the photograph, or the picture mirrored.",
 )

@@ -220,6 +220,7 @@ def test_a_dataset_shares_everything_with_itself(datasets):
     found = audit(datasets / "train", datasets / "train")
     assert len(found.faces) == 4
     assert found.near_faces == []  # told as the same file already
+    assert "look the same, from different files: 0" in found.text()
     assert len(found.kernels) == 7
 
 

@@ -229,6 +229,20 @@ def test_every_command_has_an_example_that_its_options_allow():
         assert group.commands[name] is command
 
 
+@pytest.mark.parametrize(
+    ("group", "command", "said"),
+    [
+        (main, "build-dataset", "[default: 0.03; 0 to 0.2]"),
+        (main, "build-testset", "[default: 13,15,17,19,21,23,25,27]"),
+        (umsn_main, "evaluate", "[default: none; 0 or more]"),
+    ],
+)
+def test_a_default_in_words_has_no_brackets_of_its_own(group, command, said):
+    text = " ".join(CliRunner().invoke(group, [command, "--help"]).output.split())
+    assert said in text
+    assert "default: (" not in text
+
+
 def test_every_option_has_help_that_is_a_sentence():
     for _, name, command in every_command():
         for option in command.params:

@@ -249,7 +249,7 @@ def test_a_kept_checkpoint_of_another_training_is_named(run, held_out, tmp_path)
         evaluate(DatasetPairs(held_out, 2), tmp_path / "out", request)
     shutil.rmtree(kept.parent)
     made = evaluate(DatasetPairs(held_out, 2), tmp_path / "out", request)
-    assert any("keep_every" in reason for reason in made.left_out)
+    assert any("'keep_every' keeps them" in reason for reason in made.left_out)
     assert not (tmp_path / "out" / "figures" / "moments.png").exists()
 
 
@@ -282,6 +282,16 @@ def mixed(tmp_path):
             noisy = (clean + random.integers(0, noise, clean.shape)).clip(0, 255).astype(np.uint8)
             Image.fromarray(noisy).save(tmp_path / kind / f"{number:02d}.png")
     return tmp_path
+
+
+def test_the_weights_of_the_package_are_named_by_what_they_are(mixed):
+    words = ("--blurry", mixed / "blurry", "--clean", mixed / "clean", "--device", "cpu", "--limit", 2)
+    done = invoke(*words, "--out", mixed / "out")
+    assert done.exit_code == 0, done.output
+    assert "(--keep-every keeps them)" in done.output
+    tables = json.loads((mixed / "out" / "tables.json").read_text())
+    assert [row["labels"][0] for row in tables["tables"][0]["rows"]] == ["blurry", "kernel-guided"]
+    assert tables["about"]["checkpoint"] == "the weights that come with the package (deblur.safetensors)"
 
 
 def test_results_are_the_same_for_any_number_of_jobs(mixed, run):

@@ -86,7 +86,7 @@ def test_the_file_is_as_the_format_says(tmp_path):
         assert face.pixels.tobytes() == pixels[3 * int(row["offset"]) :][: 3 * size].tobytes()
         expected = np.full(size, 255, np.uint8) if face.labels is None else face.labels.ravel()
         assert np.array_equal(expected, labels[int(row["offset"]) :][:size])
-        assert row["id"].decode() == face.id and row["digest"].decode() == face.digest
+        assert (str(row["id"], "utf-8"), str(row["digest"], "utf-8")) == (face.id, face.digest)
         assert row["labelled"] == (face.labels is not None) and row["identity"] == face.identity
     digest = xxhash.xxh3_128(pixels.tobytes() + labels.tobytes())
     digest.update(table["height"].astype("<u4").tobytes() + table["width"].astype("<u4").tobytes())

@@ -119,7 +119,7 @@ class Audit:
         """Return the audit for people: counts, and the first few of each kind."""
         kinds = (
             ("faces from the same file", self.faces),
-            ("pairs of faces that look the same", self.near_faces),
+            ("pairs of faces that look the same, from different files", self.near_faces),
             ("identities", self.identities),
             ("kernels", self.kernels),
         )

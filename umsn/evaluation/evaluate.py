@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -14,7 +14,7 @@ import joblib
 import numpy as np
 from PIL import Image
 
-from blurgen.errors import InputError
+from blurgen.errors import Argument, InputError
 from blurgen.files.atomic import write_file
 from blurgen.files.png import save_picture
 from blurgen.jobs.progress import Reporter, Silent
@@ -32,6 +32,7 @@ from umsn.scoring.pairs import Pairs
 from umsn.scoring.psnr_ssim import PsnrSsim
 from umsn.scoring.scores import Score
 from umsn.scoring.tables import Table, csv_page, json_page, latex_page, markdown_page
+from umsn.weights import name_of
 
 SHOWN: Final = 12
 """Pictures in the figures, spread evenly over the test set."""
@@ -65,13 +66,14 @@ def evaluate(
     device: str = "cpu",
     jobs: int | None = None,
     reporter: Reporter = Silent(),
+    write: Callable[[Argument], str] = str,
 ) -> Evaluation:
     """Restore every blurry picture in every way asked for, measure, and write it all into ``out``.
 
     Writes ``tables.md``, ``.tex``, ``.csv`` and ``.json`` (all tables), a CSV with every single value for
     each measurement (``scores.csv`` and others), ``figures/*.png``, and in ``shown`` some of the pictures,
     for ``umsn report``. Networks see the blurry picture alone. ``jobs`` threads score, as many as there are
-    cores that may be used where None; the numbers do not depend on it.
+    cores that may be used where None; the numbers do not depend on it. ``write`` names arguments.
     What can be checked is checked before the first picture: InputError for whatever cannot be used.
     """
     if not len(pairs):
@@ -94,21 +96,28 @@ def evaluate(
     findings = [*made_by, lineup.trace(), lineup.over_training(shown)]
     if request.references:
         findings.append(Findings(definitions=references.DEFINITIONS))
-    made = _evaluation(psnr_ssim.scores, findings)
-    checkpoint = None if request.checkpoint is None else str(request.checkpoint)
+    made = _evaluation(psnr_ssim.scores, findings, write)
+    checkpoint = None if request.checkpoint is None else name_of(request.checkpoint)
     about = {"pictures": len(pairs), "methods": list(lineup.methods), "checkpoint": checkpoint}
     made.files.extend(_write_pages(out, made, findings, about))
     made.files.extend(_write_figures(out, [Findings(figures=_figures(shown, lineup)), *findings]))
     return made
 
 
-def _evaluation(scores: list[Score], findings: Sequence[Findings]) -> Evaluation:
+def _evaluation(
+    scores: list[Score], findings: Sequence[Findings], write: Callable[[Argument], str]
+) -> Evaluation:
+    keep_every = write(Argument("keep_every"))
     tables = sorted((t for found in findings for t in found.tables), key=lambda t: _ORDER.index(t.name))
     return Evaluation(
         scores,
         tables,
         list(dict.fromkeys(line for found in findings for line in found.definitions)),
-        [reason for name, reason in _REMEDIES.items() if name not in {t.name for t in tables}],
+        [
+            reason.format(keep_every=keep_every)
+            for name, reason in _REMEDIES.items()
+            if name not in {t.name for t in tables}
+        ],
         [],
     )
 
@@ -151,7 +160,7 @@ _REMEDIES: Final = {
     "confidence-training": "Confidence values over training (Table VII): there is no log of a training with "
     "confidence beside the checkpoint (metrics.jsonl).",
     "confidence-pictures": "Confidence values of single pictures over training (Table VII, Fig. 15): there "
-    "are no checkpoints from the middle of the training (keep_every keeps them).",
+    "are no checkpoints from the middle of the training ({keep_every} keeps them).",
     "confidence-kernels": "Confidence values by kernel size (Table VIII): needs a checkpoint trained with "
     "confidence, and its masks (S-Net or labels).",
 }

@@ -9,6 +9,7 @@ from typing import Final
 import numpy as np
 
 from blurgen.errors import InputError
+from umsn.nets import KERNEL_GUIDED
 from umsn.restore.deblur import Deblurrer
 from umsn.scoring.measures import Picture
 from umsn.scoring.pairs import Pair, pictures_by_stem, read_picture
@@ -22,8 +23,9 @@ TITLES: Final = {
     "nested": "B-Net + semantic maps + nested residuals",
     "umsn-no-confidence": "UMSN without L_c",
     "umsn": "UMSN",
+    KERNEL_GUIDED: KERNEL_GUIDED,
 }
-"""What the paper calls the rows of Table VI."""
+"""What the rows of tables are called: by the paper in Table VI, and the network that is not in it."""
 
 
 def blurry(pair: Pair) -> Picture:

@@ -5,6 +5,6 @@ In: a checkpoint of a training. Out: half-precision weights of what a task needs
 
 from __future__ import annotations
 
-from umsn.weights.shipped import FOLDER, MOST_BYTES, default_checkpoint, shipped_checkpoint
+from umsn.weights.shipped import FOLDER, MOST_BYTES, default_checkpoint, name_of, shipped_checkpoint
 
-__all__ = ["FOLDER", "MOST_BYTES", "default_checkpoint", "shipped_checkpoint"]
+__all__ = ["FOLDER", "MOST_BYTES", "default_checkpoint", "name_of", "shipped_checkpoint"]

@@ -34,6 +34,12 @@ def default_checkpoint(task: str) -> Path:
     return found
 
 
+def name_of(checkpoint: Path) -> str:
+    """Return what readers of a result know a checkpoint by: its path, unless it lies in the package."""
+    shipped = checkpoint.resolve().parent == FOLDER.resolve()
+    return f"the weights that come with the package ({checkpoint.name})" if shipped else str(checkpoint)
+
+
 def shipped_checkpoint(task: str) -> Path | None:
     """Return what ``default_checkpoint`` returns, or None where there is none."""
     if task not in _FILES:
