@@ -107,7 +107,7 @@ def translate(labels: NDArray[np.uint8], table: Mapping[int, Label], name: str) 
     """Return ``labels`` (uint8, any shape) in our numbering; InputError naming a value ``table`` lacks."""
     wrong = np.setdiff1d(labels, list(table))
     if wrong.size:
-        raise InputError(f"{name} holds the value {wrong[0]}, which this dataset does not have")
+        raise InputError(f"{name} holds the value {wrong[0]}, which this dataset does not have.")
     lookup = np.zeros(256, np.uint8)
     for value, label in table.items():
         lookup[value] = label

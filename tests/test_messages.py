@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import ast
+import re
 from collections.abc import Callable
+from pathlib import Path
 from typing import NamedTuple
 
 import pytest
@@ -12,8 +15,13 @@ from click.testing import CliRunner
 import blurgen
 from blurgen.errors import ArgumentError, InputError
 from blurgen.export import export
+from blurgen.faces import parse_source
+from blurgen.faces.decode import decode_picture
 from blurgen.testset.build import build_testset
 from blurgen_cli.blurgen import main
+
+ROOT = Path(__file__).resolve().parent.parent
+ERRORS = ("InputError", "ArgumentError", "DiskLost")
 
 
 class Case(NamedTuple):
@@ -84,3 +92,33 @@ def test_the_library_names_arguments_and_the_command_line_options(folder, monkey
     done = CliRunner().invoke(main, case.command.split())
     assert done.exit_code == 2
     assert done.stderr.splitlines()[-1].endswith(case.in_shell)
+
+
+def said_last(call: ast.Call) -> str:
+    """Return how the message of an error ends; a full stop for what only a run can tell."""
+    last = call.args[-1]
+    if isinstance(last, ast.JoinedStr):
+        last = last.values[-1]
+    return str(last.value) if isinstance(last, ast.Constant) else "."
+
+
+@pytest.mark.parametrize("package", ["blurgen", "umsn", "cli"])
+def test_every_message_ends_as_a_sentence_or_with_a_command_to_copy(package):
+    found = {
+        f"{file.relative_to(ROOT)}:{node.lineno}": said_last(node)
+        for file in (ROOT / package).rglob("*.py")
+        for node in ast.walk(ast.parse(file.read_bytes()))
+        if isinstance(node, ast.Call) and ast.unparse(node.func) in ERRORS and node.args
+    }
+    assert found
+    assert {where: end for where, end in found.items() if not re.search(r"[.?]$|pip install \S+$", end)} == {}
+
+
+def test_what_is_said_of_faces_ends_as_a_sentence(tmp_path):
+    (tmp_path / "photos").mkdir()
+    for spec in ("celeba:nowhere", "folder:photos", "folder:nowhere", "procedural:x", "faces", "lapa:photos"):
+        with pytest.raises(InputError, match=r"\.$"):
+            parse_source(spec.replace("photos", str(tmp_path / "photos")), min_side=24)
+    for data in (b"", b"no picture", b"\x89PNG\r\n\x1a\n" + bytes(20)):
+        with pytest.raises(InputError, match=r"[^.]\.$"):
+            decode_picture(data, "a.png")

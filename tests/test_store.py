@@ -155,8 +155,8 @@ def test_a_source_without_a_usable_face_is_named(tmp_path):
 def test_copies_of_a_face_are_kept_once_and_named(tmp_path):
     report = write_store(tmp_path / "f.h5", [Made((1, 2, 1)), Made((2, 3), "made:2")])
     assert [(one.name, one.reason) for one in report.skipped] == [
-        ("made:1:2.png", "made:1:2.png is the same as made:1:0.png"),
-        ("made:2:0.png", "made:2:0.png is the same as made:1:1.png"),
+        ("made:1:2.png", "made:1:2.png is the same as made:1:0.png."),
+        ("made:2:0.png", "made:2:0.png is the same as made:1:1.png."),
     ]
     store = FaceStore(tmp_path / "f.h5")
     assert [store.face(i).identity for i in range(3)] == [1, 2, 3]

@@ -90,10 +90,10 @@ def parse_source(
     kind, colon, argument = spec.partition(":")
     if kind not in SOURCES or not colon or not argument:
         raise InputError(
-            f"{spec!r} is not a source of faces; write KIND:PATH, KIND one of {', '.join(SOURCES)}"
+            f"{spec!r} is not a source of faces; write KIND:PATH, KIND one of {', '.join(SOURCES)}."
         )
     if labels is not None and kind not in _WITHOUT_LABELS:
-        raise InputError(f"{spec} has its own labels; leave out the label folder {labels}")
+        raise InputError(f"{spec} has its own labels; leave out the label folder {labels}.")
     check_choice("split", split, SPLITS)
     if limit is not None:
         check_range("limit", limit, 1)

@@ -94,7 +94,7 @@ def fit(source: NDArray[np.float64], target: NDArray[np.float64]) -> Similarity:
     size = float((x * x + y * y).sum())
     a, b = float((x * u + y * v).sum()), float((x * v - y * u).sum())
     if not size > 1e-9 or not a * a + b * b > 1e-12 * size * float((u * u + v * v).sum()):
-        raise InputError("the points of a face lie all in one place, or in the wrong order")
+        raise InputError("the points of a face lie all in one place, or in the wrong order.")
     turn = Similarity(a / size, b / size, 0.0, 0.0)
     shift = target_middle - turn(middle)
     return Similarity(turn.a, turn.b, float(shift[0]), float(shift[1]))
@@ -120,12 +120,12 @@ def align(
     """
     middle = points.mean(axis=0)
     if not (0 <= middle[0] < photograph.shape[1] and 0 <= middle[1] < photograph.shape[0]):
-        raise InputError(f"five points lie around ({middle[0]:.0f}, {middle[1]:.0f}), outside the picture")
+        raise InputError(f"five points lie around ({middle[0]:.0f}, {middle[1]:.0f}), outside the picture.")
     target = _on_canvas(TEMPLATE_POINTS, height, width)
     if fit_quality(points, target) < WORST_FIT:
         raise InputError(
             "five points do not look like a face; their order is left eye, right eye, nose, "
-            "left and right corner of the mouth, as the viewer sees them"
+            "left and right corner of the mouth, as the viewer sees them."
         )
     to_template = fit(points, target)
     return AlignedFace(warp(photograph, to_template, height, width), to_template)

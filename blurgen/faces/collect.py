@@ -85,7 +85,7 @@ class Collected:
             rows.append(one)
             kept.append(one.digest not in self._known)
             if not kept[-1]:
-                self._skip(number, Skipped(one.name, f"{one.name} is the same as {self._known[one.digest]}"))
+                self._skip(number, Skipped(one.name, f"{one.name} is the same as {self._known[one.digest]}."))
             self._known.setdefault(one.digest, one.name)
         self.parts.append(Part(path, tuple(rows), tuple(kept)))
         self.per_source[number] += sum(kept)
@@ -134,7 +134,7 @@ def collect(
             bar.advance(len(faces))
     for number, source in enumerate(sources):
         if not collected.per_source[number]:
-            reason = collected.first_reasons.get(number, "it is empty")
+            reason = collected.first_reasons.get(number, "it is empty.")
             raise InputError(f"{source.spec} has no face that can be used: {reason}")
     return collected
 

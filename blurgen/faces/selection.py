@@ -59,10 +59,10 @@ def files_in_split(root: str, files: Sequence[str], split: str) -> list[str]:
     if split == "all":
         return list(files)
     if split not in ("train", "test"):
-        raise InputError(f"{printable(root)} comes without a {split} part; use train or test")
+        raise InputError(f"{printable(root)} comes without a {split} part; use train or test.")
     chosen = [file for file in files if _file_in_split(root, file, split)]
     if not chosen:
-        raise InputError(f"{printable(root)} has no picture in its {split} part; it holds too few pictures")
+        raise InputError(f"{printable(root)} has no picture in its {split} part; it holds too few pictures.")
     return chosen
 
 

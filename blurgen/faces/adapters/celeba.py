@@ -62,14 +62,14 @@ def open_source(argument: str, options: SourceOptions) -> CelebA:
     root = existing_folder(argument, _LAYOUT)
     folder = next((name for name in _FOLDERS if os.path.isdir(os.path.join(root, name))), None)
     if folder is None:
-        raise InputError(f"{printable(os.path.join(argument, _FOLDERS[0]))} does not exist; {_LAYOUT}")
+        raise InputError(f"{printable(os.path.join(argument, _FOLDERS[0]))} does not exist; {_LAYOUT}.")
     images = folder_inside(root, folder, _LAYOUT)
     found = [file for file in find_files(images, (".jpg",)) if _PICTURE.fullmatch(file)]
     if options.split != "all":
         parts = _read_numbers(root, "Eval", _PARTITION)
         found = [file for file in found if parts.get(file) == _PARTS[options.split]]
     if not found:
-        raise InputError(f"{printable(argument)} holds no pictures of its {options.split} part; {_LAYOUT}")
+        raise InputError(f"{printable(argument)} holds no pictures of its {options.split} part; {_LAYOUT}.")
     stems = [os.path.splitext(file)[0] for file in found]
     labels = None if options.labels is None else open_labels(options.labels, stems)
     taken = take(found, options)
@@ -98,7 +98,7 @@ def _read_numbers(root: str, folder: str, name: str) -> dict[str, int]:
     )
     if file is None:
         raise InputError(
-            f"{printable(os.path.join(root, name))} does not exist; it tells the parts of celeba"
+            f"{printable(os.path.join(root, name))} does not exist; it tells the parts of celeba."
         )
     pairs = read_table(root, file, r"(\S+)\s+(\d{1,9})", "000001.jpg 0")
     return {picture: int(number) for picture, number in pairs}

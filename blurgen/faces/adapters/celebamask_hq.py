@@ -74,7 +74,7 @@ class CelebAMaskHQ(CutOutFaces):
             labels[mask] = label
         if labels is None:
             expected = os.path.join(self.root, _mask(number, "skin"))
-            raise InputError(f"{printable(expected)} does not exist, nor any other part of that face")
+            raise InputError(f"{printable(expected)} does not exist, nor any other part of that face.")
         return labels
 
 
@@ -88,7 +88,7 @@ def open_source(argument: str, options: SourceOptions) -> CelebAMaskHQ:
     if options.split != "all":
         numbers = [n for n in numbers if n in originals and _part(originals[n]) == options.split]
     if not numbers:
-        raise InputError(f"{printable(argument)} holds no pictures of its {options.split} part; {_LAYOUT}")
+        raise InputError(f"{printable(argument)} holds no pictures of its {options.split} part; {_LAYOUT}.")
     taken = take(numbers, options)
     persons = read_identities(root)
     identities = tuple(persons.get(originals.get(number, ""), -1) for number in taken)
@@ -101,7 +101,7 @@ def _read_mapping(root: str, needed: bool) -> dict[int, str]:
     where = printable(os.path.join(root, _MAPPING))
     if not os.path.exists(os.path.join(root, _MAPPING)):
         if needed:
-            raise InputError(f"{where} does not exist; it tells the parts of celebamask-hq")
+            raise InputError(f"{where} does not exist; it tells the parts of celebamask-hq.")
         return {}
     rows = read_table(root, _MAPPING, r"(\d{1,5})\s+\d{1,6}\s+(\d{6}\.jpg)", "idx orig_idx orig_file", 1)
     return {int(number): original for number, original in rows}
@@ -124,6 +124,6 @@ def _halve(pixels: NDArray[np.uint8], labels: NDArray[np.uint8], name: str) -> N
     if factor < 1 or pixels.shape[:2] != (factor * labels.shape[0], factor * labels.shape[1]):
         raise InputError(
             f"{name} is {pixels.shape[1]} x {pixels.shape[0]} pixels, not a multiple of its masks, "
-            f"which are {labels.shape[1]} x {labels.shape[0]}"
+            f"which are {labels.shape[1]} x {labels.shape[0]}."
         )
     return np.asarray(Image.fromarray(pixels).reduce(factor)).copy()

@@ -51,7 +51,7 @@ class FaceSynthetics(CutOutFaces):
             return landmark_points(*self.load(self._landmarks(i), _MOST_TEXT))
         points = FacePoints.from_labels(labels)
         if points is None:
-            raise InputError(f"{where} has neither landmarks nor labelled eyes and mouth to crop it by")
+            raise InputError(f"{where} has neither landmarks nor labelled eyes and mouth to crop it by.")
         return points
 
     def _label_map(self, i: int) -> str:
@@ -67,7 +67,7 @@ def open_source(argument: str, options: SourceOptions) -> FaceSynthetics:
     root = existing_folder(argument, expected)
     found = [file for file in find_files(root, (".png",)) if _PICTURE.fullmatch(os.path.basename(file))]
     if not found:
-        raise InputError(f"{printable(argument)} holds no 000000.png; {expected}")
+        raise InputError(f"{printable(argument)} holds no 000000.png; {expected}.")
     return FaceSynthetics(
         f"facesynthetics:{argument}", root, options, take(files_in_split(root, found, options.split), options)
     )
@@ -87,7 +87,7 @@ def landmark_points(text: bytes, name: str) -> FacePoints:
         or points.shape[1] != 2
         or not (np.abs(points) < _FARTHEST).all()
     ):
-        raise InputError(f"{name} does not hold 68 or more lines of two coordinates")
+        raise InputError(f"{name} does not hold 68 or more lines of two coordinates.")
     face = points[:68]
     right_eye, left_eye = face[36:42].mean(axis=0), face[42:48].mean(axis=0)
     return FacePoints(

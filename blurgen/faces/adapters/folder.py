@@ -47,7 +47,7 @@ class Folder(WholePictures):
 
     def decode(self, i: int, data: bytes, where: str) -> tuple[NDArray[np.uint8], NDArray[np.uint8] | None]:
         if self.labels and self.stem(i) in self.shared_stems and self.stem(i) in self.labels.files:
-            raise InputError(f"{where} shares its label map with another picture of that name; rename one")
+            raise InputError(f"{where} shares its label map with another picture of that name; rename one.")
         pixels, labels = super().decode(i, data, where)
         if self.options.align:
             return cut_largest_face(pixels, labels, self.options, where)
@@ -62,7 +62,7 @@ def open_source(argument: str, options: SourceOptions) -> Folder:
     root = folder_inside(top, "images", remedy) if has_images else top
     found = find_files(root, PICTURE_SUFFIXES, leave_out=() if has_images else ("labels",))
     if not found:
-        raise InputError(f"{printable(root)} holds no pictures ({' '.join(PICTURE_SUFFIXES)})")
+        raise InputError(f"{printable(root)} holds no pictures ({' '.join(PICTURE_SUFFIXES)}).")
     stems = [_stem(file) for file in found]
     labels = None
     if options.labels is not None:

@@ -58,7 +58,7 @@ def open_source(argument: str, options: SourceOptions) -> Helen:
     else:
         names = sorted(_listed(root, _LISTS[options.split]))
     if not names:
-        raise InputError(f"{printable(argument)} lists no faces; {_LAYOUT}")
+        raise InputError(f"{printable(argument)} lists no faces; {_LAYOUT}.")
     pictures = tuple(f"images/{name}.jpg" for name in take(names, options))
     return Helen(f"helen:{argument}", root, options, pictures)
 
@@ -66,9 +66,9 @@ def open_source(argument: str, options: SourceOptions) -> Helen:
 def _listed(root: str, file: str) -> set[str]:
     """Return the names in one of the lists, whose lines are "number , name"."""
     if not os.path.isfile(os.path.join(root, file)):
-        raise InputError(f"{printable(os.path.join(root, file))} does not exist; {_LAYOUT}")
+        raise InputError(f"{printable(os.path.join(root, file))} does not exist; {_LAYOUT}.")
     lines = read_lines(root, file)
     names = {line.rpartition(",")[2].strip() for line in lines} - {""}
     if not all(map(is_portable, names)):
-        raise InputError(f"{printable(os.path.join(root, file))} is not a list of lines 'number , name'")
+        raise InputError(f"{printable(os.path.join(root, file))} is not a list of lines 'number , name'.")
     return names

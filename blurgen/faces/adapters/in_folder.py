@@ -107,7 +107,7 @@ class CutOutFaces(FacesInFolder):
         """Return where the face is; InputError naming the picture if nothing tells."""
         points = FacePoints.from_labels(labels)
         if points is None:
-            raise InputError(f"{where} has no labelled eyes and mouth to crop it by")
+            raise InputError(f"{where} has no labelled eyes and mouth to crop it by.")
         return points
 
 

@@ -40,6 +40,6 @@ def open_labels(path: str, stems: Sequence[str]) -> LabelFolder:
     files = {os.path.splitext(file)[0]: file for file in find_files(root, (".png",))}
     if files.keys().isdisjoint(stems):
         raise InputError(
-            f"{printable(path)} has no label map for any picture, such as {printable(stems[0])}.png"
+            f"{printable(path)} has no label map for any picture, such as {printable(stems[0])}.png."
         )
     return LabelFolder(root, files)

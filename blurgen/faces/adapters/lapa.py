@@ -54,5 +54,5 @@ def open_source(argument: str, options: SourceOptions) -> LaPa:
         images = folder_inside(root, os.path.join(part, "images"), _LAYOUT)
         files += [f"{part}/images/{file}" for file in find_files(images, (".jpg",))]
     if not files:
-        raise InputError(f"{printable(argument)} holds no pictures; {_LAYOUT}")
+        raise InputError(f"{printable(argument)} holds no pictures; {_LAYOUT}.")
     return LaPa(f"lapa:{argument}", root, options, take(files, options))

@@ -24,7 +24,7 @@ def existing_folder(path: str, remedy: str) -> str:
     """Return the real path of a folder; InputError naming it, with the ``remedy``, if there is none."""
     if not os.path.isdir(path):
         problem = "is a file, not a folder" if os.path.exists(path) else "does not exist"
-        raise InputError(f"{printable(path)} {problem}; {remedy}")
+        raise InputError(f"{printable(path)} {problem}; {remedy}.")
     return os.path.realpath(path)
 
 
@@ -33,7 +33,7 @@ def folder_inside(root: str, name: str, remedy: str) -> str:
     found = existing_folder(os.path.join(root, name), remedy)
     if not _is_inside(found, root):
         where = printable(os.path.join(root, name))
-        raise InputError(f"{where} is a link that leads out of the folder; put the files there")
+        raise InputError(f"{where} is a link that leads out of the folder; put the files there.")
     return found
 
 
@@ -68,7 +68,7 @@ def read_inside(root: str, file: str, most_bytes: int = MAX_FILE_BYTES) -> bytes
     path = os.path.join(root, file)
     real = os.path.realpath(path)
     if not _is_inside(real, root):
-        raise InputError(f"{printable(path)} is a link that leads out of the folder; copy the file there")
+        raise InputError(f"{printable(path)} is a link that leads out of the folder; copy the file there.")
     return read_bounded(real, most_bytes, printable(path))
 
 
@@ -96,7 +96,7 @@ def read_table(root: str, file: str, line: str, example: str, headings: int = 0)
             yield match.groups()
         elif text.strip():
             where = printable(os.path.join(root, file))
-            raise InputError(f"{where}, line {row}: expected '{example}'")
+            raise InputError(f"{where}, line {row}: expected '{example}'.")
 
 
 def listing_digest(root: str, files: Iterable[str]) -> str:
@@ -119,4 +119,4 @@ def _is_inside(path: str, root: str) -> bool:
 
 
 def _unreadable_folder(error: OSError) -> None:
-    raise InputError(f"{printable(error.filename)} cannot be read: {error.strerror}; check its permissions")
+    raise InputError(f"{printable(error.filename)} cannot be read: {error.strerror}; check its permissions.")

@@ -89,7 +89,7 @@ def _write_png(path: Path, values: NDArray[np.uint8]) -> bool:
     if path.exists():
         if not _shows(path, values):
             raise InputError(
-                f"{path} shows something else; choose an empty folder, or the same seed and size"
+                f"{path} shows something else; choose an empty folder, or the same seed and size."
             )
         return False
     save_picture(path, values)

@@ -47,7 +47,7 @@ class Procedural:
         if self.options.align:
             points = FacePoints.from_labels(labels)
             if points is None:
-                raise InputError(f"{self.name(i)} does not show the eyes and the mouth to align it by")
+                raise InputError(f"{self.name(i)} does not show the eyes and the mouth to align it by.")
             pixels, labels = cut_face(pixels, labels, points, self.options, self.name(i))
         digest = sha256(pixels.tobytes() + labels.tobytes())
         return Face(pixels, labels, id=f"{self.seed}-{number:06d}", name=self.name(i), digest=digest)
@@ -77,11 +77,11 @@ def open_source(argument: str, options: SourceOptions) -> Procedural:
     count = _whole(count_text, spec)
     seed = _whole(seed_text, spec) if colon else 0
     if not 1 <= count <= _MAX_COUNT:
-        raise InputError(f"{spec} asks for {count} faces; N must be from 1 to {_MAX_COUNT}")
+        raise InputError(f"{spec} asks for {count} faces; N must be from 1 to {_MAX_COUNT}.")
     if seed >= 2**64:
-        raise InputError(f"{spec} has a seed that is too large; it must be below 2^64")
+        raise InputError(f"{spec} has a seed that is too large; it must be below 2^64.")
     if options.min_side > MAX_SIZE:
-        raise InputError(f"{spec} cannot be drawn {options.min_side} pixels wide; {MAX_SIZE} is the most")
+        raise InputError(f"{spec} cannot be drawn {options.min_side} pixels wide; {MAX_SIZE} is the most.")
     numbers = _part(count, seed, options.split, spec)
     if options.limit is not None and options.limit < len(numbers):
         numbers = [numbers[i] for i in choose(len(numbers), options.limit, options.seed)]
@@ -90,7 +90,7 @@ def open_source(argument: str, options: SourceOptions) -> Procedural:
 
 def _whole(text: str, spec: str) -> int:
     if not (text.isascii() and text.isdigit() and len(text) <= 20):
-        raise InputError(f"{spec!r} does not say how many faces to draw; {_USAGE}")
+        raise InputError(f"{spec!r} does not say how many faces to draw; {_USAGE}.")
     return int(text)
 
 
@@ -98,10 +98,10 @@ def _part(count: int, seed: int, split: str, spec: str) -> Sequence[int]:
     if split == "all":
         return range(count)
     if split not in ("train", "test"):
-        raise InputError(f"{spec} comes without a {split} part; use train or test")
+        raise InputError(f"{spec} comes without a {split} part; use train or test.")
     numbers = [n for n in range(count) if in_split(sha256(_name(seed, n).encode()), split)]
     if not numbers:
-        raise InputError(f"{spec} has no face in its {split} part; ask for more faces")
+        raise InputError(f"{spec} has no face in its {split} part; ask for more faces.")
     return numbers
 
 
