@@ -11,7 +11,7 @@ from blurgen.dataset.manifest import FACES, FULL, KERNELS, DatasetManifest, read
 from blurgen.dataset.shards import row_bytes
 from blurgen.faces.store import FaceStore
 from blurgen.files.inside import inside
-from blurgen.jobs.progress import size_text
+from blurgen.jobs.progress import counted, size_text
 from blurgen.kernels.bank import KernelBank
 from blurgen.testset.manifest import read_testset
 
@@ -67,10 +67,10 @@ def testset_text(info: dict[str, Any], title: str) -> str:
     recipe, faces = info["recipe"], info["faces"]
     patch = recipe["patch_size"]
     state = "complete" if info["complete"] else "not finished: run the same build-testset again"
-    persons = f", {faces['persons']:,} persons" if faces["persons"] else ""
+    persons = f", {counted(faces['persons'], 'person')}" if faces["persons"] else ""
     lines = [
         f"{title}: test set {info['name']}, "
-        f"{info['pictures']:,} blurry pictures of {patch} x {patch} pixels, {state}",
+        f"{counted(info['pictures'], 'blurry picture')} of {patch} x {patch} pixels, {state}",
         f"  seed {recipe['seed']}, noise sigma {recipe['noise_sigma']:g}",
         f"  faces: {faces['count']:,}, {faces['labelled']:,} with labels{persons}",
         f"    {_source_text(recipe['source'])}",
@@ -84,8 +84,9 @@ def info_text(info: dict[str, Any], title: str) -> str:
     """Return what ``dataset_info`` found, for people."""
     recipe, faces, kernels = info["recipe"], info["faces"], info["kernels"]
     state = "complete" if info["complete"] else "not finished: run the same build-dataset again"
+    patch = recipe["patch_size"]
     lines = [
-        f"{title}: {recipe['count']:,} triplets of {recipe['patch_size']} x {recipe['patch_size']} pixels, "
+        f"{title}: {counted(recipe['count'], 'triplet')} of {patch} x {patch} pixels, "
         + ("recipe only, made on the fly" if info["recipe_only"] else state),
         f"  seed {recipe['seed']}, {_formation_text(recipe)}",
         f"  faces: {faces['count']:,}, {faces['labelled']:,} with labels, {size_text(faces['bytes'])}",
@@ -101,7 +102,7 @@ def info_text(info: dict[str, Any], title: str) -> str:
         else:
             share = f", {entry['share']:.1%} of all samples" if name != FULL else ""
             lines.append(
-                f"  {name}: {entry['rows']:,} rows{share}, {entry['shards']:,} shards, "
+                f"  {name}: {counted(entry['rows'], 'row')}{share}, {counted(entry['shards'], 'shard')}, "
                 f"{size_text(entry['bytes'])}"
             )
     if info["recipe_only"]:

@@ -146,7 +146,7 @@ def build_dataset(
         raise click.UsageError("--noise-sigma is for --formation paper; a camera's noise is its --sensor's.")
     from blurgen.building.build import build_dataset as build
     from blurgen.faces import read_faces
-    from blurgen.jobs.progress import Console
+    from blurgen.jobs.progress import Console, counted
     from blurgen.kernels.bank import KernelBank
 
     bank = KernelBank.load(kernels)
@@ -164,9 +164,9 @@ def build_dataset(
         **options,
     )
     if made.complete:
-        click.echo(f"{out}: {len(made):,} triplets, complete")
+        click.echo(f"{out}: {counted(len(made), 'triplet')}, complete")
     else:
-        click.echo(f"{out}: {len(made):,} of {made.recipe.count:,} triplets so far")
+        click.echo(f"{out}: {len(made):,} of {counted(made.recipe.count, 'triplet')} so far")
 
 
 @main.command()
@@ -202,13 +202,13 @@ def verify(ctx: click.Context, path: Path, jobs: int) -> None:
     """
     from blurgen.check import is_testset
     from blurgen.check import verify as find_problems
-    from blurgen.jobs.progress import Console
+    from blurgen.jobs.progress import Console, counted
 
     problems = find_problems(path, jobs=jobs, progress=Console())
     for problem in problems:
         click.echo(f"{path}/{problem}")
     if problems:
-        count = "1 problem" if len(problems) == 1 else f"{len(problems):,} problems"
+        count = counted(len(problems), "problem")
         remedy = "." if is_testset(path) else "; 'blurgen repair' makes shards again."
         click.echo(f"Error: {path}: {count}{remedy}", err=True)
         ctx.exit(2)

@@ -43,7 +43,7 @@ def export(path: Path, to: str, out: Path, set_name: str, **options: Any) -> Non
     Recipes without shards will do. OUT appears when it is whole.
     """
     from blurgen.export import export as write
-    from blurgen.jobs.progress import Console
+    from blurgen.jobs.progress import Console, counted
 
     count = write(path, to, out, set_name=set_name, **options, progress=Console())
-    click.echo(f"{out}: {count:,} rows of {set_name}, {to}")
+    click.echo(f"{out}: {counted(count, 'row')} of {set_name}, {to}")

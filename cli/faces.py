@@ -20,7 +20,7 @@ def make_faces(count: int, out: str, size: int, seed: int, jobs: int) -> None:
     same options finishes what is missing.
     """
     from blurgen.faces.procedural import write_faces
-    from blurgen.jobs.progress import Console
+    from blurgen.jobs.progress import Console, counted
 
     written = write_faces(out, count, size=size, seed=seed, jobs=jobs, progress=Console())
-    click.echo(f"{count} faces in {out} ({written} new)")
+    click.echo(f"{counted(count, 'face')} in {out} ({written} new)")

@@ -66,13 +66,17 @@ def make_kernels(out: str, preview: str | None, count: int, jobs: int, **options
             check_writable(path)
     bank = make_bank(count, threads=jobs, **options, progress=Console())
     sizes = f"{options['min_size']} to {options['max_size']} pixels"
-    _save(bank, out, f"{options['model']} kernels, {sizes}", preview)
+    _save(bank, out, f"{options['model']} kernel", sizes, preview)
 
 
-def _save(bank: KernelBank, out: str, what: str, preview: str | None, more: str | None = None) -> None:
+def _save(
+    bank: KernelBank, out: str, what: str, sizes: str, preview: str | None, more: str | None = None
+) -> None:
     """Write a bank and say so, and a gallery of it where one is wanted."""
+    from blurgen.jobs.progress import counted
+
     bank.save(out)
-    click.echo(f"{out}: {len(bank):,} {what}, digest {bank.digest}")
+    click.echo(f"{out}: {counted(len(bank), what)}, {sizes}, digest {bank.digest}")
     if more is not None:
         click.echo(more)
     if preview is not None:
@@ -136,7 +140,7 @@ def import_kernels(
 
         imported = import_bank(path, center=center, variable=variable)
         bank, about = imported.bank, _about_centres(imported.center_offset, center)
-    _save(bank, out, f"kernels, {bank.sizes.min()} to {bank.max_size} pixels", preview, about)
+    _save(bank, out, "kernel", f"{bank.sizes.min()} to {bank.max_size} pixels", preview, about)
 
 
 def _about_centres(offset: NDArray[np.float64], center: str) -> str:

@@ -93,14 +93,15 @@ def build_testset(
     finishes what is missing and touches nothing that is done.
     """
     from blurgen.faces import read_faces
-    from blurgen.jobs.progress import Console
+    from blurgen.jobs.progress import Console, counted
     from blurgen.testset.build import build_testset as build
 
     asked = protocol_with(options["protocol"], **{name: options[name] for name in _PROTOCOL})
     common = {name: options[name] for name in ("patch_size", "seed")}
     (source,) = read_faces(spec, kernel_size=asked.reach, split=split, labels=labels, align=align, **common)
     made = build(source, kernels, out, **options, progress=Console())
-    click.echo(f"{out}: {len(made):,} blurry pictures of {len(made.manifest.faces):,} faces, complete")
+    faces = counted(len(made.manifest.faces), "face")
+    click.echo(f"{out}: {counted(len(made), 'blurry picture')} of {faces}, complete")
     click.echo(f"  blurry: {made.blurry}")
     click.echo(f"  clean:  {made.clean}")
     if made.labels is not None:

@@ -17,6 +17,7 @@ from blurgen.errors import ArgumentError, InputError
 from blurgen.export import export
 from blurgen.faces import parse_source
 from blurgen.faces.decode import decode_picture
+from blurgen.kernels.bank import KernelBank
 from blurgen.testset.build import build_testset
 from blurgen_cli.blurgen import main
 
@@ -118,7 +119,26 @@ def test_what_is_said_of_faces_ends_as_a_sentence(tmp_path):
     (tmp_path / "photos").mkdir()
     for spec in ("celeba:nowhere", "folder:photos", "folder:nowhere", "procedural:x", "faces", "lapa:photos"):
         with pytest.raises(InputError, match=r"\.$"):
-            parse_source(spec.replace("photos", str(tmp_path / "photos")), min_side=24)
+            parse_source(spec.replace("photos", str(tmp_path / "photos")), min_side=128)
     for data in (b"", b"no picture", b"\x89PNG\r\n\x1a\n" + bytes(20)):
         with pytest.raises(InputError, match=r"[^.]\.$"):
             decode_picture(data, "a.png")
+
+
+def test_one_thing_is_told_as_one(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+    def said(*words):
+        done = CliRunner().invoke(main, list(words))
+        assert done.exit_code == 0, done.output
+        return done.output
+
+    assert ": 1 camera3d kernel, 5 to 5 pixels" in said(
+        *("make-kernels", "--count", "1", "--min-size", "5", "--max-size", "5", "--out", "one.h5")
+    )
+    assert repr(KernelBank.load("one.h5")) == "KernelBank(1 camera3d kernel, 5 to 5 pixels)"
+    sizes = ("--patch-size", "8", "--count", "1", "--jobs", "1")
+    built = said("build-dataset", "--faces", "procedural:1", "--kernels", "one.h5", "--out", "single", *sizes)
+    assert "1 triplet to make" in built and "single: 1 triplet, complete" in built
+    assert "full: 1 row, 1 shard, " in said("info", "single")
+    assert "1 triplet of 8 x 8" in repr(blurgen.open_dataset("single"))

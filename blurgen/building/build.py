@@ -39,7 +39,7 @@ from blurgen.errors import Argument, ArgumentError, DiskLost, InputError, check_
 from blurgen.faces import FaceSource, read_faces
 from blurgen.files.folders import make_folder
 from blurgen.jobs.parallel import Workers, is_short, run_jobs
-from blurgen.jobs.progress import Bar, Reporter, Silent, size_text
+from blurgen.jobs.progress import Bar, Reporter, Silent, counted, size_text
 from blurgen.kernels.bank import KernelBank
 from blurgen.synthesis.camera.settings import Camera
 from blurgen.synthesis.recipe import FacesUsed, Isolation, KernelsUsed, Recipe
@@ -194,7 +194,8 @@ def _announce(root: Path, manifest: DatasetManifest, numbers: list[int], reporte
         reporter.say(f"{root}: {kept:,} of {recipe.shard_count:,} shards are done or left to other builds.")
     isolated = f" and about {round(rows * (per_sample - 1)):,} isolated ones" if per_sample > 1 else ""
     reporter.say(
-        f"{root}: {rows:,} triplets{isolated} to make, {size_text(size)}; {size_text(free)} free on the disk."
+        f"{root}: {counted(rows, 'triplet')}{isolated} to make, {size_text(size)}; "
+        f"{size_text(free)} free on the disk."
     )
     if size > free:
         raise InputError(

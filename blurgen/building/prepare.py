@@ -40,7 +40,7 @@ from blurgen.faces.store import FaceStore, write_store
 from blurgen.files.digests import FileRecord, record_file
 from blurgen.files.folders import refuse_others
 from blurgen.files.inside import inside
-from blurgen.jobs.progress import Reporter
+from blurgen.jobs.progress import Reporter, counted
 from blurgen.kernels.bank import KernelBank
 from blurgen.synthesis.recipe import FacesUsed, Recipe
 
@@ -251,7 +251,7 @@ def _decode(path: Path, sources: Sequence[FaceSource], decoding: Decoding) -> No
         reporter.say(f"Skipped: {skipped.reason}")
     if len(report.skipped) > _MOST_NAMED:
         reporter.say(f"... and {len(report.skipped) - _MOST_NAMED:,} more; 'blurgen info' lists them.")
-    reporter.say(f"{path}: {report.count:,} faces, {report.labelled:,} of them with labels.")
+    reporter.say(f"{path}: {counted(report.count, 'face')}, {report.labelled:,} of them with labels.")
 
 
 def _check_labels(

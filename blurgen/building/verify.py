@@ -30,7 +30,7 @@ from blurgen.errors import InputError
 from blurgen.files.digests import record_file
 from blurgen.files.inside import inside
 from blurgen.jobs.parallel import Workers, run_jobs
-from blurgen.jobs.progress import Reporter, Silent
+from blurgen.jobs.progress import Reporter, Silent, counted
 
 _ONLY_DETAILS: Final = "is damaged in names, identities or the like, though its {} are sound"
 _SHARD: Final = re.compile(r"shard-(\d{5,15})\.h5")
@@ -66,7 +66,7 @@ def verify(root: str | Path, *, jobs: int = 1, progress: Reporter | None = None)
     manifest = read_manifest(root)
     problems = []
     if not manifest.complete:
-        shards = f"{len(manifest.sets[FULL])} of {manifest.recipe.shard_count} shards"
+        shards = f"{len(manifest.sets[FULL])} of {counted(manifest.recipe.shard_count, 'shard')}"
         problems.append(Problem(MANIFEST, f"lists {shards}; the same 'blurgen build-dataset' finishes it"))
     if manifest.recipe_is_altered:
         problems.append(_misleading(root, MANIFEST, "its recipe is damaged: it is not the one written there"))

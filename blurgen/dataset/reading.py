@@ -24,6 +24,7 @@ from blurgen.errors import Argument, InputError
 from blurgen.faces.store import FaceStore
 from blurgen.files.inside import inside
 from blurgen.files.open_files import allow_open_files
+from blurgen.jobs.progress import counted
 from blurgen.kernels.bank import KernelBank
 from blurgen.synthesis.recipe import INDEX_DTYPE, Recipe
 
@@ -84,7 +85,7 @@ class ShardSet:
         return self._dataset.set_length(self.set_name)
 
     def __repr__(self) -> str:
-        return f"ShardSet('{self.set_name}', {len(self):,} rows of {self._dataset.root})"
+        return f"ShardSet('{self.set_name}', {counted(len(self), 'row')} of {self._dataset.root})"
 
     @overload
     def __getitem__(self, row: int) -> Triplet: ...
@@ -96,7 +97,8 @@ class ShardSet:
             return self.batch(row)
         length = len(self)
         if not -length <= row < length:
-            raise IndexError(f"There is no row {row}: the set '{self.set_name}' has {length:,} rows.")
+            rows = counted(length, "row")
+            raise IndexError(f"There is no row {row}: the set '{self.set_name}' has {rows}.")
         row %= length
         rows = self.batch(slice(row, row + 1))
         return Triplet(rows.clean[0], rows.blurry[0], rows.mask[0], rows.index[0])
@@ -155,7 +157,7 @@ class Dataset:
         side, done = self.recipe.patch_size, len(self)
         state = "complete" if self.complete else f"of {self.recipe.count:,} so far"
         state += ", made on the fly" if self._manifest.recipe_only else ""
-        return f"Dataset('{self.root}', {done:,} triplets of {side} x {side}, {state})"
+        return f"Dataset('{self.root}', {counted(done, 'triplet')} of {side} x {side}, {state})"
 
     @overload
     def __getitem__(self, row: int) -> Triplet: ...

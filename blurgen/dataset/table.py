@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from blurgen.errors import InputError
+from blurgen.jobs.progress import counted
 
 if TYPE_CHECKING:
     from blurgen.dataset.reading import Dataset
@@ -28,7 +29,7 @@ class SampleTable(dict[str, NDArray[Any]]):
 
     def __repr__(self) -> str:
         lines = len(next(iter(self.values()), ()))
-        return f"SampleTable({lines:,} rows: {', '.join(self)})"
+        return f"SampleTable({counted(lines, 'row')}: {', '.join(self)})"
 
     def to_pandas(self) -> Any:
         """Return a pandas.DataFrame; InputError when pandas is not installed."""

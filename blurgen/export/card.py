@@ -15,7 +15,7 @@ from typing import Any, Final
 from blurgen._version import __version__
 from blurgen.dataset.reading import Dataset
 from blurgen.export.rows import PICTURES
-from blurgen.jobs.progress import size_text
+from blurgen.jobs.progress import counted, size_text
 
 SPLIT: Final = "train"
 """The name of the one split; whether the faces are for training or for tests is the user's choice."""
@@ -93,7 +93,7 @@ configs:
 
 # Blurred faces, set `{set_name}`
 
-{rows:,} triplets of {side} x {side} pixels ({size_text(size)}), made by blurgen {__version__}.
+{counted(rows, "triplet")} of {side} x {side} pixels ({size_text(size)}), made by blurgen {__version__}.
 {jpeg}
 ```python
 from datasets import load_dataset

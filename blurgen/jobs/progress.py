@@ -123,6 +123,15 @@ class _LineBar:
             self._line(", stopped")
 
 
+def counted(number: int, noun: str) -> str:
+    """Return a number of things for people: 1 shard, 1,200 shards; ``noun`` is of one.
+
+    >>> counted(1, "kernel"), counted(0, "kernel"), counted(1200, "kernel")
+    ('1 kernel', '0 kernels', '1,200 kernels')
+    """
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+
+
 def size_text(size: float) -> str:
     """Return a number of bytes for people, in decimal units: 195.1 GB."""
     for unit in ("bytes", "kB", "MB", "GB"):

@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 from blurgen.errors import Argument, ArgumentError, InputError, check_choice, check_range, check_seed
 from blurgen.files.atomic import write_aside
 from blurgen.files.hdf5 import create_plain, json_attribute, open_plain, plain_dataset, read_all
-from blurgen.jobs.progress import Reporter, Silent
+from blurgen.jobs.progress import Reporter, Silent, counted
 from blurgen.kernels.paths import LANES, MODELS, MOST_ATTEMPTS, MOST_SAMPLES, Paths, walk
 from blurgen.kernels.raster import UNIT, place, raster
 from blurgen.limits import LARGEST_KERNEL, SMALLEST_KERNEL
@@ -63,7 +63,8 @@ class KernelBank:
 
     def __repr__(self) -> str:
         model = self.made_with.get("model", "imported")
-        return f"KernelBank({len(self):,} {model} kernels, {self.sizes.min()} to {self.sizes.max()} pixels)"
+        kernels = counted(len(self), f"{model} kernel")
+        return f"KernelBank({kernels}, {self.sizes.min()} to {self.sizes.max()} pixels)"
 
     def __eq__(self, other: object) -> bool:
         """Whether the kernels are the same; what they were made with is not asked."""
@@ -105,7 +106,7 @@ class KernelBank:
     def kernel(self, i: int) -> NDArray[np.uint16]:
         """Return kernel ``i`` in its own size, uint16 [size, size], a view, or raise IndexError."""
         if not -len(self) <= i < len(self):
-            raise IndexError(f"There is no kernel {i}: the bank has {len(self):,} kernels.")
+            raise IndexError(f"There is no kernel {i}: the bank has {counted(len(self), 'kernel')}.")
         size = int(self.sizes[i])
         margin = (self.max_size - size) // 2
         return self.weights[i, margin : margin + size, margin : margin + size]

@@ -13,6 +13,7 @@ from PIL import Image, ImageDraw, ImageFont
 from blurgen.errors import InputError
 from blurgen.files.atomic import write_file
 from blurgen.files.png import encode_png
+from blurgen.jobs.progress import counted
 from blurgen.kernels.bank import CameraPath, KernelBank, has_paths, trajectory
 from blurgen.kernels.statistics import DIRECTION_BINS, center_offsets
 
@@ -70,7 +71,7 @@ def save_plots(statistics: dict[str, Any], path: str | os.PathLike[str]) -> None
     except ImportError as error:
         raise InputError('Plots need matplotlib: pip install "blurgen[plot]"') from error
     figure = Figure(figsize=(10, 6.4), layout="constrained")
-    figure.suptitle(f"{statistics['count']:,} kernels, digest {statistics['digest'][:8]}")
+    figure.suptitle(f"{counted(statistics['count'], 'kernel')}, digest {statistics['digest'][:8]}")
     sizes = figure.add_subplot(2, 3, 1)
     sizes.bar(list(statistics["sizes"]), list(statistics["sizes"].values()))
     sizes.set(title="size (px)", ylabel="kernels")

@@ -7,6 +7,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from blurgen.jobs.progress import counted
 from blurgen.kernels.bank import KernelBank, has_paths, trajectory
 from blurgen.kernels.raster import UNIT
 
@@ -55,10 +56,9 @@ def statistics(bank: KernelBank, paths: int = 1000) -> dict[str, Any]:
 
 def as_text(statistics: dict[str, Any]) -> str:
     """Return statistics as a table for a terminal."""
-    made = statistics["made_with"]
+    made, side = statistics["made_with"], statistics["max_size"]
     lines = [
-        f"{statistics['count']:,} kernels up to {statistics['max_size']} x {statistics['max_size']}, "
-        f"digest {statistics['digest']}",
+        f"{counted(statistics['count'], 'kernel')} up to {side} x {side}, digest {statistics['digest']}",
         "made with: " + ", ".join(f"{name} {value}" for name, value in made.items()),
         "sizes: " + ", ".join(f"{size}: {n:,}" for size, n in statistics["sizes"].items()),
         "",
@@ -70,7 +70,7 @@ def as_text(statistics: dict[str, Any]) -> str:
             lines.append(f"{label:24}" + "".join(f"{s[key]:9.3f}" for key in _KEYS))
     lines.append("")
     if "paths_measured" in statistics:
-        lines.append(f"Paths: measured on {statistics['paths_measured']:,} kernels, evenly spread.")
+        lines.append(f"Paths: measured on {counted(statistics['paths_measured'], 'kernel')}, evenly spread.")
     most = max(statistics["directions"])
     for i, n in enumerate(statistics["directions"]):
         first, last = i * 180 // DIRECTION_BINS, (i + 1) * 180 // DIRECTION_BINS

@@ -39,7 +39,7 @@ from blurgen.files.folders import make_folder, refuse_others, remove_parts
 from blurgen.files.inside import inside
 from blurgen.files.png import encode_png, is_whole_png
 from blurgen.jobs.parallel import Workers, run_jobs
-from blurgen.jobs.progress import Reporter, Silent, size_text
+from blurgen.jobs.progress import Reporter, Silent, counted, size_text
 from blurgen.kernels.bank import KernelBank
 from blurgen.limits import LARGEST_PATCH, SMALLEST_PATCH
 from blurgen.synthesis.recipe import KernelsUsed
@@ -237,8 +237,8 @@ def _check_room(root: Path, manifest: TestsetManifest, faces: int, reporter: Rep
     size = faces * (manifest.kernels.count + 2) * (3 * manifest.patch_size**2 + _BLOCK)
     free = shutil.disk_usage(root).free
     reporter.say(
-        f"{root}: {faces} faces x {manifest.kernels.count} kernels to make, at most {size_text(size)}; "
-        f"{size_text(free)} free on the disk."
+        f"{root}: {counted(faces, 'face')} x {counted(manifest.kernels.count, 'kernel')} to make, "
+        f"at most {size_text(size)}; {size_text(free)} free on the disk."
     )
     if size > free:
         raise InputError(

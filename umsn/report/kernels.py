@@ -8,6 +8,7 @@ from typing import Final
 import numpy as np
 
 from blurgen.errors import InputError
+from blurgen.jobs.progress import counted
 from blurgen.kernels.bank import KernelBank, has_paths, trajectory
 from umsn.report.embed import png_uri
 from umsn.report.markup import Markup, element
@@ -30,8 +31,8 @@ def kernels_content(path: Path) -> list[Markup]:
         raise InputError(f"{path}: does not hold what its recipe makes; make the bank again.") from error
     made = ", ".join(f"{key} {value}" for key, value in sorted(bank.made_with.items()) if _plain(value))
     about = (
-        f"{len(tiles)} of {len(bank):,} kernels of {sizes[0]} to {sizes[-1]} pixels, shown as the square "
-        f"root of their weights{'; the line is the camera path' if paths else ''}. "
+        f"{len(tiles)} of {counted(len(bank), 'kernel')} of {sizes[0]} to {sizes[-1]} pixels, shown as "
+        f"the square root of their weights{'; the line is the camera path' if paths else ''}. "
         f"Digest {bank.digest[:12]}. {made}"
     )
     return [element("p", about, class_="note"), element("div", *tiles, class_="kernels")]

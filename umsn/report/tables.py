@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from blurgen.jobs.progress import counted
 from umsn.report.chart import Series, line_chart
 from umsn.report.markup import Markup, element
 from umsn.report.results import Scores, ShownCell, ShownTable
@@ -29,7 +30,7 @@ def picture_content(scores: Scores) -> list[Markup]:
     shown = [names[i] for i in rows]
     head = f"Every picture ({len(names):,})"
     if len(shown) < len(names):
-        head = f"{len(shown):,} of {len(names):,} pictures, evenly spread; all are in scores.csv"
+        head = f"{len(shown):,} of {counted(len(names), 'picture')}, evenly spread; all are in scores.csv"
     columns = [f"{method} {measure}" for measure in ("PSNR (dB)", "SSIM") for method in methods]
     table = _scrolling(
         head, ("picture",), ["kernel (px)", *columns], [_row(name, scores, methods) for name in shown]

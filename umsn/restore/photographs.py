@@ -18,6 +18,7 @@ from blurgen.errors import Argument, InputError
 from blurgen.faces.align import AlignedFace, align, paste
 from blurgen.faces.detect import Detector
 from blurgen.faces.landmarks import read_landmarks
+from blurgen.jobs.progress import counted
 from umsn.restore.files import Restore
 
 LARGE: Final = 2.0
@@ -99,7 +100,7 @@ def _deblur_named(
 
 
 def _remarks(path: Path, faces: Sequence[AlignedFace]) -> tuple[str, ...]:
-    remarks = [] if len(faces) == 1 else [f"{path}: {len(faces)} faces"]
+    remarks = [] if len(faces) == 1 else [f"{path}: {counted(len(faces), 'face')}"]
     for number, face in enumerate(faces, start=1):
         times = 1 / face.enlarged
         which = f"{path}: face {number}" if len(faces) > 1 else f"{path}: the face"

@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Final
 
+from blurgen.jobs.progress import counted
 from blurgen.labels import CLASS_NAMES
 from umsn.scoring.definitions import OURS, Definition
 from umsn.scoring.measures import Findings, Picture
@@ -45,10 +46,10 @@ class PsnrSsim:
         """Return Tables III, I and VI and the one by kernel size, as far as the scores fill them."""
         methods = list(dict.fromkeys(s.method for s in self.scores))
         pictures = len({s.name for s in self.scores})
-        title = f"Comparison of methods (Table III), {pictures} pictures"
+        title = f"Comparison of methods (Table III), {counted(pictures, 'picture')}"
         made = [_overall("methods", title, self.scores, self._compared)]
         if self._ablation:
-            title = f"Ablation study (Table VI), {pictures} pictures"
+            title = f"Ablation study (Table VI), {counted(pictures, 'picture')}"
             made.append(_overall("ablation", title, self.scores, self._ablation))
         if any(not math.isnan(value) for s in self.scores for value in s.class_psnr):
             made.append(_by_class(self.scores, methods))

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from blurgen.errors import InputError
+from blurgen.jobs.progress import counted
 from umsn.scoring.embedder import Embedder
 from umsn.scoring.identities import Gallery
 from umsn.scoring.measures import Findings, Picture
@@ -118,8 +119,9 @@ class Recognition:
             faces = [m.face for m in mine]
             means = (mean([100.0 * (m.rank <= top) for m in mine], faces) for top in TOP)
             rows.append(row((method,), means, 1))
-        people, pictures = len(set(self._gallery.identities)), len(self._gallery.files)
-        title = f"Face recognition (Table V), gallery of {pictures} pictures of {people} persons"
+        people = counted(len(set(self._gallery.identities)), "person")
+        pictures = counted(len(self._gallery.files), "picture")
+        title = f"Face recognition (Table V), gallery of {pictures} of {people}"
         columns = tuple(f"top-{top} (%)" for top in TOP)
         table = Table("recognition", title, ("method",), columns, rows, intervals=True)
         header = ("method", "name", "face", "identity", "rank", "nearest", "similarity")
