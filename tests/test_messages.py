@@ -91,7 +91,7 @@ def test_the_library_names_arguments_and_the_command_line_options(folder, monkey
         case.call()
     assert str(caught.value).endswith(case.in_library)
     done = CliRunner().invoke(main, case.command.split())
-    assert done.exit_code == 2
+    assert done.exit_code == 2, done.output
     assert done.stderr.splitlines()[-1].endswith(case.in_shell)
 
 
