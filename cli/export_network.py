@@ -32,16 +32,18 @@ _RUNTIME = click.option(
 @_RUNTIME
 def export(checkpoint: Path | None, to: str, out: Path, precision: str, runtime: Path | None) -> None:
     """Write a trained network for other programs: ONNX, torch.export, or a page for browsers."""
+    from blurgen.jobs.progress import Console
     from umsn.restore.deblur import Deblurrer
     from umsn.weights import default_checkpoint
 
+    console = Console()
     if precision != "fp32" and to != "onnx":
         raise InputError("--precision is for --to onnx.")
     deblurrer = Deblurrer(checkpoint or default_checkpoint("deblur"), "cpu")
     if to == "onnx":
         from umsn.export.onnx import export_onnx
 
-        made = export_onnx(deblurrer, out, precision)  # type: ignore[arg-type]
+        made = export_onnx(deblurrer, out, precision, reporter=console)  # type: ignore[arg-type]
         far = made.difference
         click.echo(
             f"{out}: {made.size / 1e6:.1f} MB; from PyTorch at most {255 * far.largest:.2g} grey levels "
@@ -51,11 +53,11 @@ def export(checkpoint: Path | None, to: str, out: Path, precision: str, runtime:
     if to == "pt2":
         from umsn.export.pt2 import export_pt2
 
-        export_pt2(deblurrer, out)
+        export_pt2(deblurrer, out, reporter=console)
     else:
         from umsn.export.web_page import export_web
 
-        export_web(deblurrer, out, runtime)
+        export_web(deblurrer, out, runtime, reporter=console)
     click.echo(str(out))
 
 
@@ -72,6 +74,7 @@ def demo(checkpoint: Path | None, port: int, runtime: Path | None) -> None:
     """Open the browser page of a trained network on this machine, until Ctrl-C."""
     import tempfile
 
+    from blurgen.jobs.progress import Console
     from umsn.export.demo import server
     from umsn.export.web_page import export_web
     from umsn.restore.deblur import Deblurrer
@@ -79,7 +82,10 @@ def demo(checkpoint: Path | None, port: int, runtime: Path | None) -> None:
 
     with tempfile.TemporaryDirectory() as folder:
         page = export_web(
-            Deblurrer(checkpoint or default_checkpoint("deblur"), "cpu"), Path(folder, "page"), runtime
+            Deblurrer(checkpoint or default_checkpoint("deblur"), "cpu"),
+            Path(folder, "page"),
+            runtime,
+            reporter=Console(),
         )
         try:
             serving = server(page, port)

@@ -195,7 +195,7 @@ def test_the_demo_ends_with_ctrl_c_as_it_says(monkeypatch, tmp_path):
     def stopped(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("umsn.export.web_page.export_web", lambda *_: tmp_path)
+    monkeypatch.setattr("umsn.export.web_page.export_web", lambda *_, **__: tmp_path)
     monkeypatch.setattr("http.server.ThreadingHTTPServer.serve_forever", stopped)
     done = CliRunner().invoke(main, ["demo", "--port", "0"])
     assert (done.exit_code, done.stderr) == (0, "")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 
 import numpy as np
@@ -12,6 +13,7 @@ import torch
 from click.testing import CliRunner
 
 from blurgen.errors import InputError
+from blurgen.jobs.progress import Console
 from blurgen_cli import umsn as command
 from umsn.export.onnx import MOST_DIFFERENCE, export_onnx, session
 from umsn.export.probe import probe_pictures
@@ -72,7 +74,13 @@ def test_where_nothing_is_padded_it_is_the_deblurrer(deblurrer, made):
 
 @pytest.mark.parametrize("precision", ["fp16", "int8"])
 def test_fewer_bits_are_smaller_files_of_nearly_the_same_network(deblurrer, made, tmp_path, precision):
-    small = export_onnx(deblurrer, tmp_path / "small.onnx", precision)
+    said = io.StringIO()
+    small = export_onnx(deblurrer, tmp_path / "small.onnx", precision, reporter=Console(said))
+    assert said.getvalue().splitlines() == [
+        "Exporting the network to ONNX.",
+        f"Lowering it to {precision}.",
+        "Checking it against PyTorch.",
+    ]
     assert small.size < 0.8 * made.size
     assert 0 < small.difference.mean < 0.05
     assert abs(small.difference.loss) < 3

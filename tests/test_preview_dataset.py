@@ -7,7 +7,7 @@ import pytest
 import small_dataset
 from PIL import Image
 
-from blurgen.dataset.pictures import LABEL_COLOURS, contact_sheet, save_sheet
+from blurgen.dataset.pictures import LABEL_COLOURS, contact_sheet, save_sheet, sheet_titles
 from blurgen.errors import InputError
 from blurgen.labels import CLASS_NAMES
 
@@ -54,6 +54,9 @@ def test_a_dataset_without_class_sets_has_fewer_columns(data, tmp_path):
     photos = small_dataset.write_photos(tmp_path / "photos", 2, labelled=False)
     plain = small_dataset.build(photos, tmp_path / "data", class_isolated=False)
     assert contact_sheet(plain, rows=2).width < contact_sheet(data, rows=2).width
+    # Its masks are plain grey, which looks like a fault unless it is explained.
+    assert sheet_titles(plain) == ["clean", "blurry", "mask: no labels", "kernel"]
+    assert sheet_titles(data)[:4] == ["clean", "blurry", "mask", "kernel"]
 
 
 def test_classes_have_colours_of_their_own():

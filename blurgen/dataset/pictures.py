@@ -49,10 +49,15 @@ def contact_sheet(dataset: Dataset, rows: int = 8, seed: int = 0) -> Image.Image
     versions in which only one class is blurred. Raises ValueError for less than one row.
     """
     check_range("rows", rows, 1)
-    columns = ["clean", "blurry", "mask", "kernel", *(name for name in dataset.sets if name != FULL)]
-    titles = [name.replace("isolated/", "blurred: ") for name in columns]
     chosen = _choose(len(dataset), rows, seed)
-    return _sheet(dataset, titles, chosen, [_tiles(dataset, number) for number in chosen])
+    return _sheet(dataset, sheet_titles(dataset), chosen, [_tiles(dataset, number) for number in chosen])
+
+
+def sheet_titles(dataset: Dataset) -> list[str]:
+    """Return what stands above the columns of a contact sheet, and that a dataset has no labels."""
+    mask = "mask" if dataset.faces.labelled.any() else "mask: no labels"
+    isolated = [name.replace("isolated/", "blurred: ") for name in dataset.sets if name != FULL]
+    return ["clean", "blurry", mask, "kernel", *isolated]
 
 
 def stage_sheet(dataset: Dataset, rows: int = 8, seed: int = 0) -> Image.Image:

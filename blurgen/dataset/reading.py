@@ -97,8 +97,8 @@ class ShardSet:
             return self.batch(row)
         length = len(self)
         if not -length <= row < length:
-            rows = counted(length, "row")
-            raise IndexError(f"There is no row {row}: the set '{self.set_name}' has {rows}.")
+            has = counted(length, "row")
+            raise IndexError(f"There is no row {row}: the set '{self.set_name}' has {has}.")
         row %= length
         rows = self.batch(slice(row, row + 1))
         return Triplet(rows.clean[0], rows.blurry[0], rows.mask[0], rows.index[0])

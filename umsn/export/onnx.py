@@ -19,6 +19,7 @@ from torch import nn
 
 from blurgen.errors import InputError
 from blurgen.files.atomic import check_writable, write_aside
+from blurgen.jobs.progress import Reporter, Silent
 from umsn.export.probe import probe_pictures
 from umsn.export.whole import exported, whole
 from umsn.restore.deblur import Deblurrer
@@ -62,7 +63,11 @@ class Exported:
 
 
 def export_onnx(
-    deblurrer: Deblurrer, path: str | os.PathLike[str], precision: Precision = "fp32"
+    deblurrer: Deblurrer,
+    path: str | os.PathLike[str],
+    precision: Precision = "fp32",
+    *,
+    reporter: Reporter = Silent(),
 ) -> Exported:
     """Write the whole network, S-Net and masks inside, to one ONNX file.
 
@@ -77,8 +82,12 @@ def export_onnx(
     check_writable(path)
     with tempfile.TemporaryDirectory() as folder:
         plain = Path(folder, "plain.onnx")
+        reporter.say("Exporting the network to ONNX.")
         write_program(exported(deblurrer), plain, ["blurry"], "sharp")
+        if precision != "fp32":
+            reporter.say(f"Lowering it to {precision}.")
         finished = _lowered(plain, precision, Path(folder))
+        reporter.say("Checking it against PyTorch.")
         onnx.checker.check_model(onnx.load(finished), full_check=True)
         opened = session(finished)
         found = compared(whole(deblurrer), lambda blurry: opened.run(None, {"blurry": blurry})[0])

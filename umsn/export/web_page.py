@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from blurgen.errors import InputError
 from blurgen.export.folder import new_folder
+from blurgen.jobs.progress import Reporter, Silent
 from umsn.export.onnx import compared, export_onnx, require_equal, session, write_program
 from umsn.export.whole import exported_parts, whole, window_parts
 from umsn.nets import KernelGuided
@@ -55,7 +56,11 @@ _MOST_BYTES = 64 << 20  # of a file of the runtime
 
 
 def export_web(
-    deblurrer: Deblurrer, out: str | os.PathLike[str], runtime: str | os.PathLike[str] | None = None
+    deblurrer: Deblurrer,
+    out: str | os.PathLike[str],
+    runtime: str | os.PathLike[str] | None = None,
+    *,
+    reporter: Reporter = Silent(),
 ) -> Path:
     """Write the page, the network and ONNX Runtime Web into a new or empty folder.
 
@@ -66,6 +71,8 @@ def export_web(
     """
     out = Path(out)
     with new_folder(out) as folder, tempfile.TemporaryDirectory() as scratch:
+        if runtime is None:
+            reporter.say(f"Fetching onnxruntime-web {RUNTIME} with npm.")
         package = _fetched(Path(scratch)) if runtime is None else Path(runtime)
         for name in RUNTIME_FILES:
             source = package / "dist" / name
@@ -78,18 +85,19 @@ def export_web(
         page = files("umsn.export") / "web"
         for name in PAGE_FILES:
             (folder / name).write_bytes((page / name).read_bytes())
-        about = _write_networks(deblurrer, folder)
+        about = _write_networks(deblurrer, folder, reporter)
         (folder / "model.json").write_text(json.dumps(about) + "\n", "utf-8")
     return out
 
 
-def _write_networks(deblurrer: Deblurrer, folder: Path) -> dict[str, Any]:
+def _write_networks(deblurrer: Deblurrer, folder: Path, reporter: Reporter) -> dict[str, Any]:
     """Write ``model.onnx``, and ``kernel.onnx`` where the network estimates one; return model.json."""
     network = deblurrer.network
     if not isinstance(network, KernelGuided):
-        export_onnx(deblurrer, folder / "model.onnx")
+        export_onnx(deblurrer, folder / "model.onnx", reporter=reporter)
         return asdict(PageTiling())
     # All squares of a photograph have one kernel, so it is found ahead of them.
+    reporter.say("Exporting the network to ONNX.")
     find, restore = exported_parts(network)
     write_program(find, folder / "kernel.onnx", ["windows"], "kernel", "K")
     write_program(restore, folder / "model.onnx", ["blurry", "kernel"], "sharp")
@@ -100,6 +108,7 @@ def _write_networks(deblurrer: Deblurrer, folder: Path) -> dict[str, Any]:
         kernels = [sessions[0].run(None, {"windows": each})[0] for each in windows]
         return sessions[1].run(None, {"blurry": blurry, "kernel": np.concatenate(kernels)})[0]
 
+    reporter.say("Checking it against PyTorch.")
     require_equal(folder, compared(whole(deblurrer), both))
     return {**asdict(OF_KERNEL_GUIDED), "window": WINDOW, "most_windows": MOST_WINDOWS}
 
