@@ -20,7 +20,6 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +28,7 @@ import machine
 import numpy as np
 import synthesis
 import torch
+from msgspec.structs import asdict
 from numba import njit
 from synthesis import BATCH, FACES, PATCH, SEED, SIDE, SIGMA, Work, best_seconds, make_work
 

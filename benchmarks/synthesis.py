@@ -33,7 +33,7 @@ from numba import njit
 from blurgen.faces.procedural import draw_face
 from blurgen.kernels.bank import make_bank
 from blurgen.synthesis.convolve import SEGMENT, Taps, add_kernel
-from blurgen.synthesis.engine import Degrader, _draw_words
+from blurgen.synthesis.engine import Degrader, draw_words
 from blurgen.synthesis.recipe import INDEX_DTYPE
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -298,7 +298,7 @@ def floor(work: Work) -> dict[str, float]:
     taps = float(np.count_nonzero(work.weights) / len(work.weights))
     words = np.zeros(elements // 2, np.uint32)
     spent_on_words = best_seconds(
-        lambda: [_draw_words(np.uint64(1), np.uint64(n), 0, words) for n in range(200)]
+        lambda: [draw_words(np.uint64(1), np.uint64(n), 0, words) for n in range(200)]
     )
     margin = float(work.sizes.mean()) - 1
     moved = 3 * (PATCH + margin) ** 2 + PATCH * PATCH + 2 * elements + PATCH * PATCH

@@ -247,7 +247,7 @@ QUICK: Final = replace(
     COMPACT,
     name="quick",
     networks="quick",
-    # Some five minutes on two cores without AVX-512, two with it.
+    # Some minutes on two slow processor cores.
     stages=_curriculum(
         batch_size=4,
         segmentation=(600, 3e-3),
