@@ -37,6 +37,15 @@ def test_every_job_is_done_once():
     assert sorted(results) == [i * i for i in range(20)]
 
 
+def test_workers_that_stay_follow_the_working_folder(tmp_path, monkeypatch):
+    """As in a notebook that changes it: loky's workers began in the folder of then."""
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+        monkeypatch.chdir(tmp_path / name)
+        found = set(run_jobs(os.path.abspath, [("data",)] * 4, Workers(jobs=2)))
+        assert found == {str(tmp_path / name / "data")}
+
+
 def test_the_first_error_ends_the_run():
     with pytest.raises(InputError, match=r"picture\.png: is no picture"):
         list(run_jobs(fail, [(i,) for i in range(100)], Workers(jobs=2)))

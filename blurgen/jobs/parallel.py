@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import time
 import warnings
 from collections.abc import Callable, Generator, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final, TypeVar
 
 import joblib
@@ -126,7 +128,9 @@ def _run_by_joblib(
     with ExitStack() as stack:
         if workers.backend == "dask":
             _join_dask(stack, workers.scheduler)
-        jobs = workers.jobs if workers.backend == "loky" else -1
+        jobs = -1
+        if workers.backend == "loky":
+            jobs, function = workers.jobs, partial(_in_folder, os.getcwd(), function)
         stack.enter_context(joblib.parallel_config(workers.backend, n_jobs=jobs))
         parallel = joblib.Parallel(return_as="generator_unordered", batch_size=1)
         yield from parallel(joblib.delayed(function)(*each) for each in arguments)
@@ -138,6 +142,12 @@ def _run_on_ray(
     from blurgen.jobs.ray_jobs import run_on_ray  # noqa: PLC0415
 
     yield from run_on_ray(function, arguments, workers.scheduler)
+
+
+def _in_folder(folder: str, function: Callable[..., _Result], *arguments: Any) -> _Result:
+    """Call a function where the caller is: loky keeps workers, which began in the working folder of then."""
+    os.chdir(folder)
+    return function(*arguments)
 
 
 def _numbered(
