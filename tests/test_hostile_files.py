@@ -305,4 +305,4 @@ def test_a_recipe_of_more_faces_or_pixels_than_there_are_is_refused(root):
     sound["sets"] = {name: [] for name in sound["sets"]}
     (root / "dataset.json").write_text(json.dumps(sound | {"complete": False}))
     with limited():
-        assert any("lists 0 of 953675 shards" in line for line in use(root))
+        assert any("lists 0 of 953,675 shards" in line for line in use(root))
