@@ -349,7 +349,7 @@ def test_joined_banks_keep_every_kernel_in_order(tmp_path):
     assert loaded == bank and loaded.max_size == 15
     for i, kernel in enumerate([*short, *long]):
         np.testing.assert_array_equal(loaded[i], kernel)
-    assert loaded.made_with == {"joined": [short.made_with, long.made_with]}
+    assert loaded.made_with["joined"] == [short.made_with, long.made_with]
     assert not has_paths(loaded)
     with pytest.raises(ValueError, match="at least one bank"):
         KernelBank.joined([])

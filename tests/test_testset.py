@@ -45,17 +45,12 @@ def built(photos, bank, tmp_path_factory):
     return make(photos, bank, tmp_path_factory.mktemp("built") / "set")
 
 
+WANTED = {"face_count": 4, "sizes": SIZES, "per_size": 2, "patch_size": PATCH, "seed": 3, "name": "Small"}
+
+
 def make(photos, bank, out, **options):
-    wanted = {
-        "face_count": 4,
-        "sizes": SIZES,
-        "per_size": 2,
-        "patch_size": PATCH,
-        "seed": 3,
-        "name": "Small",
-    }
     source = parse_source(f"folder:{photos}", min_side=small_dataset.MIN_SIDE, patch_size=PATCH)
-    return build_testset(source, bank, out, **(wanted | options))
+    return build_testset(source, bank, out, **(WANTED | options))
 
 
 def pictures(root):
@@ -412,13 +407,5 @@ def test_another_border_in_the_folder_or_of_no_known_kind_is_refused(tmp_path, p
 
 def test_faces_and_kernels_may_be_named(tmp_path, photos, bank, built):
     bank.save(tmp_path / "kernels.h5")
-    options = {
-        "face_count": 4,
-        "sizes": SIZES,
-        "per_size": 2,
-        "patch_size": PATCH,
-        "seed": 3,
-        "name": "Small",
-    }
-    named = build_testset(f"folder:{photos}", tmp_path / "kernels.h5", tmp_path / "set", **options)
+    named = build_testset(f"folder:{photos}", tmp_path / "kernels.h5", tmp_path / "set", **WANTED)
     assert pictures(named.root) == pictures(built.root)

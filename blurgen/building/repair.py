@@ -63,9 +63,8 @@ def repair(root: str | Path, *, jobs: int = 1, progress: Reporter | None = None)
             _make_again(root, again, Workers(jobs), reporter)
         files += sorted(shard_file(name, number) for number, names in again.items() for name in names)
         remaining = [problem for problem in problems if problem.shard is None]
-        if finish(
-            root, manifest.recipe_only
-        ).complete:  # the one thing that may be said of dataset.json here is that shards are to come
+        # The one thing that may be said of dataset.json here is that shards are to come.
+        if finish(root, manifest.recipe_only).complete:
             remaining = [problem for problem in remaining if problem.file != MANIFEST]
         return Repaired(files, remaining)
 

@@ -12,6 +12,7 @@ import errno
 import io
 import os
 import struct
+from abc import abstractmethod
 from typing import Any
 
 from blurgen.files.at_offset import read_at, read_into
@@ -32,9 +33,9 @@ class Positioned(io.RawIOBase):
 
     _position = 0
 
+    @abstractmethod
     def length(self) -> int:
         """Return where the file ends."""
-        raise NotImplementedError
 
     def readable(self) -> bool:
         return True

@@ -76,11 +76,7 @@ def parse_json(text: bytes, where: str) -> dict[str, Any]:
         return msgspec.json.decode(text, type=dict[str, Any])
     except msgspec.ValidationError:
         raise InputError(f"{where}: not a JSON object; the file is damaged.") from None
-    except (
-        msgspec.DecodeError,
-        RecursionError,
-        ValueError,
-    ) as error:  # in msgspec 0.19 its errors are no ValueError
+    except (msgspec.DecodeError, RecursionError, ValueError) as error:  # in msgspec 0.19 no ValueError
         raise InputError(f"{where}: not valid JSON ({error}); the file is damaged.") from None
 
 

@@ -135,13 +135,8 @@ class KernelBank:
         """
         if not banks:
             raise ArgumentError(Argument("banks"), " must hold at least one bank.")
-        largest = max(bank.max_size for bank in banks)
-        margins = [(largest - bank.max_size) // 2 for bank in banks]
-        weights = [
-            np.pad(bank.weights, ((0, 0), (m, m), (m, m))) for bank, m in zip(banks, margins, strict=True)
-        ]
-        sizes = np.concatenate([bank.sizes for bank in banks])
-        return cls(np.concatenate(weights), sizes, {"joined": [bank.made_with for bank in banks]})
+        kernels = [bank.kernel(i) for bank in banks for i in range(len(bank))]
+        return cls.of_kernels(kernels, {"joined": [bank.made_with for bank in banks]})
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the bank as ``kernels.h5``; the name appears when the file is whole and on disk."""
